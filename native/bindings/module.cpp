@@ -1,0 +1,13 @@
+// The Python extension onebit.runtime._engine: thin bindings over the C API, one file a part.
+#include <nanobind/nanobind.h>
+
+namespace nb = nanobind;
+
+void bind_engine(nb::module_& m);
+void bind_learner(nb::module_& m);
+
+NB_MODULE(_engine, m) {
+  m.doc() = "Native engine of onebit; use onebit.load and onebit.Learner.";
+  bind_engine(m);
+  bind_learner(m);
+}

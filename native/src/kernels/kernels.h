@@ -1,0 +1,108 @@
+// What every instruction set provides. One struct of arguments an operator, one table of functions an instruction set.
+//
+// Numeric rules (bit order, padding, float order, sign) are those of docs/file-format.md. Every table gives the same bits as
+// `reference`. A kernel neither allocates nor throws; it works on the output rows [begin, end) of batch * out_h rows, so that
+// a pool may split a call, and rows never share an output word.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace onebit {
+
+enum class Activation : int32_t { none = 0, relu = 1, hardtanh = 2, prelu = 3 };
+
+// Shape of a convolution (a dense layer is a convolution as large as its input). Padding at the bottom and right follows
+// from the output size.
+struct ConvShape {
+  int32_t batch, in_h, in_w, in_c;
+  int32_t out_h, out_w, out_c;
+  int32_t kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left, dilation_h, dilation_w, groups;
+};
+
+// Per output channel, each may be null; residual has the output's shape.
+struct Epilogue {
+  const float* scale;
+  const float* bias;
+  const float* residual;
+  const float* slope;
+  const float* post;
+  Activation activation;
+};
+
+struct FloatConvArgs {
+  ConvShape shape;
+  const float* input;    // [batch][in_h][in_w][in_c]
+  const void* weight;    // as float_conv_pack left it
+  Epilogue epilogue;
+  float* output;         // [batch][out_h][out_w][out_c]
+};
+
+struct BinaryConvArgs {
+  ConvShape shape;
+  int32_t pad_value;           // 0, +1 or -1
+  const uint32_t* input;       // [batch][in_h][in_w][ceil(in_c / 32)]
+  const void* weight;          // as binary_conv_pack left it
+  Epilogue epilogue;           // used when output is floats
+  const int32_t* interval;     // [out_c][2], used when output is bits
+  float* output;               // exactly one of output and output_bits is set
+  uint32_t* output_bits;       // [batch][out_h][out_w][ceil(out_c / 32)]
+};
+
+struct BinarizeArgs {
+  int64_t pixels_per_row;      // a "row" is in_w pixels
+  int32_t channels;
+  const float* input;
+  const float* interval;       // [channels][2]
+  uint32_t* output;
+};
+
+struct PointwiseArgs {
+  int64_t pixels_per_row;
+  int32_t channels;
+  const float* input;
+  Epilogue epilogue;
+  float* output;
+};
+
+struct PoolArgs {
+  int32_t batch, in_h, in_w, channels, out_h, out_w;
+  int32_t kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left;
+  int32_t pad_bottom, pad_right;  // decide, with count_padding, how many positions a window has
+  bool count_padding;             // average only
+  const float* input;
+  float* output;
+};
+
+struct Kernels {
+  const char* name;  // "reference", "portable", "avx2", "avx512"
+
+  // Weights are rearranged once, at plan time, from the file's layout ([O][kh][kw][C/groups] floats or words) into the layout
+  // that this table's kernel reads. `pack` writes exactly `pack_bytes` bytes, 64-byte aligned.
+  size_t (*float_conv_pack_bytes)(const ConvShape&);
+  void (*float_conv_pack)(const ConvShape&, const float* weight, void* packed);
+  void (*float_conv)(const FloatConvArgs&, int64_t begin, int64_t end);
+
+  size_t (*binary_conv_pack_bytes)(const ConvShape&);
+  void (*binary_conv_pack)(const ConvShape&, const uint32_t* weight, void* packed);
+  void (*binary_conv)(const BinaryConvArgs&, int64_t begin, int64_t end);
+
+  void (*binarize)(const BinarizeArgs&, int64_t begin, int64_t end);
+  void (*pointwise)(const PointwiseArgs&, int64_t begin, int64_t end);
+  void (*max_pool)(const PoolArgs&, int64_t begin, int64_t end);
+  void (*average_pool)(const PoolArgs&, int64_t begin, int64_t end);
+};
+
+const Kernels& reference_kernels();
+const Kernels& portable_kernels();
+const Kernels& avx2_kernels();
+const Kernels& avx512_kernels();
+
+// The table called `name`, or the best one for "" (after the environment variable ONEBIT_ISA). Null if this build or
+// this CPU lacks it.
+const Kernels* select_kernels(const char* name);
+
+// Names that select_kernels accepts here, best first; ends with null.
+const char* const* available_kernels();
+
+}  // namespace onebit

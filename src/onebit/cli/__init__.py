@@ -1,0 +1,123 @@
+"""The ``onebit`` command: one module a subcommand, imported only when it is called.
+
+A command's module defines ``EXAMPLE`` (shown by ``--help``), ``configure(parser)`` (adds its arguments), ``run(args)`` (does the work and
+returns the object that ``--json`` prints) and ``show(result, console)`` (prints the same for a person). Anything else than the
+result goes to stderr. Exit codes: 0 done, 2 the caller can mend it (one line says how), 1 a fault of ours.
+"""
+
+import errno
+import importlib
+import json
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from types import ModuleType
+
+from jsonargparse import ArgumentError, ArgumentParser, DefaultHelpFormatter
+from rich.console import Console
+
+from onebit.errors import OnebitError
+
+COMMANDS = {
+    "demo": "train, export, run and teach a small network, and print one table",
+    "train": "train a network from a recipe",
+    "evaluate": "measure a checkpoint or a packed model on a data set",
+    "export": "pack a trained checkpoint into an .obn file",
+    "inspect": "list the layers of an .obn file: bits, bytes, and why one is not packed",
+    "run": "classify images with a packed model",
+    "bench": "measure the latency of a packed model",
+    "cost": "count what training and running a recipe costs",
+    "data": "list, download and check data sets",
+    "learn": "teach a packed model new classes on this device",
+    "doctor": "say what this installation and this CPU can do",
+}
+
+
+class _Parser(ArgumentParser):
+    """Errors are raised, never printed with a usage block: main() turns them into one line."""
+
+    def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
+        raise ArgumentError(None, message) from ex
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help"):
+        _print_commands()
+        return 0
+    if words[0] == "--version":
+        from onebit import __version__
+
+        print(f"onebit {__version__}")
+        return 0
+    as_json = "--json" in words
+    try:
+        return _run(words, as_json)
+    except SystemExit as stop:  # --help
+        return int(stop.code or 0)
+    except BaseException as problem:
+        return _fail(problem, words[0], as_json)
+
+
+def build_parser(name: str) -> tuple[ArgumentParser, ModuleType]:
+    """The parser and the module of one command."""
+    module = importlib.import_module(f"onebit.cli.{name}")
+    parser = _Parser(
+        prog=f"onebit {name}",
+        description=f"{COMMANDS[name][0].upper()}{COMMANDS[name][1:]}.",
+        epilog=f"example: {module.EXAMPLE}",
+        formatter_class=DefaultHelpFormatter,
+    )
+    module.configure(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout and nothing else there")
+    return parser, module
+
+
+def _run(words: list[str], as_json: bool) -> int:
+    name = words[0]
+    if name not in COMMANDS:
+        raise OnebitError(f"there is no command '{name}'", hint=f"commands: {', '.join(COMMANDS)}")
+    parser, module = build_parser(name)
+    result = module.run(parser.parse_args(words[1:]))
+    if as_json:
+        print(json.dumps(result))
+    else:
+        module.show(result, Console())
+    return 0
+
+
+def _fail(problem: BaseException, command: str, as_json: bool) -> int:
+    code, message, hint = _explain(problem, command)
+    if os.environ.get("ONEBIT_TRACEBACK"):
+        traceback.print_exception(problem)
+    print(f"onebit {command}: {message}" + (f" ({hint})" if hint else ""), file=sys.stderr)
+    if as_json:
+        print(json.dumps({"error": message, "hint": hint}))
+    return code
+
+
+def _explain(problem: BaseException, command: str) -> tuple[int, str, str]:
+    if isinstance(problem, OnebitError):
+        return 2, problem.message, problem.hint
+    if isinstance(problem, ArgumentError):
+        return 2, " ".join(str(problem.message).split()), f"see onebit {command} --help"
+    if isinstance(problem, KeyboardInterrupt):
+        return 2, "interrupted", "nothing was half-written; run it again"
+    if isinstance(problem, ModuleNotFoundError) and not str(problem.name).startswith("onebit"):
+        return 2, f"this command needs the package {problem.name}", "pip install 'onebit[train]'"
+    if isinstance(problem, OSError):
+        where = problem.filename or ""
+        text = f"{where}: {problem.strerror}" if where else str(problem)
+        hint = "free some space and run it again" if problem.errno == errno.ENOSPC else ""
+        return 2, text, hint
+    text = " ".join(f"{type(problem).__name__}: {problem}".split())
+    return 1, f"unexpected {text}", "this is a fault of onebit; ONEBIT_TRACEBACK=1 shows where"
+
+
+def _print_commands() -> None:
+    width = max(map(len, COMMANDS))
+    print("usage: onebit COMMAND [--help]\n")
+    print("\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()))
+    print("\nexample: onebit demo")

@@ -1,0 +1,6 @@
+"""The device side: Python faces of the native engine and learner. numpy only."""
+
+from onebit.runtime.learner import Learner
+from onebit.runtime.model import Model, load
+
+__all__ = ["Learner", "Model", "load"]
