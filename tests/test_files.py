@@ -1,0 +1,57 @@
+"""Nothing is ever half-written: replacing() against failures in the middle, existing files and full disks."""
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from onebit import OnebitError
+from onebit.files import replacing
+
+
+def test_a_failure_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
+    target = tmp_path / "m.obn"
+    target.write_text("old")
+    with pytest.raises(RuntimeError), replacing(target, force=True) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_an_existing_file_is_kept_unless_forced(tmp_path: Path) -> None:
+    target = tmp_path / "m.obn"
+    target.write_text("old")
+    with pytest.raises(OnebitError, match="--force"), replacing(target):
+        pass
+    with replacing(target, force=True) as temporary:
+        temporary.write_text("new")
+    assert target.read_text() == "new"
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(OnebitError, match="nowhere does not exist"), replacing(tmp_path / "nowhere" / "m.obn"):
+        pass
+
+
+def test_a_full_disk_keeps_the_old_file(tmp_path: Path) -> None:
+    target = tmp_path / "m.obn"
+    target.write_text("old")
+    code = (
+        "import sys; from onebit.files import replacing\n"
+        "with replacing(sys.argv[1], force=True) as t: t.write_bytes(bytes(1 << 20))"
+    )
+
+    def limit() -> None:  # a write past 64 KiB fails, as on a full disk
+        import signal
+
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, 1 << 16))
+
+    failed = subprocess.run([sys.executable, "-c", code, str(target)], preexec_fn=limit, capture_output=True, text=True)
+    assert failed.returncode != 0
+    assert "File too large" in failed.stderr
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
