@@ -1,0 +1,37 @@
+"""What several parts' tests share: a packed digits model and a folder of digit pictures."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+HELD_BACK = ("6", "7", "8", "9")
+
+
+@pytest.fixture(scope="session")
+def digits_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained small binary network over the digits 0 to 5, packed."""
+    import torch
+
+    from onebit import deploy, models
+
+    torch.manual_seed(0)
+    net = models.create("small", num_classes=6).eval()
+    path = tmp_path_factory.mktemp("model") / "digits.obn"
+    names = [str(digit) for digit in range(6)]
+    deploy.export(net, path, torch.randn(16, *net.input_shape), classes=names, samples=[100] * 6)
+    return path
+
+
+@pytest.fixture(scope="session")
+def digit_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight pictures of each held-back digit, in a folder a class."""
+    digits = load_digits()
+    folder = tmp_path_factory.mktemp("digits")
+    for name in HELD_BACK:
+        (folder / name).mkdir()
+        for i, image in enumerate(digits.images[digits.target == int(name)][:8]):
+            Image.fromarray(np.round(image * 255 / 16).astype(np.uint8)).save(folder / name / f"{i}.png")
+    return folder
