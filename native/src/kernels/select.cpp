@@ -1,0 +1,74 @@
+// The one place that chooses an instruction set. The compiler's CPU check also asks whether the operating system saves the wide
+// registers.
+#include <cstdlib>
+#include <cstring>
+
+#include "kernels/kernels.h"
+
+namespace onebit {
+namespace {
+
+struct Candidate {
+  const Kernels& (*table)();
+  bool (*usable)();
+};
+
+constexpr bool always() { return true; }
+
+#ifdef ONEBIT_HAVE_AVX2
+bool has_avx2() { return __builtin_cpu_supports("avx2"); }
+#endif
+
+#ifdef ONEBIT_HAVE_AVX512
+bool has_avx512() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vpopcntdq");
+}
+#endif
+
+// Best first.
+constexpr Candidate candidates[] = {
+#ifdef ONEBIT_HAVE_AVX512
+    {avx512_kernels, has_avx512},
+#endif
+#ifdef ONEBIT_HAVE_AVX2
+    {avx2_kernels, has_avx2},
+#endif
+#ifdef ONEBIT_HAVE_PORTABLE
+    {portable_kernels, always},
+#endif
+    {reference_kernels, always},
+};
+
+constexpr size_t candidate_count = sizeof(candidates) / sizeof(candidates[0]);
+
+}  // namespace
+
+const Kernels* select_kernels(const char* name) {
+  if (!*name) {
+    const char* forced = std::getenv("ONEBIT_ISA");
+    if (forced) name = forced;
+  }
+  for (const Candidate& candidate : candidates) {
+    if (!candidate.usable()) continue;
+    const Kernels& kernels = candidate.table();
+    if (!*name || std::strcmp(name, kernels.name) == 0) return &kernels;
+  }
+  return nullptr;
+}
+
+const char* const* available_kernels() {
+  struct Names {
+    const char* list[candidate_count + 1] = {};
+    Names() {
+      size_t count = 0;
+      for (const Candidate& candidate : candidates) {
+        if (candidate.usable()) list[count++] = candidate.table().name;
+      }
+    }
+  };
+  static const Names names;
+  return names.list;
+}
+
+}  // namespace onebit
