@@ -1,0 +1,52 @@
+"""Random changes of whole batches of images. Random numbers come from the given CPU generator, whatever the device.
+
+Crop and flip: He et al., "Deep Residual Learning for Image Recognition", 2015, section 4.2. Cutout: DeVries and
+Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout", 2017.
+"""
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional
+
+
+def crop(images: Tensor, generator: Generator, padding: int = 4) -> Tensor:
+    """Pads each side with zeros (black) and cuts a window of the old size at a random place, one an image.
+
+    Args:
+        images: uint8 (N, C, H, W).
+        generator: source of randomness.
+        padding: pixels a side.
+    """
+    count, _, height, width = images.shape
+    padded = functional.pad(images, (padding,) * 4)
+    top, left = _integers(2 * padding + 1, (2, count), generator, images)
+    windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # a view: (N, C, top, left, H, W)
+    return windows[torch.arange(count, device=images.device), :, top, left]
+
+
+def flip(images: Tensor, generator: Generator) -> Tensor:
+    """Mirrors each image left to right with probability 1/2."""
+    chosen = _integers(2, (len(images), 1, 1, 1), generator, images)
+    return torch.where(chosen.bool(), images.flip(3), images)
+
+
+def cutout(images: Tensor, generator: Generator, size: int = 16) -> Tensor:
+    """Sets a square at a random place to 0, one an image; its centre is any pixel, so it may reach over the border.
+
+    Args:
+        images: normalised float32 (N, C, H, W), so that 0 is the mean colour.
+        generator: source of randomness.
+        size: side of the square in pixels.
+    """
+    count, _, height, width = images.shape
+    masks = []
+    for side in (height, width):
+        start = _integers(side, (count, 1), generator, images) - size // 2
+        at = torch.arange(side, device=images.device)
+        masks.append((at >= start) & (at < start + size))
+    rows, columns = masks
+    return images.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], 0.0)
+
+
+def _integers(below: int, shape: tuple[int, ...], generator: Generator, like: Tensor) -> Tensor:
+    return torch.randint(below, shape, generator=generator).to(like.device, non_blocking=True)

@@ -1,0 +1,148 @@
+"""What every data set offers, and where its files are looked for."""
+
+import hashlib
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import ClassVar
+
+import pooch
+import torch
+from torch import Tensor
+
+from onebit.errors import OnebitError
+
+Split = tuple[Tensor, Tensor]
+"""Images uint8 (N, C, H, W) and labels int64 (N,)."""
+
+
+class DataSet(ABC):
+    """Images by class, split into a training and a test part.
+
+    Attributes:
+        name: its name in the registry.
+        counts: the images of the training and of the test part, where the publication fixes them.
+        folders: where its files lie under the root, the first that exists is taken; empty if it has none.
+    """
+
+    name: ClassVar[str]
+    counts: ClassVar[tuple[int, int] | None] = None
+    folders: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, root: str | os.PathLike[str] | None = None) -> None:
+        self.root = Path(root) if root is not None else default_root()
+
+    @property
+    @abstractmethod
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the labels."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of an image."""
+
+    @property
+    @abstractmethod
+    def mean(self) -> tuple[float, ...]:
+        """Mean of pixel / 255 over the training part, one a channel."""
+
+    @property
+    @abstractmethod
+    def std(self) -> tuple[float, ...]:
+        """Standard deviation of pixel / 255 over the training part, one a channel."""
+
+    @property
+    def note(self) -> str:
+        """What a reader of results on this data set must know; empty if nothing."""
+        return ""
+
+    @abstractmethod
+    def train(self) -> Split:
+        """The training part: images uint8 (N, C, H, W), labels int64 (N,)."""
+
+    @abstractmethod
+    def test(self) -> Split:
+        """The test part, as `train`."""
+
+    def folder(self) -> Path:
+        """The folder of its files.
+
+        Raises:
+            OnebitError: there is none; says where it looked and how to get it.
+        """
+        for place in self.folders:
+            if (self.root / place).is_dir():
+                return self.root / place
+        places = ", ".join(self.folders)
+        raise OnebitError(
+            f"the data set {self.name} is not in {self.root} (looked for {places})",
+            hint=f"run: onebit data get {self.name}; or set ONEBIT_DATA to the folder that holds it",
+        )
+
+
+def default_root() -> Path:
+    """``$ONEBIT_DATA``, else the user's cache folder, where ``onebit data get`` puts data sets."""
+    chosen = os.environ.get("ONEBIT_DATA")
+    return Path(chosen) if chosen else Path(pooch.os_cache("onebit")) / "data"
+
+
+def verify(folder: Path, checksums: Mapping[str, str], algorithm: str = "md5") -> None:
+    """Compares files with their published checksums.
+
+    Args:
+        folder: where the files are.
+        checksums: hexadecimal digest of each file, by its name in the folder.
+        algorithm: a name that `hashlib.new` knows.
+
+    Raises:
+        OnebitError: a file is missing or its bytes are not the published ones.
+    """
+    for name, expected in checksums.items():
+        path = folder / name
+        if not path.is_file():
+            raise OnebitError(f"{path} is missing", hint="download the data set again: onebit data get NAME")
+        digest = hashlib.new(algorithm, usedforsecurity=False)
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+        if digest.hexdigest() != expected:
+            raise OnebitError(
+                f"{path} is not the published file: its {algorithm} is {digest.hexdigest()}, not {expected}",
+                hint="delete it and download the data set again: onebit data get NAME",
+            )
+
+
+def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of pixel / 255 for each channel of uint8 images (N, C, H, W), exact.
+
+    Example:
+        >>> channel_statistics(torch.tensor([0, 255], dtype=torch.uint8).reshape(2, 1, 1, 1))
+        ((0.5,), (0.5,))
+    """
+    means, stds = [], []
+    values = torch.arange(256, dtype=torch.float64) / 255
+    for channel in images.transpose(0, 1):
+        share = torch.bincount(channel.flatten(), minlength=256).double() / channel.numel()
+        mean = (share * values).sum()
+        means.append(mean.item())
+        stds.append((share * (values - mean) ** 2).sum().sqrt().item())
+    return tuple(means), tuple(stds)
+
+
+def check_labels(labels: Iterable[int] | Tensor, classes: int, source: Path) -> Tensor:
+    """The labels as int64 (N,).
+
+    Raises:
+        OnebitError: a label is outside [0, classes).
+    """
+    tensor = torch.as_tensor(labels, dtype=torch.int64)
+    wrong = ((tensor < 0) | (tensor >= classes)).nonzero().flatten()
+    if len(wrong):
+        at = int(wrong[0])
+        raise OnebitError(
+            f"{source}: label {int(tensor[at])} of image {at} is not in [0, {classes})",
+            hint="the file is damaged or of another data set: download it again",
+        )
+    return tensor

@@ -1,0 +1,169 @@
+"""Batches for training, validation and test as a Lightning data module."""
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import LightningDataModule
+from torch import Generator, Tensor
+
+from onebit.data import augment as augmentation
+from onebit.data.dataset import DataSet, Split
+from onebit.data.loader import Loader
+from onebit.data.registry import create
+from onebit.data.sampler import EpochSampler
+from onebit.errors import OnebitError
+
+_Step = Callable[[Tensor, Generator], Tensor]
+# What is done to the bytes of the images, and what to the normalised numbers.
+_AUGMENTATIONS: dict[str, tuple[tuple[_Step, ...], tuple[_Step, ...]]] = {
+    "none": ((), ()),
+    "flip_crop": ((augmentation.crop, augmentation.flip), ()),
+}
+
+
+class DataModule(LightningDataModule):
+    """Loaders of one data set: normalised float32 images (n, C, H, W) and int64 labels (n,).
+
+    Normalisation is (pixel / 255 - mean) / std. The test part is also the validation part, as in the papers.
+
+    Args:
+        name: a data set of `onebit.data.names()`.
+        options: arguments of the data set.
+        batch_size: images a batch and process.
+        augment: of the training part: ``none``; ``flip_crop``: crop with padding 4, flip.
+        classes: keep only these classes (names or numbers) and relabel them 0..k-1 in this order; None keeps all.
+        seed: of order and augmentation: batch i of epoch e is the same in every run.
+        num_workers: threads that prepare batches ahead; 0 prepares each when it is asked for.
+        normalize: False takes pixel / 255 as it is: mean 0, std 1.
+
+    Raises:
+        OnebitError: an argument names nothing that exists, or the data set is missing or damaged.
+
+    Example:
+        >>> module = DataModule("digits", batch_size=32, classes=["3", "8"])
+        >>> images, labels = next(iter(module.train_dataloader()))
+        >>> images.shape, module.classes, module.samples
+        (torch.Size([32, 1, 8, 8]), ('3', '8'), (146, 139))
+    """
+
+    def __init__(
+        self,
+        name: str,
+        options: dict[str, Any] | None = None,
+        batch_size: int = 64,
+        augment: Literal["none", "flip_crop"] = "none",
+        classes: Sequence[str | int] | None = None,
+        seed: int = 0,
+        num_workers: int = 0,
+        normalize: bool = True,
+    ) -> None:
+        super().__init__()
+        if augment not in _AUGMENTATIONS:
+            raise OnebitError(f"there is no augmentation '{augment}'", hint=f"choose from {', '.join(_AUGMENTATIONS)}")
+        self.name, self.options = name, dict(options or {})
+        self.batch_size, self.augment, self.seed = batch_size, augment, seed
+        self.num_workers, self.normalize = num_workers, normalize
+        self.data_set: DataSet = create(name, **self.options)
+        self._kept = None if classes is None else _numbers(classes, self.data_set)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes in the order of the labels."""
+        names = self.data_set.classes
+        return names if self._kept is None else tuple(names[number] for number in self._kept)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of an image."""
+        return self.data_set.shape
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """What is subtracted from pixel / 255, one a channel."""
+        return self.data_set.mean if self.normalize else (0.0,) * self.shape[0]
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """What the difference is divided by, one a channel."""
+        return self.data_set.std if self.normalize else (1.0,) * self.shape[0]
+
+    @property
+    def samples(self) -> tuple[int, ...]:
+        """Training images of each class."""
+        return tuple(self.train_split[1].bincount(minlength=len(self.classes)).tolist())
+
+    @cached_property
+    def train_split(self) -> Split:
+        """The training part, of the kept classes: images uint8 (N, C, H, W), labels int64 (N,)."""
+        return self._keep(self.data_set.train())
+
+    @cached_property
+    def test_split(self) -> Split:
+        """The test part, as `train_split`."""
+        return self._keep(self.data_set.test())
+
+    def train_dataloader(self) -> Loader:
+        """Augmented batches in an order of their own each epoch."""
+        return self._loader(self.train_split, self.augment, shuffle=True)
+
+    def val_dataloader(self) -> Loader:
+        """The test part, in its order."""
+        return self.test_dataloader()
+
+    def test_dataloader(self) -> Loader:
+        """The test part, in its order."""
+        return self._loader(self.test_split, "none", shuffle=False)
+
+    def _loader(self, split: Split, augment: str, *, shuffle: bool) -> Loader:
+        images, labels = split
+        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        sampler = EpochSampler(len(images), self.batch_size, shuffle=shuffle, seed=self.seed, rank=rank, world=world)
+        device = self.trainer.strategy.root_device if self.trainer else images.device
+        transform = _Transform(augment, torch.tensor(self.mean, device=device), torch.tensor(self.std, device=device))
+        return Loader(images.to(device), labels.to(device), transform, sampler, self.num_workers)
+
+    def _keep(self, split: Split) -> Split:
+        if self._kept is None:
+            return split
+        images, labels = split
+        renumbered = torch.full((len(self.data_set.classes),), -1)
+        renumbered[list(self._kept)] = torch.arange(len(self._kept))
+        labels = renumbered[labels]
+        return images[labels >= 0], labels[labels >= 0]
+
+
+class _Transform:
+    """Bytes to network input: augmentation of bytes, normalisation, augmentation of numbers."""
+
+    def __init__(self, augment: str, mean: Tensor, std: Tensor) -> None:
+        self.of_bytes, self.of_numbers = _AUGMENTATIONS[augment]
+        self.scale = (1 / (255 * std)).reshape(-1, 1, 1)
+        self.offset = (-mean / std).reshape(-1, 1, 1)
+
+    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
+        for step in self.of_bytes:
+            images = step(images, generator)
+        numbers = torch.addcmul(self.offset, images.float(), self.scale)
+        for step in self.of_numbers:
+            numbers = step(numbers, generator)
+        return numbers
+
+
+def _numbers(classes: Sequence[str | int], data_set: DataSet) -> tuple[int, ...]:
+    """The labels that the data set gives to classes stated by name or number."""
+    names = data_set.classes
+    by_name: Mapping[str, int] = {name: label for label, name in enumerate(names)}
+    numbers = []
+    for wanted in classes:
+        label = by_name.get(wanted, -1) if isinstance(wanted, str) else wanted
+        if not 0 <= label < len(names):
+            near = difflib.get_close_matches(str(wanted), names, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"its classes: {', '.join(names)}"
+            raise OnebitError(f"the data set {data_set.name} has no class {wanted!r}", hint=hint)
+        numbers.append(label)
+    if not numbers or len(set(numbers)) != len(numbers):
+        raise OnebitError(f"classes of {data_set.name}: {list(classes)}", hint="name one class or more, each once")
+    return tuple(numbers)
