@@ -1,0 +1,10 @@
+"""Layers of binary networks, built from :mod:`onebit.quantize`."""
+
+from onebit.nn.binary_conv import BinaryConv2d
+from onebit.nn.binary_layer import BinaryLayer, binary_layers
+from onebit.nn.binary_linear import BinaryLinear
+from onebit.nn.pad_channels import PadChannels
+from onebit.nn.rprelu import RPReLU
+from onebit.nn.rsign import RSign
+
+__all__ = ["BinaryConv2d", "BinaryLayer", "BinaryLinear", "PadChannels", "RPReLU", "RSign", "binary_layers"]

@@ -1,0 +1,105 @@
+"""The binary 2-D convolution."""
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from onebit.errors import OnebitError
+from onebit.nn.binary_layer import BinaryLayer
+
+Pair = int | tuple[int, int]
+
+
+class BinaryConv2d(BinaryLayer):
+    """2-D convolution of a binarised input with a binarised weight.
+
+        y = output_transform(conv(pad(input_quantizer(x)), weight_quantizer(weight)) + bias)
+
+    Args:
+        in_channels, out_channels: as in ``nn.Conv2d``.
+        kernel_size, stride, dilation: an int, or (vertical, horizontal).
+        padding: an int, (vertical, horizontal), or (top, left, bottom, right). ``self.padding`` is always the last
+            form.
+        groups: as in ``nn.Conv2d``; ``in_channels`` for a depthwise convolution.
+        bias: adds a learned bias to each output channel.
+        padding_value: what stands in the padding after binarisation: 0 contributes nothing, ±1 is a bit.
+        input_quantizer: for the input; :class:`~onebit.quantize.ApproxSign` if none.
+        weight_quantizer: for the weight; :class:`~onebit.quantize.Sign` if none.
+
+    Shapes: input (N, C, H, W), output (N, O, H', W'), ``weight`` (O, C / groups, kh, kw).
+
+    Raises:
+        OnebitError: channels that ``groups`` does not divide, another padding value, or a padding of another form.
+
+    Reference: Hubara et al., "Binarized Neural Networks", NeurIPS 2016, arXiv 1602.02830.
+
+    Example:
+        >>> import torch
+        >>> conv = BinaryConv2d(16, 32, 3, stride=2, padding=1)
+        >>> y = conv(torch.randn(2, 16, 8, 8))
+        >>> y.shape
+        torch.Size([2, 32, 4, 4])
+        >>> bool((y == y.round()).all())  # sums of ±1
+        True
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Pair,
+        stride: Pair = 1,
+        padding: Pair | tuple[int, int, int, int] = 0,
+        dilation: Pair = 1,
+        groups: int = 1,
+        bias: bool = False,
+        *,
+        padding_value: float = 0.0,
+        input_quantizer: nn.Module | None = None,
+        weight_quantizer: nn.Module | None = None,
+    ) -> None:
+        if groups < 1 or in_channels % groups or out_channels % groups:
+            raise OnebitError(
+                f"BinaryConv2d: {groups} groups do not divide {in_channels} input and {out_channels} output channels",
+                hint="choose channels that are multiples of groups",
+            )
+        if padding_value not in (-1, 0, 1):
+            raise OnebitError(f"BinaryConv2d: padding_value is {padding_value}", hint="a padded value is -1, 0 or 1")
+        shape = (out_channels, in_channels // groups, *_pair(kernel_size))
+        super().__init__(shape, bias, input_quantizer, weight_quantizer)
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.kernel_size = _pair(kernel_size)
+        self.stride = _pair(stride)
+        self.padding = _sides(padding)
+        self.dilation = _pair(dilation)
+        self.groups = groups
+        self.padding_value = float(padding_value)
+
+    def product(self, x: Tensor, weight: Tensor) -> Tensor:
+        top, left, bottom, right = self.padding
+        padding = (top, left)
+        if self.padding_value != 0 or (top, left) != (bottom, right):
+            x = functional.pad(x, (left, right, top, bottom), value=self.padding_value)
+            padding = (0, 0)
+        return functional.conv2d(x, weight, None, self.stride, padding, self.dilation, self.groups)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}, "
+            f"padding={self.padding}, dilation={self.dilation}, groups={self.groups}, bias={self.bias is not None}, "
+            f"padding_value={self.padding_value:g}"
+        )
+
+
+def _pair(value: Pair) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else (value[0], value[1])
+
+
+def _sides(padding: Pair | tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    sides = (padding,) * 4 if isinstance(padding, int) else tuple(padding) * (2 if len(padding) == 2 else 1)
+    if len(sides) != 4 or min(sides) < 0:
+        raise OnebitError(
+            f"BinaryConv2d: padding is {padding!r}",
+            hint="give an int, (vertical, horizontal) or (top, left, bottom, right), none negative",
+        )
+    return sides
