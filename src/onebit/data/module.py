@@ -10,6 +10,7 @@ from lightning.pytorch import LightningDataModule
 from torch import Generator, Tensor
 
 from onebit.data import augment as augmentation
+from onebit.data.autoaugment import auto_augment
 from onebit.data.dataset import DataSet, Split
 from onebit.data.loader import Loader
 from onebit.data.registry import create
@@ -21,6 +22,7 @@ _Step = Callable[[Tensor, Generator], Tensor]
 _AUGMENTATIONS: dict[str, tuple[tuple[_Step, ...], tuple[_Step, ...]]] = {
     "none": ((), ()),
     "flip_crop": ((augmentation.crop, augmentation.flip), ()),
+    "cyclebnn": ((augmentation.crop, augmentation.flip, auto_augment), (augmentation.cutout,)),
 }
 
 
@@ -33,7 +35,8 @@ class DataModule(LightningDataModule):
         name: a data set of `onebit.data.names()`.
         options: arguments of the data set.
         batch_size: images a batch and process.
-        augment: of the training part: ``none``; ``flip_crop``: crop with padding 4, flip.
+        augment: of the training part: ``none``; ``flip_crop``: crop with padding 4, flip; ``cyclebnn``: these, then
+            AutoAugment's CIFAR-10 policy, then Cutout of 16 pixels.
         classes: keep only these classes (names or numbers) and relabel them 0..k-1 in this order; None keeps all.
         seed: of order and augmentation: batch i of epoch e is the same in every run.
         num_workers: threads that prepare batches ahead; 0 prepares each when it is asked for.
@@ -54,7 +57,7 @@ class DataModule(LightningDataModule):
         name: str,
         options: dict[str, Any] | None = None,
         batch_size: int = 64,
-        augment: Literal["none", "flip_crop"] = "none",
+        augment: Literal["none", "flip_crop", "cyclebnn"] = "none",
         classes: Sequence[str | int] | None = None,
         seed: int = 0,
         num_workers: int = 0,
