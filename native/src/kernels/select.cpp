@@ -34,9 +34,7 @@ constexpr Candidate candidates[] = {
 #ifdef ONEBIT_HAVE_AVX2
     {avx2_kernels, has_avx2},
 #endif
-#ifdef ONEBIT_HAVE_PORTABLE
     {portable_kernels, always},
-#endif
     {reference_kernels, always},
 };
 

@@ -1,0 +1,135 @@
+#include "kernels/vector/binary_conv.h"
+
+#include "kernels/avx2/avx2.h"
+#include "kernels/avx2/isa.h"
+#include "kernels/portable/portable.h"
+
+namespace onebit::avx2 {
+namespace {
+
+// mismatch[a][w]: the bits in which two nibbles differ.
+struct Mismatch {
+  alignas(16) uint8_t of[16][16];
+  constexpr Mismatch() : of() {
+    for (int a = 0; a < 16; ++a) {
+      for (int w = 0; w < 16; ++w) {
+        const int x = a ^ w;
+        of[a][w] = static_cast<uint8_t>((x & 1) + (x >> 1 & 1) + (x >> 2 & 1) + (x >> 3));
+      }
+    }
+  }
+};
+constexpr Mismatch kMismatch;
+
+// AVX2 has no popcount. Lanes are outputs, a byte each, and a weight's nibble looks up (VPSHUFB) its mismatches with the pixel's
+// nibble in the table of that nibble: a look-up and an add for 128 products, the weights' nibbles being taken apart once for
+// all pixels. A step is four rows of bytes: channels 0-7 of every output, then 8-15, 16-23, 24-31.
+struct Counter : Avx2 {
+  static constexpr int kOutputs = 64, kGranule = 32, kPixels = 4;
+  static constexpr int64_t kMaxTerms = 65535;  // counts are widened to 16 bits
+
+  static void place(uint32_t word, int64_t lane, int64_t width, uint8_t* step) {
+    for (int b = 0; b < 4; ++b) step[b * width + lane] = static_cast<uint8_t>(word >> (8 * b));
+  }
+
+  template <int P>
+  static void mismatches(const PixelWords<P>& pixels, const uint8_t* weight, int64_t words, int64_t width,
+                         int32_t (&counts)[P][kOutputs]) {
+    if (width == 32) {
+      count<1>(pixels, weight, words, counts);
+    } else {
+      count<2>(pixels, weight, words, counts);
+    }
+  }
+
+ private:
+  static constexpr int64_t kRoom = 7;  // words, of at most 32 a byte, before a byte overflows
+
+  template <int V, int P>
+  static void count(const PixelWords<P>& pixels, const uint8_t* weight, int64_t words, int32_t (&counts)[P][kOutputs]) {
+    const __m256i nibble = _mm256_set1_epi8(15);
+    __m256i bytes[P][V], sums[P][V][2];
+    for (int p = 0; p < P; ++p) {
+      for (int v = 0; v < V; ++v) bytes[p][v] = sums[p][v][0] = sums[p][v][1] = _mm256_setzero_si256();
+    }
+    int64_t room = kRoom;
+    for (int64_t ky = 0; ky < pixels.shape.kernel_h; ++ky) {
+      for (int64_t kx = 0; kx < pixels.shape.kernel_w; ++kx) {
+        const uint32_t* pixel[P];
+        pixels.at(ky, kx, pixel);
+        for (int64_t w = 0; w < words; ++w) {
+          if (room-- == 0) {
+            widen(bytes, sums);
+            room = kRoom - 1;
+          }
+          for (int b = 0; b < 4; ++b, weight += V * 32) {
+            __m256i low[V], high[V];
+#pragma GCC unroll 2
+            for (int v = 0; v < V; ++v) {
+              const __m256i weights = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(weight + v * 32));
+              low[v] = _mm256_and_si256(weights, nibble);
+              high[v] = _mm256_and_si256(_mm256_srli_epi16(weights, 4), nibble);
+            }
+#pragma GCC unroll 4
+            for (int p = 0; p < P; ++p) {
+              const uint32_t bits = pixel[p][w] >> (8 * b);
+              const __m256i table_low = table(bits & 15), table_high = table(bits >> 4 & 15);
+#pragma GCC unroll 2
+              for (int v = 0; v < V; ++v) {
+                bytes[p][v] = _mm256_add_epi8(bytes[p][v], _mm256_shuffle_epi8(table_low, low[v]));
+                bytes[p][v] = _mm256_add_epi8(bytes[p][v], _mm256_shuffle_epi8(table_high, high[v]));
+              }
+            }
+          }
+        }
+      }
+    }
+    widen(bytes, sums);
+    for (int p = 0; p < P; ++p) {
+      for (int v = 0; v < V; ++v) spread(sums[p][v], counts[p] + v * 32);
+    }
+  }
+
+  static __m256i table(uint32_t bits) {
+    return _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(kMismatch.of[bits])));
+  }
+
+  // Outputs 0-7 and 16-23 go to the first half of the sums, 8-15 and 24-31 to the second.
+  template <int V, int P>
+  static void widen(__m256i (&bytes)[P][V], __m256i (&sums)[P][V][2]) {
+    const __m256i zero = _mm256_setzero_si256();
+    for (int p = 0; p < P; ++p) {
+      for (int v = 0; v < V; ++v) {
+        sums[p][v][0] = _mm256_add_epi16(sums[p][v][0], _mm256_unpacklo_epi8(bytes[p][v], zero));
+        sums[p][v][1] = _mm256_add_epi16(sums[p][v][1], _mm256_unpackhi_epi8(bytes[p][v], zero));
+        bytes[p][v] = zero;
+      }
+    }
+  }
+
+  static void spread(const __m256i (&sums)[2], int32_t* counts) {
+    for (int half = 0; half < 2; ++half) {
+      auto* to = reinterpret_cast<__m256i*>(counts + 8 * half);
+      _mm256_storeu_si256(to, _mm256_cvtepu16_epi32(_mm256_castsi256_si128(sums[half])));
+      _mm256_storeu_si256(to + 2, _mm256_cvtepu16_epi32(_mm256_extracti128_si256(sums[half], 1)));
+    }
+  }
+};
+
+using Blocked = BlockedBinaryConv<Counter>;
+
+}  // namespace
+
+size_t binary_conv_pack_bytes(const ConvShape& shape) {
+  return Blocked::fits(shape) ? Blocked::pack_bytes(shape) : portable::binary_conv_pack_bytes(shape);
+}
+
+void binary_conv_pack(const ConvShape& shape, const uint32_t* weight, void* packed) {
+  return Blocked::fits(shape) ? Blocked::pack(shape, weight, packed) : portable::binary_conv_pack(shape, weight, packed);
+}
+
+void binary_conv(const BinaryConvArgs& args, int64_t begin, int64_t end) {
+  return Blocked::fits(args.shape) ? Blocked::run(args, begin, end) : portable::binary_conv(args, begin, end);
+}
+
+}  // namespace onebit::avx2

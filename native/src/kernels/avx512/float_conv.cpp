@@ -1,0 +1,16 @@
+#include "kernels/vector/float_conv.h"
+
+#include "kernels/avx512/avx512.h"
+#include "kernels/avx512/isa.h"
+
+namespace onebit::avx512 {
+
+using Conv = FloatConv<Avx512::kLanes, Avx512::kFloatVectors>;
+
+size_t float_conv_pack_bytes(const ConvShape& shape) { return Conv::pack_bytes(shape); }
+
+void float_conv_pack(const ConvShape& shape, const float* weight, void* packed) { Conv::pack(shape, weight, packed); }
+
+void float_conv(const FloatConvArgs& args, int64_t begin, int64_t end) { Conv::run(args, begin, end); }
+
+}  // namespace onebit::avx512

@@ -1,0 +1,84 @@
+#include "kernels/vector/binary_conv.h"
+
+#include "kernels/portable/general_binary_conv.h"
+#include "kernels/portable/isa.h"
+#include "kernels/portable/portable.h"
+
+namespace onebit::portable {
+namespace {
+
+// Lanes are outputs. Bits are counted by adding neighbours within a word (no instruction for it is assumed), into bytes.
+struct Counter : Portable {
+  static constexpr int kOutputs = 32, kGranule = 8, kPixels = 1;
+  static constexpr int64_t kMaxTerms = int64_t{1} << 30;
+  using U = Vector<kLanes>::Unsigned;
+
+  static void place(uint32_t word, int64_t lane, int64_t, uint8_t* step) { std::memcpy(step + 4 * lane, &word, 4); }
+
+  static void mismatches(const PixelWords<1>& pixels, const uint8_t* weight, int64_t words, int64_t width,
+                         int32_t (&counts)[1][kOutputs]) {
+    switch (width) {
+      case 8: return count<2>(pixels, weight, words, counts[0]);
+      case 16: return count<4>(pixels, weight, words, counts[0]);
+      case 24: return count<6>(pixels, weight, words, counts[0]);
+      default: return count<8>(pixels, weight, words, counts[0]);
+    }
+  }
+
+ private:
+  static constexpr int64_t kRoom = 31;  // words, of at most 8 a byte, before a byte overflows
+
+  template <int V>
+  static void count(const PixelWords<1>& pixels, const uint8_t* weight, int64_t words, int32_t* counts) {
+    U bytes[V] = {}, sums[V] = {};
+    int64_t room = kRoom;
+    for (int64_t ky = 0; ky < pixels.shape.kernel_h; ++ky) {
+      for (int64_t kx = 0; kx < pixels.shape.kernel_w; ++kx) {
+        const uint32_t* pixel[1];
+        pixels.at(ky, kx, pixel);
+        for (int64_t w = 0; w < words; ++w, weight += V * sizeof(U)) {
+          if (room-- == 0) {
+            widen(bytes, sums);
+            room = kRoom - 1;
+          }
+#pragma GCC unroll 8
+          for (int v = 0; v < V; ++v) {
+            U x = load<U>(weight + v * sizeof(U)) ^ pixel[0][w];
+            x = x - ((x >> 1) & 0x55555555u);
+            x = (x & 0x33333333u) + ((x >> 2) & 0x33333333u);
+            bytes[v] += (x + (x >> 4)) & 0x0f0f0f0fu;
+          }
+        }
+      }
+    }
+    widen(bytes, sums);
+    std::memcpy(counts, sums, sizeof(sums));
+  }
+
+  template <int V>
+  static void widen(U (&bytes)[V], U (&sums)[V]) {
+    for (int v = 0; v < V; ++v) {
+      const U pairs = (bytes[v] & 0x00ff00ffu) + ((bytes[v] >> 8) & 0x00ff00ffu);
+      sums[v] += (pairs & 0xffffu) + (pairs >> 16);
+      bytes[v] = U{};
+    }
+  }
+};
+
+using Blocked = BlockedBinaryConv<Counter>;
+
+}  // namespace
+
+size_t binary_conv_pack_bytes(const ConvShape& shape) {
+  return Blocked::fits(shape) ? Blocked::pack_bytes(shape) : general_binary_conv_pack_bytes(shape);
+}
+
+void binary_conv_pack(const ConvShape& shape, const uint32_t* weight, void* packed) {
+  return Blocked::fits(shape) ? Blocked::pack(shape, weight, packed) : general_binary_conv_pack(shape, weight, packed);
+}
+
+void binary_conv(const BinaryConvArgs& args, int64_t begin, int64_t end) {
+  return Blocked::fits(args.shape) ? Blocked::run(args, begin, end) : general_binary_conv(args, begin, end);
+}
+
+}  // namespace onebit::portable

@@ -1,0 +1,16 @@
+#include "kernels/vector/float_conv.h"
+
+#include "kernels/portable/portable.h"
+#include "kernels/portable/isa.h"
+
+namespace onebit::portable {
+
+using Conv = FloatConv<Portable::kLanes, Portable::kFloatVectors>;
+
+size_t float_conv_pack_bytes(const ConvShape& shape) { return Conv::pack_bytes(shape); }
+
+void float_conv_pack(const ConvShape& shape, const float* weight, void* packed) { Conv::pack(shape, weight, packed); }
+
+void float_conv(const FloatConvArgs& args, int64_t begin, int64_t end) { Conv::run(args, begin, end); }
+
+}  // namespace onebit::portable

@@ -1,0 +1,80 @@
+// Every table's binary convolution against the reference, bit for bit.
+#include "kernels_support.h"
+
+namespace onebit::test {
+namespace {
+
+Array<int32_t> intervals(Random& random, const ConvShape& s) {
+  const int terms = s.kernel_h * s.kernel_w * s.in_c / s.groups;
+  Array<int32_t> interval(2 * s.out_c);
+  for (int64_t o = 0; o < s.out_c; ++o) {
+    const int kind = random.between(0, 3);
+    interval[2 * o] = kind == 0 ? std::numeric_limits<int32_t>::min() : random.between(-terms / 4 - 1, terms / 4 + 1);
+    interval[2 * o + 1] = kind == 1 ? std::numeric_limits<int32_t>::max() : random.between(-terms / 4 - 1, terms / 4 + 1);
+  }
+  return interval;
+}
+
+void cross(uint32_t seed, const ConvShape& s) {
+  Random random(seed);
+  auto input = bits(random, int64_t{s.batch} * s.in_h * s.in_w, s.in_c);
+  auto weight = bits(random, int64_t{s.out_c} * s.kernel_h * s.kernel_w, s.in_c / s.groups);
+  auto interval = intervals(random, s);
+  const int64_t rows = int64_t{s.batch} * s.out_h, pixels = rows * s.out_w;
+  RandomEpilogue epilogue(random, s.out_c, pixels * s.out_c);
+  const int32_t pad_value = random.between(-1, 1);
+
+  BinaryConvArgs args = {s, pad_value, input.data(), weight.data(), epilogue.epilogue, interval.data(), nullptr, nullptr};
+  Array<float> floats(pixels * s.out_c);
+  Array<uint32_t> words(pixels * words_for(s.out_c));
+  args.output = floats.data();
+  reference_kernels().binary_conv(args, 0, rows);
+  args.output = nullptr;
+  args.output_bits = words.data();
+  reference_kernels().binary_conv(args, 0, rows);
+
+  for (const Kernels* kernels : tables()) {
+    Packed packed(kernels->binary_conv_pack_bytes(s));
+    kernels->binary_conv_pack(s, weight.data(), packed.data());
+    args.weight = packed.data();
+    Array<float> floats_here(pixels * s.out_c);
+    Array<uint32_t> words_here(pixels * words_for(s.out_c));
+    args.output = floats_here.data();
+    args.output_bits = nullptr;
+    in_pieces(random, rows, [&](int64_t begin, int64_t end) { kernels->binary_conv(args, begin, end); });
+    args.output = nullptr;
+    args.output_bits = words_here.data();
+    in_pieces(random, rows, [&](int64_t begin, int64_t end) { kernels->binary_conv(args, begin, end); });
+    const bool same = floats_here == floats && words_here == words;
+    if (!same) print(s);
+    CHECK(same, "%s differs from reference, seed %u, padding %d", kernels->name, seed, pad_value);
+  }
+}
+
+// A dense layer of `terms` inputs: more than narrow counters hold, and more than the blocks' padding words.
+ConvShape dense(int terms, int kernel) {
+  ConvShape s = {};
+  s.batch = 2;
+  s.in_h = s.in_w = s.kernel_h = s.kernel_w = kernel;
+  s.in_c = terms / (kernel * kernel);
+  s.out_c = 35;
+  s.out_h = s.out_w = s.stride_h = s.stride_w = s.dilation_h = s.dilation_w = s.groups = 1;
+  return s;
+}
+
+}  // namespace
+}  // namespace onebit::test
+
+int main() {
+  using namespace onebit::test;
+  const uint32_t shapes = 2000;
+  for (uint32_t seed = 0; seed < shapes; ++seed) {
+    Random random(seed);
+    cross(seed, random_conv(random, 150000));
+  }
+  cross(shapes, dense(65535, 1));
+  cross(shapes + 1, dense(65536, 1));
+  cross(shapes + 2, dense(70000, 10));
+  cross(shapes + 3, dense(32 * 1024 + 1, 1));
+  for (const onebit::Kernels* kernels : tables()) std::printf("%s: %u shapes equal the reference\n", kernels->name, shapes + 4);
+}
