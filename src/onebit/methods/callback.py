@@ -1,0 +1,40 @@
+"""A method's schedule inside a Lightning training loop."""
+
+import math
+from typing import Any
+
+import lightning.pytorch as pl
+
+from onebit.errors import OnebitError
+from onebit.methods.base import Method
+
+
+class MethodCallback(pl.Callback):
+    """Calls ``method.step`` before each training batch and keeps the method's state in the checkpoint.
+
+    t is the trainer's count of optimiser steps and N its estimate of their number, so a resumed run goes on where it
+    stopped and the batches of one accumulated gradient share t.
+    """
+
+    def __init__(self, method: Method) -> None:
+        self.method = method
+
+    @property
+    def state_key(self) -> str:
+        return f"onebit.methods.{type(self.method).__name__}"
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        total = trainer.estimated_stepping_batches
+        if not math.isfinite(total):
+            raise OnebitError(
+                "a method's schedule needs a known length of training", hint="set max_epochs or max_steps"
+            )
+        self.method.step(trainer.global_step, int(total))
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.method.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.method.load_state_dict(state_dict)
