@@ -34,6 +34,8 @@ class Loader:
         [[0, 1, 2, 3], [4, 5]]
     """
 
+    batch_sampler = None  # Lightning asks for it of whatever has a sampler
+
     def __init__(
         self,
         images: Tensor,

@@ -1,0 +1,37 @@
+"""Training, evaluation and checkpoints.
+
+Example:
+    >>> from onebit.training import read_recipe
+    >>> file = getfixture("tmp_path") / "tiny.yaml"
+    >>> _ = file.write_text("model: {name: small}\\ndata: {name: digits}\\ntrainer: {max_epochs: 2}\\n")
+    >>> read_recipe(file).trainer.max_epochs
+    2
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from onebit.training.checkpoint import load_checkpoint
+    from onebit.training.classifier import Classifier
+    from onebit.training.evaluation import evaluate
+    from onebit.training.run import fit
+    from onebit.training.recipe import Recipe, read_recipe
+
+__all__ = ["Classifier", "Recipe", "evaluate", "fit", "load_checkpoint", "read_recipe"]
+
+_MODULES = {
+    "Classifier": "classifier",
+    "Recipe": "recipe",
+    "evaluate": "evaluation",
+    "fit": "run",
+    "load_checkpoint": "checkpoint",
+    "read_recipe": "recipe",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports lightning only for those who train: reading a recipe or a checkpoint does without its seconds."""
+    if name in _MODULES:
+        return getattr(importlib.import_module(f"onebit.training.{_MODULES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,87 @@
+"""Networks and methods from the plain values of a recipe or a checkpoint."""
+
+import difflib
+import importlib
+import inspect
+from typing import Any
+
+from jsonargparse import ArgumentError, ArgumentParser
+from torch import nn
+
+from onebit import models
+from onebit.errors import OnebitError
+from onebit.methods import Method
+
+
+def make_net(name: str, options: dict[str, Any], num_classes: int, shape: tuple[int, ...]) -> nn.Module:
+    """A network of ``onebit.models`` for images of ``shape`` (C, H, W).
+
+    Raises:
+        OnebitError: no model of that name, it does not take an option, or it was made for images of another shape.
+    """
+    try:
+        net = models.create(name, num_classes=num_classes, **options)
+    except TypeError as problem:
+        raise OnebitError(f"model {name}: {problem}", hint="see model.options in the recipe") from problem
+    if tuple(net.input_shape) != tuple(shape):
+        raise OnebitError(
+            f"model {name} takes images of {'×'.join(map(str, net.input_shape))}, the data has {'×'.join(map(str, shape))}",
+            hint="choose a model, or its options, for this data",
+        )
+    return net
+
+
+def make_method(class_path: str, init_args: dict[str, Any], *, trusted: bool) -> Method:
+    """A method from the path of its class and its arguments.
+
+    Args:
+        class_path: such as ``onebit.methods.CycleBNN``.
+        init_args: keyword arguments; converted to the types that the class declares.
+        trusted: import any module; else only ours and those that are imported already, so that a file cannot run code.
+
+    Raises:
+        OnebitError: no such class, not a method, or it does not take an argument.
+
+    Example:
+        >>> make_method("onebit.methods.CycleBNM", {}, trusted=False)
+        Traceback (most recent call last):
+        ...
+        onebit.errors.OnebitError: there is no method onebit.methods.CycleBNM (did you mean CycleBNN?)
+    """
+    kind = _find(class_path, trusted)
+    known = [name for name in inspect.signature(kind).parameters if name != "self"]
+    for name in init_args:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"its arguments: {', '.join(known)}"
+            raise OnebitError(f"method {class_path} has no argument {name}", hint=hint)
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(kind)
+    try:
+        return kind(**vars(parser.instantiate_classes(parser.parse_object(init_args))))
+    except (ArgumentError, TypeError, ValueError) as problem:
+        raise OnebitError(f"method {class_path}: {problem}", hint="see method.init_args in the recipe") from problem
+
+
+def _find(class_path: str, trusted: bool) -> type[Method]:
+    module_name, _, name = class_path.rpartition(".")
+    if not trusted and not f"{module_name}.".startswith("onebit.methods.") and not _is_known(class_path):
+        raise OnebitError(f"the file names a method of a foreign package, {class_path}", hint="import that package first")
+    try:
+        module = importlib.import_module(module_name)
+    except (ImportError, ValueError) as problem:
+        raise OnebitError(f"there is no method {class_path}", hint=str(problem)) from problem
+    kind = getattr(module, name, None)
+    if not (isinstance(kind, type) and issubclass(kind, Method)):
+        known = [key for key, value in vars(module).items() if isinstance(value, type) and issubclass(value, Method)]
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else "class_path names a subclass of onebit.methods.Method"
+        raise OnebitError(f"there is no method {class_path}", hint=hint)
+    return kind
+
+
+def _is_known(class_path: str) -> bool:
+    def subclasses(kind: type) -> list[type]:
+        return [kind] + [below for child in kind.__subclasses__() for below in subclasses(child)]
+
+    return any(f"{kind.__module__}.{kind.__qualname__}" == class_path for kind in subclasses(Method))

@@ -1,0 +1,82 @@
+"""The classification task: cross-entropy, top-1 and top-5."""
+
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from onebit.methods import Method
+from onebit.training.metrics import accuracies
+from onebit.training.optimizer import make_optimizer, make_schedule
+from onebit.training.recipe import OptimizerConfig, ScheduleConfig
+
+
+class Classifier(LightningModule):
+    """Trains a network with cross-entropy and the terms that a method adds; measures ``loss``, ``top1``, ``top5``.
+
+    Args:
+        net: maps float images (N, C, H, W) to logits (N, K).
+        num_classes: K.
+        method: already applied to ``net``; None trains it as it is.
+        optimizer: its settings.
+        schedule: the learning rate's course, one update a step.
+        steps: the length N of the run, which the schedule spans.
+
+    Example:
+        >>> classifier = Classifier(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), num_classes=10)
+        >>> batch = torch.zeros(2, 1, 8, 8), torch.tensor([0, 1])
+        >>> classifier.training_step(batch, 0).shape
+        torch.Size([])
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        num_classes: int,
+        method: Method | None = None,
+        optimizer: OptimizerConfig | None = None,
+        schedule: ScheduleConfig | None = None,
+        steps: int = 1,
+    ) -> None:
+        super().__init__()
+        self.net = net
+        self.method = method
+        self.optimizer_config = optimizer or OptimizerConfig()
+        self.schedule_config = schedule or ScheduleConfig()
+        self.steps = steps
+        self.metrics = accuracies(num_classes)
+        # the step whose loss was the first that is not finite, else -1: kept on the device, read seldom (reading waits for the GPU)
+        self.register_buffer("first_bad_step", torch.tensor(-1), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.net(images)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        images, labels = batch
+        loss = F.cross_entropy(self.net(images), labels)
+        if self.method is not None:
+            loss = self.method.loss(loss)
+        bad = ~loss.detach().isfinite() & (self.first_bad_step < 0)
+        self.first_bad_step.masked_fill_(bad, self._step)
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        images, labels = batch
+        logits = self.net(images)
+        self.metrics.update(logits, labels)
+        self.log("loss", F.cross_entropy(logits.float(), labels), on_epoch=True, sync_dist=True, batch_size=len(labels))
+
+    def on_validation_epoch_end(self) -> None:
+        self.log_dict(self.metrics.compute())
+        self.metrics.reset()
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        optimizer = make_optimizer(self.optimizer_config, self.net.parameters())
+        schedule = make_schedule(self.schedule_config, optimizer, self.steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    @property
+    def _step(self) -> int:
+        return self.global_step if self._trainer is not None else 0

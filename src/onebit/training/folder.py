@@ -1,0 +1,81 @@
+"""The folder of a run."""
+
+import os
+import shlex
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from onebit.errors import OnebitError
+from onebit.files import replacing
+from onebit.training.checkpoint import read_checkpoint
+from onebit.training.recipe import Recipe
+
+_MAY_DIFFER = ("trainer", "published")
+
+
+class RunFolder:
+    """Names the files of a run, and guards the ones that are there.
+
+    Args:
+        path: the folder; need not exist.
+
+    Example:
+        >>> RunFolder("runs/digits").resume_command
+        'onebit train runs/digits/recipe.yaml --output runs/digits --resume runs/digits/last.ckpt'
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.recipe = self.path / "recipe.yaml"
+        self.best, self.last = self.path / "best.ckpt", self.path / "last.ckpt"
+        self.logs = self.path / "logs"
+        self.plot, self.record = self.path / "history.png", self.path / "record.json"
+
+    @property
+    def resume_command(self) -> str:
+        """What the user types to go on from the last checkpoint."""
+        words = ["onebit", "train", self.recipe, "--output", self.path, "--resume", self.last]
+        return shlex.join(map(str, words))
+
+    def check(self, recipe: Recipe, resume: str | Path | None, force: bool) -> None:
+        """Raises OnebitError if a run must not start here: the folder holds one, or ``resume`` is of another recipe."""
+        if resume is not None:
+            _check_same(recipe.to_dict(), read_checkpoint(resume)["onebit"]["recipe"], resume)
+            return
+        if force or not is_first_process():
+            return
+        if self.record.exists():
+            raise OnebitError(f"{self.path} holds a finished run", hint="name another --output, or pass --force to replace it")
+        if self.last.exists():
+            raise OnebitError(
+                f"{self.path} holds an unfinished run", hint=f"go on with: {self.resume_command}; or pass --force to replace it"
+            )
+        if self.recipe.exists() and not self.logs.exists():
+            raise OnebitError(f"{self.recipe} is in the way", hint="name another --output")
+
+    def prepare(self, recipe: Recipe, resume: str | Path | None) -> None:
+        """Makes the folder, removes what is left of a run that is replaced, and writes the recipe."""
+        if not is_first_process():
+            return
+        self.path.mkdir(parents=True, exist_ok=True)
+        replaced = [self.record] if resume is not None else [self.record, self.plot, self.best, self.last]
+        for file in replaced:
+            file.unlink(missing_ok=True)
+        with replacing(self.recipe, force=True) as temporary:
+            temporary.write_text(yaml.safe_dump(recipe.to_dict(), sort_keys=False), encoding="utf-8")
+
+
+def is_first_process() -> bool:
+    """Whether this is the process of a distributed run that owns its files (Lightning starts the others with a LOCAL_RANK)."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
+def _check_same(now: dict[str, Any], before: dict[str, Any], path: str | Path) -> None:
+    for key, value in now.items():
+        if key not in _MAY_DIFFER and before.get(key) != value:
+            raise OnebitError(
+                f"{path} was trained with {key} {before.get(key)}, not {value}",
+                hint="resume with the same recipe; only its trainer section may change",
+            )

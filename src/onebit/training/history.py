@@ -1,0 +1,104 @@
+"""What happened in a run: the figures behind its plot and its record."""
+
+import time
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import nn
+
+from onebit.cost.rule import FULL, CostRule, Widths, relative_cost
+from onebit.nn import binary_layers
+
+POINTS = 400
+"""Points of the training curves, whatever the length of the run."""
+
+
+class History(Callback):
+    """Keeps the training curves and the results of every validation, across interruptions.
+
+    Args:
+        steps: the length of the run.
+        steps_per_epoch: one pass over the data.
+        rule: the method's operand widths; None if there is no method.
+
+    Attributes:
+        curve: every so many steps ``step``, ``loss`` (mean since the point before), ``learning_rate``, ``precision`` (bits), ``cost``
+            (of all steps so far by CycleBNN's formula, a 32-bit step counting 1).
+        validations: ``step``, ``epoch``, ``seconds``, ``loss``, ``top1``, ``top5``, ``precision`` of each.
+        seconds: of wall time, all sessions of the run together.
+    """
+
+    def __init__(self, steps: int, steps_per_epoch: int, rule: CostRule | None) -> None:
+        self.steps_per_epoch = steps_per_epoch
+        self.rule = rule
+        self.every = max(1, steps // POINTS)
+        self.curve: list[dict[str, float]] = []
+        self.validations: list[dict[str, float]] = []
+        self.cost = 0.0
+        self._loss = torch.zeros(())
+        self._seconds_before = 0.0
+        self._began = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return self._seconds_before + time.monotonic() - self._began
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._began = time.monotonic()
+        self._loss = self._loss.to(pl_module.device)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        bits = precision(pl_module)
+        self.cost += self._step_cost(bits)
+        self._loss += outputs["loss"].detach()
+        step = trainer.global_step
+        if step % self.every == 0:
+            point = {
+                "step": step,
+                "loss": float(self._loss) / self.every,
+                "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
+                "precision": bits,
+                "cost": self.cost,
+            }
+            self._loss.zero_()
+            self.curve.append(point)
+            figures = {f"train_{key}" if key == "loss" else key: point[key] for key in point if key != "step"}
+            for logger in trainer.loggers:
+                logger.log_metrics(figures, step=step)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        step = trainer.global_step
+        measured = {key: float(trainer.callback_metrics[key]) for key in ("loss", "top1", "top5")}
+        moment = {"step": step, "epoch": step / self.steps_per_epoch, "seconds": self.seconds}
+        self.validations.append({**moment, **measured, "precision": precision(pl_module)})
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "curve": self.curve,
+            "validations": self.validations,
+            "cost": self.cost,
+            "loss": self._loss.cpu(),
+            "seconds": self.seconds,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.curve, self.validations = state_dict["curve"], state_dict["validations"]
+        self.cost, self._loss, self._seconds_before = state_dict["cost"], state_dict["loss"], state_dict["seconds"]
+
+    def _step_cost(self, bits: int) -> float:
+        gradient = round(self.rule.mean("gradient")) if self.rule else FULL
+        return sum(map(relative_cost, Widths(1.0, bits, bits, gradient).products().values())) / 3
+
+
+def precision(net: nn.Module) -> int:
+    """b_t: the bits to which the binary layers' inputs are quantised now; 32 for a network without binary layers.
+
+    Example:
+        >>> precision(nn.Linear(2, 2))
+        32
+    """
+    quantizer = next((layer.input_quantizer for _, layer in binary_layers(net)), None)
+    return FULL if quantizer is None else int(getattr(quantizer, "bits", getattr(quantizer, "precision", 1)))

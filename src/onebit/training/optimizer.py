@@ -1,0 +1,41 @@
+"""Optimisers and the learning rate over the steps of a run."""
+
+import math
+from collections.abc import Iterable
+
+from torch import nn
+from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from onebit.training.recipe import OptimizerConfig, ScheduleConfig
+
+
+def make_optimizer(config: OptimizerConfig, parameters: Iterable[nn.Parameter]) -> Optimizer:
+    """The optimiser that a recipe names, over parameters that want a gradient.
+
+    Example:
+        >>> make_optimizer(OptimizerConfig("adamw", lr=0.01), nn.Linear(2, 2).parameters()).defaults["lr"]
+        0.01
+    """
+    wanted = [parameter for parameter in parameters if parameter.requires_grad]
+    if config.name == "sgd":
+        return SGD(wanted, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+    kind = {"adam": Adam, "adamw": AdamW}[config.name]
+    return kind(wanted, lr=config.lr, weight_decay=config.weight_decay)
+
+
+def make_schedule(config: ScheduleConfig, optimizer: Optimizer, total: int) -> LambdaLR:
+    """The learning rate of step t of ``total``, as a factor of the optimiser's own.
+
+    After ``warmup`` steps that rise linearly: cosine ½(1 + cos(π u)), linear 1 − u, or constant 1, with u the share of the other steps done.
+    """
+
+    def factor(t: int) -> float:
+        if t < config.warmup:
+            return (t + 1) / config.warmup
+        done = min((t - config.warmup) / max(total - config.warmup, 1), 1.0)
+        if config.name == "cosine":
+            return 0.5 * (1 + math.cos(math.pi * done))
+        return 1.0 - done if config.name == "linear" else 1.0
+
+    return LambdaLR(optimizer, factor)

@@ -1,0 +1,76 @@
+"""The record of a run: its result, and everything needed to repeat it."""
+
+import json
+import os
+import platform
+import subprocess
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from onebit.errors import OnebitError
+from onebit.files import replacing
+
+
+def write_record(path: str | Path, content: dict[str, Any]) -> None:
+    """Writes ``content`` and, under ``provenance``, the commit, the machine and the date as JSON.
+
+    Args:
+        path: the file; one that exists is replaced.
+        content: what was run and what came out, in plain containers.
+    """
+    with replacing(path, force=True) as temporary:
+        temporary.write_text(json.dumps({**content, "provenance": provenance()}, indent=1) + "\n", encoding="utf-8")
+
+
+def read_record(path: str | Path) -> dict[str, Any]:
+    """Raises OnebitError if the file is not a record."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, UnicodeDecodeError) as problem:
+        raise OnebitError(f"{path} is not a record: {problem}", hint="delete it") from problem
+    if not isinstance(content, dict):
+        raise OnebitError(f"{path} is not a record", hint="delete it")
+    return content
+
+
+def provenance() -> dict[str, Any]:
+    """Commit and whether the tree differed from it, date, CPU, GPU, cores and versions.
+
+    Example:
+        >>> provenance()["torch"] == torch.__version__
+        True
+    """
+    commit = _git("rev-parse", "HEAD")
+    return {
+        "commit": commit,
+        "modified": bool(_git("status", "--porcelain", "--untracked-files=no")) if commit else None,
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "cpu": _cpu(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "system": platform.system(),
+    }
+
+
+def _git(*words: str) -> str | None:
+    here = Path(__file__).parent  # of an editable install; an installed package lies in no repository of ours
+    try:
+        done = subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())

@@ -1,0 +1,113 @@
+"""A training run: from a recipe to a folder with checkpoints, logs, a plot and a record."""
+
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import seed_everything
+
+from onebit import methods
+from onebit.cost.rule import CostRule
+from onebit.data import DataModule
+from onebit.data.sampler import EpochSampler
+from onebit.training.build import make_method, make_net
+from onebit.training.classifier import Classifier
+from onebit.training.folder import RunFolder
+from onebit.training.history import History
+from onebit.training.interruption import Interruption
+from onebit.training.keeper import Keeper
+from onebit.training.plot import plot_history
+from onebit.training.progress import ProgressBar
+from onebit.training.randomness import RandomStream
+from onebit.training.recipe import Recipe
+from onebit.training.record import write_record
+from onebit.training.stream import Stream
+from onebit.training.trainer import make_trainer
+
+
+def fit(
+    recipe: Recipe, output: str | Path, *, resume: str | Path | None = None, force: bool = False, progress: bool = True
+) -> dict[str, Any]:
+    """Trains what a recipe says.
+
+    Writes into ``output``: ``recipe.yaml``, ``best.ckpt`` and ``last.ckpt``, ``logs/`` (CSV and TensorBoard), and at the end ``history.png``
+    and ``record.json``. Nothing is written before the recipe, the data and the network are known to be good.
+
+    Args:
+        recipe: what to train.
+        output: the folder of the run; made if it is not there.
+        resume: a checkpoint of the same recipe to go on from; only ``trainer`` and ``published`` may differ. The weights at the end are those
+            of an unbroken run, bit for bit, on the same machine with as many threads and devices.
+        force: replace a run that ``output`` holds.
+        progress: show a bar on stderr.
+
+    Returns:
+        ``checkpoint`` (the best), ``best_top1``, ``last_top1``, ``epochs``, ``steps``, ``seconds`` and ``operations_saved_percent``.
+
+    Raises:
+        OnebitError: the folder holds a run, a value of the recipe names nothing, the data is missing, the loss is not finite, or
+            (:class:`onebit.training.keeper.Stopped`) the user stopped it.
+    """
+    folder = RunFolder(output)
+    folder.check(recipe, resume, force)
+    seed_everything(recipe.seed, verbose=False)
+    data = DataModule(**vars(recipe.data), seed=recipe.seed)
+    net = make_net(recipe.model.name, recipe.model.options, len(data.classes), data.shape)
+    method, callbacks = None, []
+    if recipe.method is not None:
+        method = make_method(recipe.method.class_path, recipe.method.init_args, trusted=True)
+        callbacks = methods.apply(method, net)
+    rule = method.cost_rule() if method else None
+    epoch, steps = _length(recipe, data)
+    history = History(steps, epoch, rule)
+    with Interruption() as interruption:
+        keeper = Keeper(folder, _info(recipe, data), recipe.trainer.checkpoint_seconds, steps, interruption)
+        callbacks += [RandomStream(recipe.seed), history, keeper]
+        if progress:
+            callbacks.append(ProgressBar(history))
+        folder.prepare(recipe, resume)
+        trainer = make_trainer(recipe.trainer, folder.path, callbacks, validate_every=epoch, steps=steps)
+        classifier = Classifier(net, len(data.classes), method, recipe.optimizer, recipe.schedule, steps)
+        trainer.fit(classifier, datamodule=Stream(data, steps), ckpt_path=resume)
+    result = {
+        "checkpoint": str(folder.best),
+        "best_top1": keeper.best_top1,
+        "last_top1": history.validations[-1]["top1"],
+        "epochs": trainer.global_step / epoch,
+        "steps": trainer.global_step,
+        "seconds": history.seconds,
+        "operations_saved_percent": _saved_percent(rule),
+    }
+    if trainer.is_global_zero:
+        plot_history(history, folder.plot, title=folder.path.name)
+        validations, curve = history.validations, history.curve
+        content = {"result": result, "recipe": recipe.to_dict(), "validations": validations, "curve": curve}
+        write_record(folder.record, content)
+    return result
+
+
+def _length(recipe: Recipe, data: DataModule) -> tuple[int, int]:
+    """Steps of an epoch and of the run."""
+    images = len(data.train_split[0])
+    epoch = len(EpochSampler(images, recipe.data.batch_size, shuffle=True, world=recipe.trainer.devices))
+    return epoch, recipe.trainer.max_steps or (recipe.trainer.max_epochs or 0) * epoch
+
+
+def _info(recipe: Recipe, data: DataModule) -> dict[str, Any]:
+    """The ``onebit`` entry of the checkpoints, less the step."""
+    values = recipe.to_dict()
+    return {
+        "model": values["model"],
+        "method": values["method"],
+        "data": {"name": recipe.data.name, "options": recipe.data.options},
+        "classes": list(data.classes),
+        "samples": list(data.samples),
+        "shape": list(data.shape),
+        "mean": list(data.mean),
+        "std": list(data.std),
+        "recipe": values,
+        "seed": recipe.seed,
+    }
+
+
+def _saved_percent(rule: CostRule | None) -> float:
+    return 0.0 if rule is None else 100 * rule.unweighted_saving()
