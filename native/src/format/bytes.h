@@ -1,0 +1,44 @@
+// The bytes of a model: a mapped file or memory, aligned to 64.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace onebit {
+
+constexpr size_t kAlignment = 64;
+
+struct FreeDeleter {
+  void operator()(void* memory) const noexcept;
+};
+using AlignedMemory = std::unique_ptr<uint8_t, FreeDeleter>;
+
+// `size` bytes, not initialised, aligned to kAlignment; throws std::bad_alloc.
+AlignedMemory allocate_aligned(size_t size);
+
+class Bytes {
+ public:
+  // Maps a regular file read-only. Throws Error.
+  static Bytes map(const std::string& path);
+  // Uses aligned memory in place and copies other memory.
+  static Bytes from_memory(const void* bytes, size_t size);
+
+  Bytes(Bytes&& other) noexcept;
+  Bytes& operator=(Bytes&&) = delete;
+  ~Bytes();
+
+  const uint8_t* data() const { return data_; }
+  size_t size() const { return size_; }
+
+ private:
+  Bytes() = default;
+
+  const uint8_t* data_ = nullptr;
+  size_t size_ = 0;
+  bool mapped_ = false;
+  AlignedMemory copy_;
+};
+
+}  // namespace onebit

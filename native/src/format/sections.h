@@ -1,0 +1,53 @@
+// The parts of an .obn file, each checked by the function that decodes it. All throw Error.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "format/cursor.h"
+#include "format/model.h"
+
+namespace onebit {
+
+struct Section {
+  const char* name;
+  const uint8_t* data;
+  uint64_t size;
+
+  Cursor cursor() const { return Cursor(name, data, size); }
+};
+
+struct Sections {
+  Section meta, graph, tensors, data;
+};
+
+// The header, its checksums and the section table.
+Sections read_sections(const Bytes& bytes);
+
+Meta read_meta(const Section& section);
+
+std::vector<Tensor> read_tensors(const Section& section, const Section& data);
+
+// Fills values, nodes, outputs and input; the tensors are there already.
+void read_graph(const Section& section, Model& model);
+
+// Tensors and attributes of one node as the file lists them.
+struct RawNode {
+  std::vector<uint32_t> inputs, tensors;
+  std::vector<int32_t> attributes;
+};
+
+// How many tensors and attributes an operator has, and whether it may have a residual.
+struct Signature {
+  const char* name;
+  uint32_t tensors, attributes;
+  bool residual;
+};
+
+// Null for an operator that the format does not have.
+const Signature* signature(uint32_t op);
+
+// Decodes the operator's tensors and attributes into `node`, whose values are set, and checks every shape.
+void read_operator(const RawNode& raw, const Model& model, Node& node);
+
+}  // namespace onebit

@@ -1,0 +1,73 @@
+#include "graph/rates.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include "format/bytes.h"
+
+namespace onebit {
+namespace {
+
+// The shortest of the runs that fit into a tenth of a second, at least three of them; seconds.
+template <class Work>
+double shortest(const Work& work) {
+  using Clock = std::chrono::steady_clock;
+  const auto start = Clock::now();
+  double best = std::numeric_limits<double>::infinity();
+  for (int run = 0; run < 3 || Clock::now() - start < std::chrono::milliseconds(100); ++run) {
+    const auto before = Clock::now();
+    work();
+    best = std::min(best, std::chrono::duration<double>(Clock::now() - before).count());
+  }
+  return best;
+}
+
+// A 3 x 3 convolution of a 16 x 16 image without padding: every tap is inside.
+ConvShape good_shape(int32_t channels) { return {1, 16, 16, channels, 14, 14, channels, 3, 3, 1, 1, 0, 0, 1, 1, 1}; }
+
+double products(const ConvShape& s) { return double(s.out_h) * s.out_w * s.out_c * s.kernel_h * s.kernel_w * s.in_c; }
+
+double binary_rate(const Kernels& kernels) {
+  const ConvShape s = good_shape(256);
+  const auto channels = static_cast<size_t>(s.in_c);
+  const std::vector<uint32_t> input(16 * 16 * channels / 32, 0x5A5A5A5Au), weight(channels * 9 * channels / 32, 0xC3C3C3C3u);
+  const std::vector<int32_t> interval(2 * channels, 0);
+  std::vector<uint32_t> output(14 * 14 * channels / 32);
+  const AlignedMemory packed = allocate_aligned(kernels.binary_conv_pack_bytes(s));
+  kernels.binary_conv_pack(s, weight.data(), packed.get());
+  const BinaryConvArgs args{s, 0, input.data(), packed.get(), {}, interval.data(), nullptr, output.data()};
+  return products(s) / shortest([&] { kernels.binary_conv(args, 0, s.out_h); });
+}
+
+double real_rate(const Kernels& kernels) {
+  const ConvShape s = good_shape(64);
+  const auto channels = static_cast<size_t>(s.in_c);
+  const std::vector<float> input(16 * 16 * channels, 0.5f), weight(channels * 9 * channels, 0.25f);
+  std::vector<float> output(14 * 14 * channels);
+  const AlignedMemory packed = allocate_aligned(kernels.float_conv_pack_bytes(s));
+  kernels.float_conv_pack(s, weight.data(), packed.get());
+  const FloatConvArgs args{s, input.data(), packed.get(), {}, output.data()};
+  return products(s) / shortest([&] { kernels.float_conv(args, 0, s.out_h); });
+}
+
+double byte_rate() {
+  constexpr size_t size = 16 * 1024;
+  constexpr int copies = 64;
+  std::vector<uint8_t> from(size, 1), to(size);
+  const double seconds = shortest([&] {
+    for (int i = 0; i < copies; ++i) {
+      std::memcpy(to.data(), from.data(), size);
+      from[static_cast<size_t>(i)] = to[size - 1];  // keeps the compiler from leaving copies out
+    }
+  });
+  return 2.0 * size * copies / seconds;
+}
+
+}  // namespace
+
+onebit_rates measure_rates(const Kernels& kernels) { return {binary_rate(kernels), real_rate(kernels), byte_rate()}; }
+
+}  // namespace onebit

@@ -1,0 +1,114 @@
+"""From an image, in whatever form, to what a network takes."""
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onebit.errors import OnebitError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_MODES = {1: "L", 3: "RGB"}
+
+
+def to_input(
+    image: Any, shape: tuple[int, int, int], mean: Sequence[float], std: Sequence[float]
+) -> NDArray[np.float32]:
+    """The network's input for one image: cut to the network's proportions around the centre, resized, normalised.
+
+    An image that has the network's size already keeps its pixels as they are.
+
+    Args:
+        image: a path, a Pillow image, or an array uint8 (H, W, 3) or (H, W).
+        shape: (C, H, W) of the network, C is 1 or 3.
+        mean, std: one a channel; the result is ``(pixel / 255 - mean) / std``.
+
+    Returns:
+        float32 (C, H, W).
+
+    Raises:
+        OnebitError: there is no such file, it is no image or damaged, or the array has another form.
+
+    Example:
+        >>> import numpy as np
+        >>> to_input(np.full((2, 2), 255, np.uint8), (1, 2, 2), [0.5], [0.5])
+        array([[[1., 1.],
+                [1., 1.]]], dtype=float32)
+    """
+    channels, height, width = shape
+    if channels not in _MODES:
+        raise OnebitError(
+            f"the model takes {channels} channels, and an image has 1 or 3",
+            hint="call the model itself with an array of its shape",
+        )
+    from PIL import Image, ImageOps
+
+    picture = _open(image)
+    try:
+        picture = _eight_bits(ImageOps.exif_transpose(picture)).convert(_MODES[channels])
+        if picture.size != (width, height):
+            picture = ImageOps.fit(picture, (width, height), Image.Resampling.BILINEAR)
+    except Exception as problem:  # decoders raise what they like at damaged data
+        raise OnebitError(
+            f"{_name(image)}: a damaged image: {problem}", hint="save it again as PNG or JPEG"
+        ) from problem
+    pixels = np.asarray(picture, np.float32).reshape(height, width, channels).transpose(2, 0, 1)
+    scale, shift = (np.asarray(v, np.float32).reshape(channels, 1, 1) for v in (std, mean))
+    return np.ascontiguousarray((pixels / np.float32(255) - shift) / scale)
+
+
+def _open(image: Any) -> "Image":
+    from PIL import Image
+
+    if isinstance(image, Image.Image):
+        return image
+    if isinstance(image, np.ndarray):
+        if (
+            image.dtype != np.uint8
+            or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3))
+            or image.size == 0
+        ):
+            raise OnebitError(
+                f"an array of {image.dtype} {image.shape} is no image",
+                hint="pass uint8 (H, W, 3) or (H, W); call the model itself with a batch that is normalised already",
+            )
+        return Image.fromarray(np.ascontiguousarray(image))
+    if not isinstance(image, str | os.PathLike):
+        raise OnebitError(
+            f"a {type(image).__name__} is no image", hint="pass a path, a Pillow image or an array uint8 (H, W, 3)"
+        )
+    try:
+        picture = Image.open(image)
+        picture.load()
+    except OSError as problem:
+        if problem.strerror is None:
+            raise _not_an_image(image, problem) from problem
+        raise OnebitError(f"{image}: {problem.strerror}", hint="check the path") from problem
+    except Exception as problem:
+        raise _not_an_image(image, problem) from problem
+    return picture
+
+
+def _not_an_image(path: Any, problem: Exception) -> OnebitError:
+    return OnebitError(f"{path}: not an image, or a damaged one: {problem}", hint="save it again as PNG or JPEG")
+
+
+def _eight_bits(picture: "Image") -> "Image":
+    """Pillow clips 16-bit grey values when it converts them; this keeps their upper eight bits."""
+    from PIL import Image
+
+    if picture.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+    if picture.mode in ("I", "F"):
+        raise OnebitError(
+            f"pixels of mode {picture.mode} have no fixed range", hint="save the image with 8 bits a channel"
+        )
+    return picture
+
+
+def _name(image: Any) -> str:
+    return str(image) if isinstance(image, str | os.PathLike) else "the image"

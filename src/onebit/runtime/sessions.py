@@ -1,0 +1,60 @@
+"""Sessions of one model, kept for the next call."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from onebit.runtime import _engine
+
+_BULK_BYTES = 256 << 20  # the arena of a large batch stays under this
+_BULK_BATCH = 64
+_MOST_IDLE = 8
+
+
+class SessionPool:
+    """Lends sessions to threads: one thread a session at a time, least recently used ones dropped.
+
+    Args:
+        native: the engine's model.
+        threads: threads a session runs with.
+        isa: instruction set, or "" for the engine's choice.
+    """
+
+    def __init__(self, native: _engine.Model, threads: int, isa: str) -> None:
+        self._native = native
+        self._threads = threads
+        self._isa = isa
+        self._lock = threading.Lock()
+        self._idle: list[tuple[tuple[str, int], _engine.Session]] = []  # least recently used first
+        self._largest: dict[str, int] = {}
+
+    @contextmanager
+    def lend(self, output: str, count: int) -> Iterator[_engine.Session]:
+        """A session that computes ``output`` for up to ``session.batch`` samples, ``count`` of them if memory allows."""
+        key = output, min(_power_of_two(count), self._largest_batch(output))
+        with self._lock:
+            found = next((i for i in reversed(range(len(self._idle))) if self._idle[i][0] == key), None)
+            session = self._idle.pop(found)[1] if found is not None else None
+        if session is None:
+            session = self.open(output, key[1])
+        try:
+            yield session
+        finally:
+            with self._lock:
+                self._idle.append((key, session))
+                del self._idle[:-_MOST_IDLE]
+
+    def open(self, output: str, batch: int) -> _engine.Session:
+        """A session of one's own."""
+        return _engine.Session(self._native, batch, self._threads, self._isa, output)
+
+    def _largest_batch(self, output: str) -> int:
+        if output not in self._largest:
+            one = self.open(output, 1).arena_bytes
+            fitting = max(1, min(_BULK_BATCH, _BULK_BYTES // max(one, 1)))
+            self._largest[output] = 1 << (fitting.bit_length() - 1)
+        return self._largest[output]
+
+
+def _power_of_two(count: int) -> int:
+    return 1 << (count - 1).bit_length()
