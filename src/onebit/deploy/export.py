@@ -1,0 +1,186 @@
+"""A trained network to an ``.obn`` file."""
+
+import getpass
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from onebit import __version__
+from onebit.deploy.bits import insert_intervals
+from onebit.deploy.fold import fold
+from onebit.deploy.graph import Graph
+from onebit.deploy.report import Report, rows
+from onebit.deploy.trace import trace
+from onebit.deploy.writer import Meta, write
+from onebit.errors import OnebitError
+from onebit.files import check_target
+
+_BATCH = 64
+
+
+def export(
+    net: nn.Module,
+    path: str | os.PathLike[str],
+    example: Tensor,
+    *,
+    classes: Sequence[str] = (),
+    samples: Sequence[int] | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    provenance: Mapping[str, Any] | None = None,
+    calibration: Tensor | None = None,
+    force: bool = False,
+) -> Report:
+    """Packs a network into an ``.obn`` file, which answers as the network does in evaluation mode.
+
+    Binary layers agree bit for bit; the rest is computed in binary32, so logits agree to rounding.
+
+    Args:
+        net: on the CPU; its mode is left as it is. Its dense layer in the attribute ``head`` marks the features.
+        path: the file to write.
+        example: float32 (N, C, H, W), normalised as in training; its sides become those of the file. Two are used: on
+            them each quantiser is checked, so real images are better than noise.
+        classes: names in the order of the logits.
+        samples: how many training images each class had.
+        mean, std: of the normalisation ``(pixel / 255 - mean) / std``, one number a channel. Without them the file
+            cannot classify image files, only normalised arrays.
+        provenance: JSON-able; who trained it with what. Time, user and versions are added under ``exported``.
+        calibration: images as ``example``, over which the range of the features is measured; ``example`` if none.
+        force: replace a file that exists.
+
+    Returns:
+        What was packed and what not.
+
+    Raises:
+        OnebitError: a layer cannot be exported (it is named), the arguments do not fit the network, or the file exists.
+
+    Example:
+        >>> from onebit import models
+        >>> folder = getfixture("tmp_path")
+        >>> report = export(models.create("small"), folder / "m.obn", example=torch.randn(1, 1, 8, 8))
+        >>> report.layers[0].name, report.layers[0].why
+        ('stem.0', 'first layer: real-valued input')
+    """
+    check_target(path, force=force)
+    _check_tensors(net, example, calibration)
+    images = example if calibration is None else calibration
+    with _evaluating(net), torch.no_grad():
+        graph, meta, notes = _pack(net, example[:2], images)
+    _check_lengths(graph, classes, samples, mean, std)
+
+    layers = rows(graph, net)
+    meta["classes"] = list(classes)
+    if samples is not None:
+        meta["classes.samples"] = np.asarray(samples, np.uint32)
+    if mean is not None and std is not None:
+        meta["input.mean"], meta["input.std"] = np.asarray(mean, np.float32), np.asarray(std, np.float32)
+    meta["provenance"] = json.dumps({**(provenance or {}), "exported": _exported()}, sort_keys=True)
+    meta["report"] = json.dumps({"layers": [vars(layer) for layer in layers], "notes": notes})
+    return Report(os.fspath(path), write(path, graph, meta, force=force), layers, notes)
+
+
+def build(net: nn.Module, example: Tensor) -> Graph:
+    """The folded graph of a network, ready to be written; see :func:`export` for the arguments."""
+    with _evaluating(net), torch.no_grad():
+        return _pack(net, example[:2], None)[0]
+
+
+def _pack(net: nn.Module, example: Tensor, images: Tensor | None) -> tuple[Graph, dict[str, Meta], list[str]]:
+    graph = trace(net, example)
+    insert_intervals(graph)
+    features = graph.outputs.get("features")
+    reader = "head"
+    before = graph.producer(features) if features is not None else None
+    fold(graph)
+    graph.remove_dead()
+    meta: dict[str, Meta] = {}
+    notes = []
+    if features is None:
+        notes.append("the network has no attribute 'head': the file has no output 'features', so it cannot learn")
+    elif graph.outputs["features"] is not features and before is not None:
+        reader = before.name
+        notes.append(f"the output 'features' is the input of '{reader}', which is part of the head's weights")
+    if features is not None and images is not None:
+        meta["features.range"] = _features_range(net, net.get_submodule(reader), images)
+    return graph, meta, notes
+
+
+def _features_range(net: nn.Module, reader: nn.Module, images: Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:
+    seen: list[tuple[float, float]] = []
+
+    def measure(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        low, high = inputs[0].aminmax()
+        seen.append((float(low), float(high)))
+
+    hook = reader.register_forward_pre_hook(measure)
+    try:
+        for batch in images.split(_BATCH):
+            net(batch)
+    finally:
+        hook.remove()
+    lows, highs = zip(*seen, strict=True)
+    return np.array([min(lows), max(highs)], np.float32)
+
+
+def _exported() -> dict[str, str]:
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # no name for this user id
+        user = ""
+    return {"at": now, "by": user, "onebit": __version__, "torch": torch.__version__}
+
+
+def _check_tensors(net: nn.Module, example: Tensor, calibration: Tensor | None) -> None:
+    for name, images in (("example", example), ("calibration", calibration)):
+        if images is None:
+            continue
+        if images.dim() != 4 or images.dtype != torch.float32 or len(images) == 0:
+            raise OnebitError(
+                f"{name} is {tuple(images.shape)} of {images.dtype}",
+                hint="give float32 images (N, C, H, W), one at least",
+            )
+        if not bool(images.isfinite().all()):
+            raise OnebitError(
+                f"{name} has values that are not finite", hint="give real images, normalised as in training"
+            )
+    for name, tensor in [*net.named_parameters(), *net.named_buffers()]:
+        if tensor.device.type != "cpu":
+            raise OnebitError(f"the network's '{name}' is on {tensor.device}", hint="call net.cpu() first")
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise OnebitError(
+                f"the network's '{name}' has values that are not finite", hint="export an earlier checkpoint"
+            )
+
+
+def _check_lengths(graph: Graph, classes: Sequence[str], samples: Any, mean: Any, std: Any) -> None:
+    count = graph.outputs["logits"].c
+    if classes and len(classes) != count:
+        raise OnebitError(f"{len(classes)} class names for {count} logits", hint="give one name a logit")
+    if samples is not None and len(samples) != len(classes):
+        raise OnebitError(f"{len(samples)} sample counts for {len(classes)} classes", hint="give one a class")
+    if (mean is None) != (std is None):
+        raise OnebitError("mean and std belong together", hint="give both or none")
+    for name, values in (("mean", mean), ("std", std)):
+        if values is not None and len(values) != graph.input.c:
+            raise OnebitError(
+                f"{len(values)} numbers in {name} for {graph.input.c} channels", hint="give one a channel"
+            )
+
+
+@contextmanager
+def _evaluating(net: nn.Module) -> Iterator[None]:
+    modes = [(module, module.training) for module in net.modules()]
+    net.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

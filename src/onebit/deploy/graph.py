@@ -1,0 +1,271 @@
+"""The graph of an ``.obn`` file: one typed node for each operator of docs/file-format.md. numpy only."""
+
+import enum
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onebit.deploy.window import Window
+from onebit.errors import OnebitError
+
+MAX_SIDE = 2**24
+MAX_ELEMENTS = 2**28
+MAX_COUNT = 65536
+MAX_OUTPUTS = 64
+
+# A tensor of the file: float32, int32, or int8 ±1 (written as bits); None where it is absent.
+Constant = NDArray[Any] | None
+
+
+class Activation(enum.IntEnum):
+    NONE = 0
+    RELU = 1
+    HARDTANH = 2
+    PRELU = 3
+
+
+@dataclass(eq=False)
+class Value:
+    """An image of h × w × c a sample: floats, or bits."""
+
+    h: int
+    w: int
+    c: int
+    bits: bool = False
+
+    @property
+    def sides(self) -> tuple[int, int, int]:
+        return self.h, self.w, self.c
+
+
+@dataclass(frozen=True)
+class Epilogue:
+    """``y = activation(y · scale + bias + residual) + post``, each a channel; kept in float64 until it is written."""
+
+    scale: NDArray[np.float64] | None = None
+    bias: NDArray[np.float64] | None = None
+    activation: Activation = Activation.NONE
+    slope: NDArray[np.float64] | None = None
+    post: NDArray[np.float64] | None = None
+
+    def constants(self) -> list[Constant]:
+        parts = (self.scale, self.bias, self.slope, self.post)
+        return [None if part is None else part.astype(np.float32) for part in parts]
+
+
+@dataclass(eq=False)
+class Node:
+    """One operator.
+
+    ``function``, which is not written, is the PyTorch computation it came from, (values, channels) to the same.
+    """
+
+    op: ClassVar[int]
+    kind: ClassVar[str]
+    name: str
+    inputs: list[Value]
+    output: Value
+    function: Callable[[Any], Any] | None = field(default=None, kw_only=True, repr=False)
+
+    def constants(self) -> list[Constant]:
+        return []
+
+    def attributes(self) -> list[int]:
+        return []
+
+    def output_sides(self) -> tuple[int, int, int]:
+        """The (h, w, c) that the operator makes of its input."""
+        return self.inputs[0].sides
+
+    def check(self) -> None:
+        """Raises OnebitError where the format cannot express the node."""
+        where = f"layer '{self.name}'"
+        if self.output_sides() != self.output.sides:
+            raise OnebitError(f"{where}: makes {self.output_sides()}, but its output is said to be {self.output.sides}")
+        if len(self.inputs) == 2 and self.inputs[1].sides != self.output.sides:
+            raise OnebitError(f"{where}: adds {self.inputs[1].sides} to {self.output.sides} (height, width, channels)")
+
+
+@dataclass(eq=False)
+class _Convolution(Node):
+    weight: NDArray[Any]  # [O, kh, kw, C / groups]
+    window: Window
+    groups: int = 1
+    epilogue: Epilogue = field(default_factory=Epilogue)
+    padding_value: int = 0
+
+    def attributes(self) -> list[int]:
+        window = self.window
+        geometry = [*window.stride, *window.padding, *window.dilation, self.groups]
+        return [*geometry, int(self.epilogue.activation), self.padding_value]
+
+    def output_sides(self) -> tuple[int, int, int]:
+        x = self.inputs[0]
+        return *self.window.output_sides(x.h, x.w), self.weight.shape[0]
+
+    def check(self) -> None:
+        self.window.check(f"layer '{self.name}'")
+        outputs, *kernel, depth = self.weight.shape
+        if tuple(kernel) != self.window.kernel or depth * self.groups != self.inputs[0].c or outputs % self.groups:
+            raise OnebitError(
+                f"layer '{self.name}': a weight of {self.weight.shape} in {self.groups} groups does not fit "
+                f"{self.inputs[0].c} channels"
+            )
+        super().check()
+
+
+@dataclass(eq=False)
+class ConvFloat(_Convolution):
+    """A real-valued convolution, or a dense layer: ``weight`` is float."""
+
+    op = 1
+    kind = "conv_float"
+
+    def constants(self) -> list[Constant]:
+        return [self.weight.astype(np.float32), *self.epilogue.constants(), None]
+
+
+@dataclass(eq=False)
+class ConvBinary(_Convolution):
+    """±1 by ±1: ``weight`` is int8 ±1; with ``interval`` (int32 [O, 2]) the output is bits and the epilogue unused."""
+
+    op = 2
+    kind = "conv_binary"
+    interval: NDArray[np.int32] | None = None
+
+    def constants(self) -> list[Constant]:
+        return [self.weight, *self.epilogue.constants(), self.interval]
+
+
+@dataclass(eq=False)
+class Binarize(Node):
+    """Floats to bits: +1 inside ``interval`` (float32 [C, 2], inclusive)."""
+
+    op = 3
+    kind = "binarize"
+    interval: NDArray[np.float32]
+
+    def constants(self) -> list[Constant]:
+        return [self.interval]
+
+
+@dataclass(eq=False)
+class Pointwise(Node):
+    """An epilogue of its own, where no convolution can take it."""
+
+    op = 4
+    kind = "pointwise"
+    epilogue: Epilogue = field(default_factory=Epilogue)
+
+    def constants(self) -> list[Constant]:
+        return self.epilogue.constants()
+
+    def attributes(self) -> list[int]:
+        return [int(self.epilogue.activation)]
+
+
+@dataclass(eq=False)
+class Opaque(Pointwise):
+    """No operator of the format: a quantiser that stands alone, until an interval takes it in."""
+
+
+@dataclass(eq=False)
+class MaxPool(Node):
+    op = 5
+    kind = "max_pool"
+    window: Window
+
+    def attributes(self) -> list[int]:
+        return [*self.window.kernel, *self.window.stride, *self.window.padding]
+
+    def output_sides(self) -> tuple[int, int, int]:
+        x = self.inputs[0]
+        return *self.window.output_sides(x.h, x.w), x.c
+
+    def check(self) -> None:
+        self.window.check(f"layer '{self.name}'")
+        super().check()
+
+
+@dataclass(eq=False)
+class AveragePool(MaxPool):
+    op = 6
+    kind = "average_pool"
+    count_padding: bool = False
+
+    def attributes(self) -> list[int]:
+        return [*super().attributes(), int(self.count_padding)]
+
+
+@dataclass(eq=False)
+class PadChannels(Node):
+    op = 7
+    kind = "pad_channels"
+    before: int
+    after: int
+
+    def attributes(self) -> list[int]:
+        return [self.before, self.after]
+
+    def output_sides(self) -> tuple[int, int, int]:
+        x = self.inputs[0]
+        return x.h, x.w, x.c + self.before + self.after
+
+
+@dataclass(eq=False)
+class Graph:
+    """Nodes in an order in which they can run, one float input, named outputs."""
+
+    input: Value
+    nodes: list[Node] = field(default_factory=list)
+    outputs: dict[str, Value] = field(default_factory=dict)
+
+    def values(self) -> list[Value]:
+        """Every value, the input first, then in the order of the nodes."""
+        return [self.input, *(node.output for node in self.nodes)]
+
+    def producer(self, value: Value) -> Node | None:
+        return next((node for node in self.nodes if node.output is value), None)
+
+    def consumers(self, value: Value) -> list[Node]:
+        return [node for node in self.nodes if any(x is value for x in node.inputs)]
+
+    def is_output(self, value: Value) -> bool:
+        return any(output is value for output in self.outputs.values())
+
+    def replace(self, old: Value, new: Value) -> None:
+        """Every reader of ``old`` reads ``new`` from now on."""
+        for node in self.nodes:
+            node.inputs = [new if x is old else x for x in node.inputs]
+        self.outputs = {name: new if value is old else value for name, value in self.outputs.items()}
+
+    def remove_dead(self) -> None:
+        """Drops nodes whose output nobody reads."""
+        for node in reversed(self.nodes[:]):
+            if not self.is_output(node.output) and not self.consumers(node.output):
+                self.nodes.remove(node)
+
+    def check(self) -> None:
+        """Raises OnebitError unless the graph is within the rules and limits of the format."""
+        _check_count("nodes", self.nodes, MAX_COUNT - 1)
+        _check_count("outputs", list(self.outputs), MAX_OUTPUTS)
+        known = {id(self.input)}
+        for node in self.nodes:
+            if not all(id(x) in known for x in node.inputs):
+                raise OnebitError(f"layer '{node.name}' reads a value that no earlier layer makes")
+            node.check()
+            known.add(id(node.output))
+        for value in self.values():
+            if not all(1 <= side <= MAX_SIDE for side in value.sides) or np.prod(value.sides) > MAX_ELEMENTS:
+                raise OnebitError(f"a value of {value.sides} (height, width, channels) is outside the format's limits")
+        for name, value in self.outputs.items():
+            if id(value) not in known or value.bits:
+                raise OnebitError(f"output '{name}' is not a float value of the graph")
+
+
+def _check_count(what: str, items: Sequence[object], most: int) -> None:
+    if len(items) > most:
+        raise OnebitError(f"the graph has {len(items)} {what}; the format holds {most}")

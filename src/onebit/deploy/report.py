@@ -1,0 +1,87 @@
+"""What an export packed and what not."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.table import Table
+from torch import nn
+
+from onebit.deploy.graph import Binarize, ConvBinary, ConvFloat, Graph, Node
+from onebit.deploy.writer import constant_bytes
+from onebit.nn import BinaryLayer
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A row: one node of the file. Bits are 0 where there are no weights; ``bytes`` are those of its constants."""
+
+    name: str
+    kind: str
+    weight_bits: int
+    activation_bits: int
+    bytes: int
+    packed: bool
+    why: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """The file written, its length in bytes, its layers, and remarks. ``rich.print`` shows it as a table."""
+
+    path: str
+    bytes: int
+    layers: list[Layer]
+    notes: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """What ``onebit export --json`` prints."""
+        return asdict(self)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        table = Table(title=f"{self.path}: {self.bytes:,} bytes")
+        for heading in ("layer", "kind", "weights", "input", "bytes", "packed", "why"):
+            justify: Literal["right", "left"] = "right" if heading in ("weights", "input", "bytes") else "left"
+            table.add_column(heading, justify=justify, overflow="fold")
+        for layer in self.layers:
+            weight_bits = f"{layer.weight_bits} bit" if layer.weight_bits else ""
+            packed = "yes" if layer.packed else "no" if layer.weight_bits else ""
+            row = (layer.name, layer.kind, weight_bits, f"{layer.activation_bits} bit", f"{layer.bytes:,}", packed)
+            table.add_row(*row, layer.why)
+        yield table
+        yield from self.notes
+
+
+def rows(graph: Graph, net: nn.Module) -> list[Layer]:
+    """A row for each node of the graph that was made from ``net``."""
+    return [_row(graph, net, node) for node in graph.nodes]
+
+
+def _row(graph: Graph, net: nn.Module, node: Node) -> Layer:
+    weight_bits = 1 if isinstance(node, ConvBinary) else 32 if isinstance(node, ConvFloat) else 0
+    return Layer(
+        name=node.name,
+        kind=node.kind,
+        weight_bits=weight_bits,
+        activation_bits=1 if node.inputs[0].bits else 32,
+        bytes=sum(constant_bytes(constant) for constant in node.constants()),
+        packed=weight_bits == 1,
+        why=_why(graph, net, node),
+    )
+
+
+def _why(graph: Graph, net: nn.Module, node: Node) -> str:
+    if isinstance(node, ConvBinary):
+        return f"±1 by ±1; writes {'bits' if node.output.bits else 'floats'}"
+    if isinstance(node, Binarize):
+        return "a threshold a channel, from floats to bits"
+    if not isinstance(node, ConvFloat):
+        return "no weights"
+    source = dict(net.named_modules()).get(node.name)
+    if isinstance(source, BinaryLayer):
+        return "its input is not quantized"
+    if node.inputs[0] is graph.input:
+        return "first layer: real-valued input"
+    if node.output is graph.outputs.get("logits"):
+        return "last layer: real-valued weights"
+    return f"real-valued weights ({type(source).__name__})"
