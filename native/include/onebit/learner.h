@@ -1,0 +1,93 @@
+/* The C API of the learner: a packed model keeps learning where it runs (docs/learner.md).
+ *
+ * The model is the frozen backbone: run it with the output "features" (onebit_session_run) and hand those floats to the learner.
+ * Every change is one commit to a file of fixed size: a power cut at any byte leaves the last commit or the next one.
+ * A learner serves one thread at a time and locks its file against a second one.
+ *
+ *   onebit_learner* learner;
+ *   onebit_teach_options teach = ONEBIT_TEACH_DEFAULTS;
+ *   if (onebit_learner_open("learner.state", model, &learner, &error) != ONEBIT_OK) { puts(error.message); return 1; }
+ *   onebit_learner_teach(learner, features, names, count, "monday", &teach, NULL, &error);
+ *   onebit_learner_close(learner);                                                                                      */
+#ifndef ONEBIT_LEARNER_H
+#define ONEBIT_LEARNER_H
+
+#include "onebit/onebit.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct onebit_learner onebit_learner;
+
+typedef struct onebit_learner_options {
+  uint32_t max_classes;     /* 1 to 65536; the file's size is fixed by these three */
+  uint32_t max_experiences; /* ids that are remembered, 1 to 1048576; then the oldest is forgotten */
+  uint32_t history;         /* commits that rollback can go back, 1 to 1024 */
+  uint64_t seed;            /* of the order of samples and of rounding */
+} onebit_learner_options;
+
+#define ONEBIT_LEARNER_DEFAULTS {64, 1024, 8, 0}
+
+typedef struct onebit_teach_options {
+  uint32_t epochs;      /* 1 to 1000 */
+  uint32_t batch;       /* 1 to 4096 */
+  double learning_rate; /* above 0 */
+} onebit_teach_options;
+
+#define ONEBIT_TEACH_DEFAULTS {5, 50, 0.0025}
+
+/* Makes the file and opens it. The model needs the output "features", META "features.range" and, as its "logits", one dense
+ * layer over the features, whose rows are where the learner starts; "classes.samples" says how many images each class had. */
+ONEBIT_API onebit_status onebit_learner_create(const char* path, const onebit_model* model, const onebit_learner_options* options,
+                                               onebit_learner** learner, onebit_error* error) ONEBIT_NOEXCEPT;
+
+/* ONEBIT_BUSY if another learner has the file open; ONEBIT_INVALID_ARGUMENT if it belongs to another model. */
+ONEBIT_API onebit_status onebit_learner_open(const char* path, const onebit_model* model, onebit_learner** learner,
+                                             onebit_error* error) ONEBIT_NOEXCEPT;
+
+/* Null is allowed. */
+ONEBIT_API void onebit_learner_close(onebit_learner* learner) ONEBIT_NOEXCEPT;
+
+ONEBIT_API uint32_t onebit_learner_features(const onebit_learner* learner) ONEBIT_NOEXCEPT;
+
+/* The classes, in the order of the probabilities. A name lives until the next change. */
+ONEBIT_API size_t onebit_learner_class_count(const onebit_learner* learner) ONEBIT_NOEXCEPT;
+ONEBIT_API const char* onebit_learner_class_name(const onebit_learner* learner, size_t index) ONEBIT_NOEXCEPT;
+ONEBIT_API uint32_t onebit_learner_class_samples(const onebit_learner* learner, size_t index) ONEBIT_NOEXCEPT;
+
+/* features: count x features floats, finite; names: one a sample, new ones become classes. `counted`, if not null, is 0 when the
+ * experience was counted before, and then nothing happened. */
+ONEBIT_API onebit_status onebit_learner_teach(onebit_learner* learner, const float* features, const char* const* names, size_t count,
+                                              const char* experience, const onebit_teach_options* options, int* counted,
+                                              onebit_error* error) ONEBIT_NOEXCEPT;
+
+/* probabilities: count x class_count, in units of 1 / 65536. */
+ONEBIT_API onebit_status onebit_learner_predict(const onebit_learner* learner, const float* features, size_t count,
+                                                uint32_t* probabilities, onebit_error* error) ONEBIT_NOEXCEPT;
+
+/* Wipes the class's row and count, and every earlier commit, since those hold them too: a rollback cannot bring it back. */
+ONEBIT_API onebit_status onebit_learner_forget(onebit_learner* learner, const char* name, onebit_error* error) ONEBIT_NOEXCEPT;
+
+/* Goes back to the state of `commits` commits ago (at most report.commits), experiences' ids included. */
+ONEBIT_API onebit_status onebit_learner_rollback(onebit_learner* learner, uint32_t commits, onebit_error* error) ONEBIT_NOEXCEPT;
+
+typedef struct onebit_learner_report {
+  uint64_t bytes;       /* of the file, always the same */
+  uint64_t experiences; /* counted */
+  uint32_t commits;     /* that rollback can go back */
+  uint32_t unfinished;  /* commits that a power cut broke off; harmless */
+  uint32_t damaged;     /* commits whose bytes changed on the medium */
+} onebit_learner_report;
+
+/* As the file was found when it was opened. */
+ONEBIT_API onebit_learner_report onebit_learner_found(const onebit_learner* learner) ONEBIT_NOEXCEPT;
+
+/* Reads every byte of the file again. ONEBIT_BAD_FILE if the newest commit is damaged. */
+ONEBIT_API onebit_status onebit_learner_check(onebit_learner* learner, onebit_learner_report* report, onebit_error* error) ONEBIT_NOEXCEPT;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,44 @@
+// CWR* (Lomonaco, Maltoni, Pellegrini 2020; the form of arXiv 2308.15308 and 2401.09916): one head in two memories.
+//
+//   J = the classes of this experience, cur_j their samples
+//   tw <- 0, and tw_j <- cw_j for each seen j in J;  SGD on tw over all K classes (head.h)
+//   mu = mean of all entries of the rows of tw in J;  w_j = tw_j - mu
+//   new class:  cw_j <- w_j
+//   seen class: cw_j <- (cw_j r + w_j) / (r + 1),  r = sqrt(past_j / cur_j)
+//   past_j <- past_j + cur_j
+//
+// cw is int16 in the masters' unit; mu and the average are rounded to nearest even; r has 16 fractional bits; past saturates.
+// A class that was never seen has no row in the softmax: its zero logit would beat negative ones.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "learner/head.h"
+
+namespace onebit::learner {
+
+constexpr size_t kNameBytes = 64;  // with at least one terminating zero
+
+struct ClassSlot {
+  std::string name;  // empty: a free slot
+  uint32_t past = 0;
+};
+
+// Everything that teaching changes. Its size is fixed by max_classes and max_experiences.
+struct State {
+  std::vector<ClassSlot> classes;    // max_classes
+  std::vector<int16_t> cw;           // max_classes x width
+  std::vector<uint64_t> experiences; // ring of hashes of ids
+  uint64_t taught = 0;               // experiences ever counted; the ring's next place is taught mod its size
+  Random random{};
+
+  std::vector<uint32_t> seen() const;  // slots in use, ascending
+};
+
+// One experience: inputs samples x width levels, slots[i] the slot of sample i, whose classes already have their names.
+void cwr_teach(const Numbers& numbers, State& state, const std::vector<int16_t>& inputs, const std::vector<uint32_t>& slots,
+               const TrainOptions& options);
+
+}  // namespace onebit::learner

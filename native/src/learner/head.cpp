@@ -1,0 +1,79 @@
+#include "learner/head.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "learner/softmax.h"
+
+namespace onebit::learner {
+
+Factor Numbers::score_factor(int32_t span) const {
+  constexpr double log2e = 1.4426950408889634;
+  const double unit = static_cast<double>(quantizer.step) * log2e * (52.0 / (50.0 * kLevels));
+  return Factor::from(std::ldexp(unit, -fraction)).times(static_cast<uint32_t>(span));
+}
+
+void Numbers::quantize(const float* sample, int16_t* levels) const {
+  for (uint32_t i = 0; i < features; ++i) levels[i] = quantizer(sample[i]);
+  if (bias) levels[features] = bias_level();
+}
+
+void head_scores(const int16_t* weights, size_t rows, size_t width, const int16_t* input, int32_t* scores) {
+  for (size_t k = 0; k < rows; ++k) {
+    const int16_t* row = weights + k * width;
+    int32_t sum = 0;
+    for (size_t i = 0; i < width; ++i) sum += int32_t{row[i]} * input[i];
+    scores[k] = sum;
+  }
+}
+
+Trainer::Trainer(const Numbers& numbers, size_t rows, size_t samples)
+    : numbers_(numbers),
+      rows_(rows),
+      order_(samples),
+      weights_(rows * numbers.width()),
+      scores_(rows),
+      powers_(rows),
+      gradient_(rows * numbers.width()) {}
+
+void Trainer::accumulate(const int16_t* input, uint32_t target, Factor factor) {
+  const size_t width = numbers_.width();
+  head_scores(weights_.data(), rows_, width, input, scores_.data());
+  const int64_t sum = softmax_powers(scores_.data(), rows_, factor, powers_.data());
+  for (size_t k = 0; k < rows_; ++k) {
+    const int64_t p = round_div(kLevels * powers_[k], sum);
+    const auto error = static_cast<int32_t>(clamp<-128, 127>(round_shift(p - (k == target ? kLevels : 0), 1)));
+    if (error == 0) continue;
+    int32_t* gradient = gradient_.data() + k * width;
+    for (size_t i = 0; i < width; ++i) gradient[i] += error * input[i];
+  }
+}
+
+void Trainer::update(int16_t* masters, Factor rate, uint32_t key) {
+  for (size_t i = 0; i < gradient_.size(); ++i) {
+    if (gradient_[i] == 0) continue;
+    const int64_t step = (multiply(gradient_[i], rate, 16) + noise16(key, static_cast<uint32_t>(i))) >> 16;
+    masters[i] = saturate16(masters[i] - step);
+  }
+}
+
+void Trainer::train(int16_t* masters, const int16_t* inputs, const uint32_t* targets, const TrainOptions& options,
+                    Random& random) {
+  const size_t width = numbers_.width();
+  const Factor rate =
+      Factor::from(std::ldexp(options.learning_rate * static_cast<double>(numbers_.quantizer.step) * (2.0 / kLevels), numbers_.fraction));
+  for (size_t i = 0; i < order_.size(); ++i) order_[i] = static_cast<uint32_t>(i);
+  for (uint32_t epoch = 0; epoch < options.epochs; ++epoch) {
+    for (size_t i = order_.size(); i > 1; --i) std::swap(order_[i - 1], order_[random.below(static_cast<uint32_t>(i))]);
+    for (size_t begin = 0; begin < order_.size(); begin += options.batch) {
+      const size_t end = std::min(order_.size(), begin + options.batch);
+      const auto quantizer = quantize_weights(masters, weights_.size(), weights_.data());
+      const Factor factor = numbers_.score_factor(quantizer.span);
+      std::fill(gradient_.begin(), gradient_.end(), 0);
+      for (size_t i = begin; i < end; ++i) accumulate(inputs + order_[i] * width, targets[order_[i]], factor);
+      update(masters, rate.over(static_cast<uint32_t>(end - begin)), random.next());
+    }
+  }
+}
+
+}  // namespace onebit::learner

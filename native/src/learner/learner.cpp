@@ -1,0 +1,231 @@
+#include "learner/learner.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "error.h"
+#include "learner/softmax.h"
+
+namespace onebit::learner {
+namespace {
+
+// FNV-1a, 64 bits.
+uint64_t experience_hash(const std::string& id) {
+  uint64_t hash = 0xCBF29CE484222325u;
+  for (const char c : id) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3u;
+  return hash;
+}
+
+[[noreturn]] void refuse(std::string message, std::string hint = "") {
+  throw Error(ONEBIT_INVALID_ARGUMENT, std::move(message), std::move(hint));
+}
+
+void check_name(const std::string& name) {
+  if (!valid_name(name)) {
+    refuse(text("the class name ", quoted(name), " cannot be used"),
+           text("a name is 1 to ", kNameBytes - 1, " bytes of UTF-8 without control characters"));
+  }
+}
+
+uint32_t slot_for(State& state, const std::string& name) {
+  const auto find = [&state](const std::string& wanted) {
+    return std::find_if(state.classes.begin(), state.classes.end(), [&](const ClassSlot& slot) { return slot.name == wanted; });
+  };
+  auto slot = find(name);
+  if (slot == state.classes.end()) {
+    check_name(name);
+    slot = find("");
+    if (slot == state.classes.end()) {
+      refuse(text("no room for the class ", quoted(name), ": all ", state.classes.size(), " are in use"),
+             "forget a class, or make a learner with a larger max_classes");
+    }
+    slot->name = name;
+  }
+  return static_cast<uint32_t>(slot - state.classes.begin());
+}
+
+void check_backbone(const Backbone& b) {
+  const size_t classes = b.names.size();
+  if (b.features < 1 || b.features + !b.bias.empty() > kMaxWidth) refuse(text("a learner reads 1 to ", kMaxWidth - 1, " features"));
+  if (b.samples.size() != classes || b.weight.size() != classes * b.features || (!b.bias.empty() && b.bias.size() != classes)) {
+    refuse("the head does not fit the class names", "export the model again");
+  }
+  const auto finite = [](float v) { return std::isfinite(v); };
+  if (!std::all_of(b.weight.begin(), b.weight.end(), finite) || !std::all_of(b.bias.begin(), b.bias.end(), finite)) {
+    refuse("the head has weights that are not finite", "export the model again");
+  }
+  if (!std::isfinite(b.low) || !std::isfinite(b.high) || b.low > b.high) {
+    refuse(text("the range of the features is not a range: ", b.low, " to ", b.high), "export the model with calibration images");
+  }
+}
+
+}  // namespace
+
+std::pair<Constant, State> Learner::start(const Backbone& backbone, const Options& options) {
+  check_backbone(backbone);
+  Constant constant;
+  constant.backbone = backbone.hash;
+  constant.max_classes = options.max_classes;
+  constant.max_experiences = options.max_experiences;
+  Numbers& numbers = constant.numbers;
+  numbers.features = backbone.features;
+  numbers.bias = !backbone.bias.empty();
+  numbers.quantizer = FeatureQuantizer::from_range(backbone.low, backbone.high);
+  if (!valid_step(numbers.quantizer.step)) {
+    refuse(text("the range of the features is too small or too large: ", backbone.low, " to ", backbone.high),
+           "export the model with calibration images");
+  }
+  if (options.max_classes < 1 || options.max_classes > kMaxClasses || options.max_experiences < 1 ||
+      options.max_experiences > kMaxExperiences) {
+    refuse(text("max_classes is 1 to ", kMaxClasses, " and max_experiences 1 to ", kMaxExperiences));
+  }
+
+  State state;
+  const size_t width = numbers.width();
+  state.classes.resize(options.max_classes);
+  state.cw.resize(options.max_classes * width);
+  state.experiences.resize(options.max_experiences);
+  state.random.state = options.seed;
+
+  const double column = static_cast<double>(numbers.quantizer.step) * numbers.bias_level();
+  std::vector<double> rows;
+  std::vector<uint32_t> slots;
+  for (size_t j = 0; j < backbone.names.size(); ++j) {
+    if (backbone.samples[j] == 0) continue;
+    const size_t before = state.seen().size();
+    slots.push_back(slot_for(state, backbone.names[j]));
+    if (state.seen().size() == before) refuse(text("the backbone has the class ", quoted(backbone.names[j]), " twice"));
+    state.classes[slots.back()].past = backbone.samples[j];
+    const float* weight = backbone.weight.data() + j * backbone.features;
+    rows.insert(rows.end(), weight, weight + backbone.features);
+    if (numbers.bias) rows.push_back(static_cast<double>(backbone.bias[j]) / column);
+  }
+  double mean = 0, largest = 0;
+  for (const double w : rows) mean += w;
+  if (!rows.empty()) mean /= static_cast<double>(rows.size());
+  for (double& w : rows) largest = std::max(largest, std::fabs(w -= mean));
+  // Room for weights four times as large as the head's; without a head, for logits of 4 from one feature.
+  if (largest == 0) largest = 1 / (static_cast<double>(numbers.quantizer.step) * kLevels);
+  numbers.fraction = 13 - static_cast<int32_t>(std::ceil(std::log2(largest)));
+  if (std::abs(numbers.fraction) > kMaxFraction) refuse("the head's weights are too small or too large", "scale the features in the model");
+  for (size_t k = 0; k < slots.size(); ++k) {
+    for (size_t i = 0; i < width; ++i) {
+      const double master = std::nearbyint(std::ldexp(rows[k * width + i], numbers.fraction));
+      state.cw[slots[k] * width + i] = saturate16(static_cast<int64_t>(master));
+    }
+  }
+  return {constant, std::move(state)};
+}
+
+Learner Learner::create(const std::string& path, const Backbone& backbone, const Options& options) {
+  auto [constant, state] = start(backbone, options);
+  const auto payload = encode(state);
+  auto file = store::create_file(path, store::Store::file_size(payload.size(), options.history), [&](store::File& made) {
+    store::Store::format(made, options.history, encode(constant), payload);
+  });
+  return open(std::move(file), backbone.hash);
+}
+
+Learner Learner::open(std::unique_ptr<store::File> file, const Hash& backbone) {
+  auto store = store::Store::open(std::move(file));
+  const Constant constant = decode_constant(store.constant());
+  if (constant.backbone != backbone) {
+    throw Error(ONEBIT_INVALID_ARGUMENT, "this learner's state belongs to another backbone (the model's hash differs)",
+                "open it with the model that it was made for");
+  }
+  auto state = decode_state(constant, store.payload());
+  return Learner(std::move(store), constant, std::move(state));
+}
+
+Learner::Learner(store::Store store, Constant constant, State state) : store_(std::move(store)), constant_(constant) {
+  load(std::move(state));
+}
+
+void Learner::load(State state) {
+  state_ = std::move(state);
+  seen_ = state_.seen();
+  const size_t width = constant_.numbers.width();
+  std::vector<int16_t> rows;
+  for (const uint32_t slot : seen_) rows.insert(rows.end(), &state_.cw[slot * width], &state_.cw[slot * width] + width);
+  weights_.resize(rows.size());
+  span_ = quantize_weights(rows.data(), rows.size(), weights_.data()).span;
+}
+
+void Learner::check_finite(const float* features, size_t count) const {
+  const size_t width = constant_.numbers.features;
+  for (size_t i = 0; i < count * width; ++i) {
+    if (!std::isfinite(features[i])) refuse(text("the features of image ", i / width, " hold a value that is not finite"), "check that image");
+  }
+}
+
+bool Learner::teach(const float* features, const std::vector<std::string>& names, const std::string& experience,
+                    const TrainOptions& options) {
+  if (names.empty()) refuse("there is nothing to learn: no image was given");
+  if (experience.empty()) refuse("an experience needs an id");
+  if (options.epochs < 1 || options.epochs > 1000 || options.batch < 1 || options.batch > kMaxBatch ||
+      !(options.learning_rate > 0 && options.learning_rate <= 1e6)) {
+    refuse(text("epochs is 1 to 1000, the batch 1 to ", kMaxBatch, ", the learning rate above 0 and at most 1e6"));
+  }
+  const uint64_t id = experience_hash(experience);
+  const size_t remembered = std::min<uint64_t>(state_.taught, state_.experiences.size());
+  const auto end = state_.experiences.begin() + static_cast<std::ptrdiff_t>(remembered);
+  if (std::find(state_.experiences.begin(), end, id) != end) return false;
+  check_finite(features, names.size());
+
+  State next = state_;
+  const size_t width = constant_.numbers.width();
+  std::vector<uint32_t> slots;
+  std::vector<int16_t> inputs(names.size() * width);
+  for (size_t i = 0; i < names.size(); ++i) {
+    slots.push_back(slot_for(next, names[i]));
+    constant_.numbers.quantize(features + i * constant_.numbers.features, &inputs[i * width]);
+  }
+  cwr_teach(constant_.numbers, next, inputs, slots, options);
+  next.experiences[next.taught % next.experiences.size()] = id;
+  ++next.taught;
+  store_.commit(encode(next));
+  load(std::move(next));
+  return true;
+}
+
+void Learner::predict(const float* features, size_t count, uint32_t* probabilities) const {
+  if (seen_.empty()) refuse("this learner knows no class yet", "teach it one");
+  check_finite(features, count);
+  const size_t width = constant_.numbers.width();
+  const Factor factor = constant_.numbers.score_factor(span_);
+  std::vector<int16_t> input(width);
+  std::vector<int32_t> scores(seen_.size());
+  std::vector<int64_t> powers(seen_.size());
+  for (size_t i = 0; i < count; ++i) {
+    constant_.numbers.quantize(features + i * constant_.numbers.features, input.data());
+    head_scores(weights_.data(), seen_.size(), width, input.data(), scores.data());
+    softmax(scores.data(), scores.size(), factor, powers.data(), probabilities + i * seen_.size());
+  }
+}
+
+void Learner::forget(const std::string& name) {
+  State next = state_;
+  const size_t width = constant_.numbers.width();
+  for (size_t j = 0; j < next.classes.size(); ++j) {
+    if (next.classes[j].name != name || name.empty()) continue;
+    next.classes[j] = {};
+    std::fill_n(next.cw.begin() + static_cast<std::ptrdiff_t>(j * width), width, int16_t{0});
+    store_.commit_and_erase(encode(next));
+    load(std::move(next));
+    return;
+  }
+  refuse(text("there is no class ", quoted(name)), "see the names with: onebit learn show");
+}
+
+void Learner::rollback(uint32_t commits) {
+  store_.rollback(commits);
+  load(decode_state(constant_, store_.payload()));
+}
+
+std::vector<ClassSlot> Learner::classes() const {
+  std::vector<ClassSlot> result;
+  for (const uint32_t slot : seen_) result.push_back(state_.classes[slot]);
+  return result;
+}
+
+}  // namespace onebit::learner

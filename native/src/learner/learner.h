@@ -1,0 +1,67 @@
+// A frozen backbone's learner: CWR* over a durable store. Each change is one commit: it is there as a whole or not at all.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "learner/record.h"
+#include "store/store.h"
+
+namespace onebit::learner {
+
+// What a learner starts from. weight: classes x features, of the packed head; bias: one a class, or empty.
+struct Backbone {
+  Hash hash{};
+  uint32_t features = 0;
+  float low = 0, high = 0;  // calibrated range of the features
+  std::vector<std::string> names;
+  std::vector<uint32_t> samples;  // 0: a class that the backbone never saw; it is left out
+  std::vector<float> weight, bias;
+};
+
+struct Options {
+  uint32_t max_classes = 64;
+  uint32_t max_experiences = 1024;
+  uint32_t history = 8;
+  uint64_t seed = 0;
+};
+
+class Learner {
+ public:
+  static Learner create(const std::string& path, const Backbone& backbone, const Options& options);
+  // Throws Error if the state belongs to a backbone with another hash.
+  static Learner open(std::unique_ptr<store::File> file, const Hash& backbone);
+
+  // The first state of a backbone: cw from the packed head, each row less the mean of all.
+  static std::pair<Constant, State> start(const Backbone& backbone, const Options& options);
+
+  // features: names.size() x features floats, finite. False, and nothing happens, if this experience was counted before.
+  bool teach(const float* features, const std::vector<std::string>& names, const std::string& experience, const TrainOptions& options);
+  // probabilities: count x classes, in units of 1 / kOne, in the order of classes().
+  void predict(const float* features, size_t count, uint32_t* probabilities) const;
+  // Wipes the row, the count and every earlier commit, which held them.
+  void forget(const std::string& name);
+  void rollback(uint32_t commits);
+
+  std::vector<ClassSlot> classes() const;  // those seen
+  const Constant& constant() const { return constant_; }
+  const State& state() const { return state_; }
+  const store::Store& store() const { return store_; }
+  store::Store& store() { return store_; }
+
+ private:
+  Learner(store::Store store, Constant constant, State state);
+  void load(State state);
+  void check_finite(const float* features, size_t count) const;
+
+  store::Store store_;
+  Constant constant_;
+  State state_;
+  std::vector<uint32_t> seen_;
+  std::vector<int16_t> weights_;  // Q_8 of the seen rows of cw
+  int32_t span_ = 0;
+};
+
+}  // namespace onebit::learner

@@ -1,0 +1,83 @@
+// Durable commits of one fixed-size payload, in a file that never grows.
+//
+//   page (4096 bytes): magic, version, slot count, payload size, constant; CRC-32C        written once
+//   slot 0 .. history + 1, each a multiple of 4096 bytes: header (64 bytes) | payload | zeros
+//
+// A commit overwrites a slot that neither the newest commit nor its `history` ancestors use, in three steps with a sync after each:
+// clear the slot's header, write the payload, write the header. So at any cut the newest commit is untouched, a cleared
+// header means "never finished", and a valid header over a bad payload can only be damage. docs/learner.md has the bytes.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "store/file.h"
+
+namespace onebit::store {
+
+using Bytes = std::vector<uint8_t>;
+
+struct Report {
+  uint32_t slots = 0;
+  uint32_t intact = 0;
+  uint32_t unfinished = 0;  // a commit that the power cut off; harmless
+  uint32_t damaged = 0;     // bytes changed after they were committed
+};
+
+class Store {
+ public:
+  static uint64_t file_size(uint64_t payload_size, uint32_t history);
+
+  // Formats a file of file_size() bytes, with a first commit. `constant` (at most 2048 bytes) stays with the file for ever.
+  static void format(File& file, uint32_t history, const Bytes& constant, const Bytes& payload);
+
+  // Finds the newest intact commit and finishes an erasing that was cut. Throws Error (ONEBIT_BAD_FILE) if the file is no store, is
+  // damaged in its first page, or holds no intact commit. found() tells what else was there.
+  static Store open(std::unique_ptr<File> file);
+
+  const Bytes& constant() const { return constant_; }
+  const Bytes& payload() const { return payload_; }
+  uint64_t sequence() const { return sequence_; }  // of the newest commit, from 1
+  uint32_t ancestors() const;                      // commits that rollback() can go back
+  uint64_t size() const { return file_->size(); }
+  const Report& found() const { return found_; }
+
+  void commit(const Bytes& payload);
+
+  // Commits, and then overwrites every other slot with zeros: nothing older can be read or returned to.
+  void commit_and_erase(const Bytes& payload);
+
+  // Commits the payload of `steps` commits ago; the commits between are dropped. Throws Error if there are not so many.
+  void rollback(uint32_t steps);
+
+  // Reads every byte again. Throws Error if the first page or the newest commit is damaged.
+  Report check();
+
+ private:
+  struct Slot {
+    enum { blank, unfinished, damaged, intact } state = blank;
+    uint64_t sequence = 0;
+    uint64_t parent = 0;
+    bool erases = false;
+  };
+
+  Store() = default;
+  void read_page();
+  Slot read_slot(uint32_t index, Bytes* payload);
+  Report read_slots();
+  void write_slot(const Bytes& payload, uint64_t parent, bool erases);
+  void erase_others();
+  uint64_t slot_size() const;
+  uint64_t offset(uint32_t index) const;
+  int find(uint64_t sequence) const;
+  uint32_t victim() const;
+
+  std::unique_ptr<File> file_;
+  Bytes constant_, payload_;
+  Report found_;
+  uint64_t payload_size_ = 0, sequence_ = 0;
+  std::vector<Slot> slots_;
+};
+
+}  // namespace onebit::store
