@@ -162,8 +162,8 @@ def test_fused_float32_is_within_rounding_of_the_steps_composed() -> None:
     share=st.floats(0, 1, exclude_max=True),
 )
 def test_schedule_is_that_of_the_sheet(total: int, cycles: int, low: int, rise: int, share: float) -> None:
-    total *= cycles  # the sheet divides by zero for less than an iteration a cycle
-    t = int(share * total)
+    total += cycles  # the sheet divides by zero for less than an iteration a cycle
+    t = int(share * cycles * (total // cycles))  # what remains after the last cycle is another test's
     assert cyclic_bits(t, total, (low, low + rise), cycles) == transcribed_bits(t, total, low, low + rise, cycles)
 
 
@@ -172,6 +172,10 @@ def test_schedule_rises_and_drops_at_once() -> None:
     assert bits[:100] == sorted(bits[:100])
     assert (bits[99], bits[100]) == (6, 2)
     assert bits == bits[:100] * 8
+
+
+def test_what_remains_after_the_last_cycle_keeps_its_width() -> None:
+    assert [cyclic_bits(t, 187_500, (2, 6), 8) for t in range(187_490, 187_500)] == [6] * 10
 
 
 @pytest.mark.parametrize(("bits", "halfway"), [((2, 3), 2), ((3, 4), 4)])

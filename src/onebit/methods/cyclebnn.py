@@ -13,7 +13,7 @@ Each cycle rises from b_min to b_max and drops at once. The gradient's width g_t
 
 1. Weights: w₁ = 2√2 w / √(var_c(w) + 1e-5), var_c over output channel c.
 2. Activations: a₀ = a / √(var_n(a) + 1e-5), var_n over sample n.
-3. Both to b_t bits: x̂ = q s + min, s = max((max − min) / (2^b − 1), 1e-8), q = round(clamp((x − min) / s, 0, 2^b − 1)).
+3. Both to b_t bits: x̂ = q s + min, q = round(clamp((x − min) / s, 0, 2^b − 1)), s = max((max − min) / (2^b − 1), 1e-8).
    Weights have a range an output channel; activations one a batch, in evaluation the running means of minimum and range
    (momentum 0.9, started at 0). Gradient: identity.
 4. The sign of both, with sign(0) = +1. Gradient: identity for weights, max(0, 2 − 2|x̂|) for activations.
@@ -32,13 +32,15 @@ same and leaves the sign as it is.
 with Q = −ln(2 − 2τ) · mean|w₁| and τ rising from 0.85 to 0.99 as 0.85 + 0.14 (e^(t/N) − 1) / (e − 1) (Xu et al., ICCV
 2021, arXiv 2103.12369). No gradient flows to Q, nor to clamped weights.
 
-**Departures.** The released code has sign(0) = 0. In float32 it bounds the gradient quantiser's step by 1e-8; ours has
-no such bound (see :func:`onebit.quantize.stochastic_quantize`).
+**Departures.** The N − nT iterations that remain after the last cycle keep its last width. The released code begins
+another cycle with them, so that training ends at b_min and the network, whose answers depend on b_t, with it; keeping
+the best validated state hides this. The released code has sign(0) = 0, and bounds the gradient quantiser's step by
+1e-8; ours has no such bound (see :func:`onebit.quantize.stochastic_quantize`).
 """
 
 import math
 from itertools import pairwise
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -46,14 +48,12 @@ from torch import Tensor, nn
 from onebit.cost.rule import CostRule, Widths
 from onebit.errors import OnebitError
 from onebit.methods.base import Method
+from onebit.methods.scaled_sign import APPROX_SIGN, activation_sign, weight_sign
 from onebit.nn import binary_layers
-from onebit.quantize import ApproxSign, GradientQuantizer, KBitQuantizer, binarize, sign
-from onebit.quantize.uniform import measure, quantize, step_size
+from onebit.quantize import GradientQuantizer, KBitQuantizer, binarize
+from onebit.quantize.uniform import quantize
 
-EPSILON = 1e-5
 MOMENTUM = 0.9
-APPROX_SIGN = ApproxSign()
-WEIGHT_GAIN = 2 * math.sqrt(2)
 Bits = tuple[int, int]
 Scaling = Literal["released", "consistent"]
 
@@ -68,10 +68,11 @@ def cyclic_bits(t: int, total: int, bits: Bits, cycles: int) -> int:
         cycles: n.
 
     Example:
-        >>> [cyclic_bits(t, 20, (2, 6), cycles=2) for t in range(12)]
-        [2, 2, 2, 3, 3, 4, 5, 5, 6, 6, 2, 2]
+        >>> [cyclic_bits(t, 21, (2, 6), cycles=2) for t in range(21)]
+        [2, 2, 2, 3, 3, 4, 5, 5, 6, 6, 2, 2, 2, 3, 3, 4, 5, 5, 6, 6, 6]
     """
     period = max(1, total // cycles)
+    t = min(t, cycles * period - 1)
     return _bits_at(math.pi * (t % period) / period, bits)
 
 
@@ -203,7 +204,7 @@ class CyclicActivationSign(KBitQuantizer):
             if self.consistent:
                 a = a * self.running_scale
             return binarize(quantize(a, self.bits, self.running_minimum, self.running_range), APPROX_SIGN.derivative)
-        y, minimum, extent, deviation = _ScaledSign.apply(a, self.bits, 1.0, None, True)
+        y, minimum, extent, deviation = activation_sign(a, self.bits)
         self.running_minimum.lerp_(minimum.to(self.running_minimum), 1 - MOMENTUM)
         self.running_range.lerp_(extent.to(self.running_range), 1 - MOMENTUM)
         if self.consistent:
@@ -212,8 +213,7 @@ class CyclicActivationSign(KBitQuantizer):
 
 
 class CyclicWeightSign(KBitQuantizer):
-    """Steps 1, 3 and 4 for weights: standardised, optionally clamped, quantised to ``bits`` and binarised an output
-    channel.
+    """Steps 1, 3 and 4 for weights: standardised, optionally clamped, quantised to ``bits`` and binarised.
 
     Forward: sign(ŵ), ŵ the b-bit value of 2√2 w / √(var_c(w) + 1e-5).
 
@@ -241,8 +241,7 @@ class CyclicWeightSign(KBitQuantizer):
             self.register_buffer("tau", torch.tensor(0.85))
 
     def forward(self, w: Tensor) -> Tensor:
-        tau = self.tau if self.recu_clamp else None
-        return _ScaledSign.apply(w, self.bits, WEIGHT_GAIN, tau, False)[0]
+        return weight_sign(w, self.bits, self.tau if self.recu_clamp else None)
 
 
 class ChannelScale(nn.Module):
@@ -259,61 +258,6 @@ class ChannelScale(nn.Module):
 
     def forward(self, y: Tensor) -> Tensor:
         return y * self.alpha.view(-1, *[1] * (y.dim() - 2))
-
-
-class _ScaledSign(torch.autograd.Function):
-    """Scale, quantise and binarise in one: a fifth of the time of the same steps composed, on a CPU.
-
-    Steps 1, 3, 4 for weights and 2, 3, 4 for activations are the same steps: x₁ = γ x / D with D = √(var + ε) over all
-    but dimension 0, then b bits, then the sign. With d = dL/dx₁, m the mean and k the number of elements of a slice:
-
-        dL/dx = γ (d / D − (x − m) Σ(d x) / (D³ (k − 1)))
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, bits: int, gain: float, tau: Tensor | None, activation: bool
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        # half-precision floats have too few bits for the levels
-        work = x.to(torch.promote_types(x.dtype, torch.float32))
-        mean, deviation, scaled = _center(work)
-        torch.div(work, deviation, out=scaled).mul_(gain)
-        limit = None
-        if tau is not None:
-            limit = -torch.log(2 - 2 * tau) * scaled.abs().mean()
-            scaled.clamp_(-limit, limit)
-        minimum, extent = measure(scaled, None if activation else 0)
-        step = step_size(bits, extent)
-        levels = scaled.sub_(minimum).div_(step).clamp_(0, 2**bits - 1).round_().mul_(step).add_(minimum)
-        ctx.save_for_backward(x, mean, deviation, limit, levels if activation else None)
-        ctx.gain = gain
-        ctx.mark_non_differentiable(minimum, extent, deviation)
-        return sign(levels).to(x.dtype), minimum, extent, deviation
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, None, None, None, None]:
-        x, mean, deviation, limit, levels = ctx.saved_tensors
-        work = x.to(mean.dtype)
-        if levels is not None:
-            d = APPROX_SIGN.derivative(levels).mul_(gradient)
-        elif limit is not None:
-            d = (work / deviation).abs_().mul_(ctx.gain).le_(limit).mul_(gradient)
-        else:
-            d = gradient.to(mean.dtype, copy=True)
-        dims = tuple(range(1, x.dim()))
-        product = d * work
-        share = product.sum(dims, keepdim=True) / (deviation**3 * max(x[0].numel() - 1, 1))
-        d.div_(deviation).sub_(torch.sub(work, mean, out=product).mul_(share)).mul_(ctx.gain)
-        return d.to(x.dtype), None, None, None, None
-
-
-def _center(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean and √(var + ε) of each slice along dimension 0, and x − mean. On a CPU torch.var takes thrice as long."""
-    dims = tuple(range(1, x.dim()))
-    mean = x.mean(dims, keepdim=True)
-    centred = x - mean
-    square = torch.linalg.vector_norm(centred, dim=dims, keepdim=True).square_()
-    return mean, square.div_(max(x[0].numel() - 1, 1)).add_(EPSILON).sqrt_(), centred
 
 
 def _pair(bits: int | Bits) -> Bits:
