@@ -47,8 +47,8 @@ PILLOW = {
     "posterize": lambda t, s: lambda image: ImageOps.posterize(image, 8 - round(4 * t)),
     "solarize": lambda t, s: lambda image: ImageOps.solarize(image, 255 * (1 - t)),
 }
-# Pillow's coordinates have 16 binary places, so that two rows of 32 may be read one pixel beside ours; its blend and ours
-# round at different places.
+# Pillow's coordinates have 16 binary places, so that two rows of 32 may be read one pixel beside ours; its blend and
+# ours round at different places.
 GEOMETRIC = {"shear_x", "shear_y", "rotate", "translate_x", "translate_y"}
 BLENDS = {"brightness", "color", "contrast", "sharpness"}
 

@@ -11,12 +11,14 @@ Example:
 from typing import TYPE_CHECKING, Any
 
 from onebit.data.dataset import DataSet
+from onebit.data.download import get
+from onebit.data.folder import Folder
 from onebit.data.registry import create, names
 
 if TYPE_CHECKING:
     from onebit.data.module import DataModule
 
-__all__ = ["DataModule", "DataSet", "create", "names"]
+__all__ = ["DataModule", "DataSet", "Folder", "create", "get", "names"]
 
 
 def __getattr__(name: str) -> Any:

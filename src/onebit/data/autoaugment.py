@@ -1,12 +1,12 @@
 """AutoAugment's policy for CIFAR-10: Cubuk et al., "AutoAugment: Learning Augmentation Policies from Data", CVPR 2019.
 
-Each image draws one of 25 sub-policies; each of its two operations is then done with its own probability (table 7 of the
-paper). Magnitude m of 0..9 is m/9 of the operation's range (table 6), and operations that have a direction take either
-with equal chance, as in the implementations for PyTorch. An operation gives the same bytes as Pillow's of that name;
-geometric ones take the nearest pixel and fill with black.
+Each image draws one of 25 sub-policies; each of its two operations is then done with its own probability (the tables in
+the paper's appendix). Magnitude m of 0..9 is m/9 of the operation's range, and operations that have a direction take
+either with equal chance, as in the implementations for PyTorch. An operation gives the same bytes as Pillow's of that
+name; geometric ones take the nearest pixel and fill with black.
 
-Kornia's policies are not used: one call draws one sub-policy for the whole batch, the direction is fixed, and shears are
-several times stronger than the paper's.
+Kornia's policies are not used: one call draws one sub-policy for the whole batch, the direction is fixed, and shears
+are over three times as strong as the paper's.
 """
 
 from collections.abc import Callable
@@ -209,7 +209,7 @@ def _grey(images: Tensor) -> Tensor:
 
 
 def _look_up(images: Tensor, table: Tensor, wanted: Tensor) -> Tensor:
-    """Replaces each byte by its entry in the table of its channel (N, C, 256), where that channel wants it (N, C, 1)."""
+    """Replaces each byte by its entry in its channel's table (N, C, 256), where that channel wants it (N, C, 1)."""
     found = table.to(torch.uint8).gather(2, images.flatten(2).long())
     return torch.where(wanted, found, images.flatten(2)).reshape(images.shape)
 

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from onebit.data.dataset import DataSet, Split, check_labels, verify
+from onebit.data.dataset import DataSet, Source, Split, check_labels, verify
 from onebit.data.pickles import read_pickle
 from onebit.errors import OnebitError
 
+_ADDRESSES = ("https://www.cs.toronto.edu/~kriz/", "https://cave.cs.toronto.edu/kriz/")
 _DAMAGED = "the file is damaged: get the data set again"
 
 
@@ -87,6 +88,7 @@ class CIFAR10(_CIFAR):
     label_key, names_key, meta_file = "labels", "label_names", "batches.meta"
     train_files = tuple(f"data_batch_{i}" for i in range(1, 6))
     test_files = ("test_batch",)
+    source = Source(_ADDRESSES, {"cifar-10-python.tar.gz": "c58f30108f718f92721af3b95e74349a"}, "cifar-10-batches-py")
     checksums: ClassVar[dict[str, str]] = {
         "data_batch_1": "c99cafc152244af753f735de768cd75f",
         "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
@@ -109,6 +111,9 @@ class CIFAR100(_CIFAR):
     label_key, names_key, meta_file = "fine_labels", "fine_label_names", "meta"
     train_files = ("train",)
     test_files = ("test",)
+    source: ClassVar[Source | None] = Source(
+        _ADDRESSES, {"cifar-100-python.tar.gz": "eb9058c3a382ffc7106e4002c42a8d85"}, "cifar-100-python"
+    )
     checksums: ClassVar[dict[str, str]] = {
         "train": "16019d7e3df5f24257cddd939b257f8d",
         "test": "f0ef6b0ae62326f3e7ffdfab6717acfc",
@@ -128,6 +133,7 @@ class CIFAR100Subset(CIFAR100):
     """
 
     name = "cifar100_subset"
+    source = None
     counts: ClassVar[None] = None  # type: ignore[assignment]
     folders = ("cifar100-subset/cifar-100-python", "cifar-100-python")
 

@@ -4,8 +4,9 @@ import hashlib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pooch
 import torch
@@ -17,6 +18,24 @@ Split = tuple[Tensor, Tensor]
 """Images uint8 (N, C, H, W) and labels int64 (N,)."""
 
 
+_AGAIN = "delete {folder} and get the data set again: onebit data get NAME"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a data set is published.
+
+    Attributes:
+        addresses: folders on the web, each ending in a slash, that hold the files; tried in order.
+        files: md5 of each file, by name.
+        unpacked: the folder that the one file, an archive, holds; empty if the files are used as they are.
+    """
+
+    addresses: tuple[str, ...]
+    files: dict[str, str]
+    unpacked: str = ""
+
+
 class DataSet(ABC):
     """Images by class, split into a training and a test part.
 
@@ -24,11 +43,13 @@ class DataSet(ABC):
         name: its name in the registry.
         counts: the images of the training and of the test part, where the publication fixes them.
         folders: where its files lie under the root, the first that exists is taken; empty if it has none.
+        source: where `onebit.data.get` finds them; None if nowhere.
     """
 
     name: ClassVar[str]
     counts: ClassVar[tuple[int, int] | None] = None
     folders: ClassVar[tuple[str, ...]] = ()
+    source: ClassVar[Source | None] = None
 
     def __init__(self, root: str | os.PathLike[str] | None = None) -> None:
         self.root = Path(root) if root is not None else default_root()
@@ -66,6 +87,36 @@ class DataSet(ABC):
     def test(self) -> Split:
         """The test part, as `train`."""
 
+    def check(self) -> dict[str, Any]:
+        """Reads all of it, and with that compares checksums, shapes and labels; then counts.
+
+        Returns:
+            ``train`` and ``test``: how many images; ``classes``: their names; ``shape``: (C, H, W).
+
+        Raises:
+            OnebitError: the first thing that is wrong.
+        """
+        parts = self.train(), self.test()
+        found = tuple(len(labels) for _, labels in parts)
+        if self.counts not in (None, found):
+            raise OnebitError(
+                f"{self.name} holds {found[0]} training and {found[1]} test images, published are {self.counts}",
+                hint="the files are damaged or of another data set",
+            )
+        for part, (_, labels) in zip(("training", "test"), parts, strict=True):
+            absent = (labels.bincount(minlength=len(self.classes)) == 0).nonzero().flatten().tolist()
+            if absent:
+                raise OnebitError(
+                    f"the {part} part of {self.name} has no image of {', '.join(self.classes[i] for i in absent)}",
+                    hint="add images of every class",
+                )
+        return {
+            "train": found[0],
+            "test": found[1],
+            "classes": list(self.classes),
+            "shape": list(self.shape),
+        }
+
     def folder(self) -> Path:
         """The folder of its files.
 
@@ -102,7 +153,7 @@ def verify(folder: Path, checksums: Mapping[str, str], algorithm: str = "md5") -
     for name, expected in checksums.items():
         path = folder / name
         if not path.is_file():
-            raise OnebitError(f"{path} is missing", hint="download the data set again: onebit data get NAME")
+            raise OnebitError(f"{path} is missing", hint=_AGAIN.format(folder=folder))
         digest = hashlib.new(algorithm, usedforsecurity=False)
         with path.open("rb") as file:
             while block := file.read(1 << 20):
@@ -110,7 +161,7 @@ def verify(folder: Path, checksums: Mapping[str, str], algorithm: str = "md5") -
         if digest.hexdigest() != expected:
             raise OnebitError(
                 f"{path} is not the published file: its {algorithm} is {digest.hexdigest()}, not {expected}",
-                hint="delete it and download the data set again: onebit data get NAME",
+                hint=_AGAIN.format(folder=folder),
             )
 
 
@@ -143,6 +194,6 @@ def check_labels(labels: Iterable[int] | Tensor, classes: int, source: Path) -> 
         at = int(wrong[0])
         raise OnebitError(
             f"{source}: label {int(tensor[at])} of image {at} is not in [0, {classes})",
-            hint="the file is damaged or of another data set: download it again",
+            hint="the file is damaged or of another data set",
         )
     return tensor
