@@ -38,6 +38,9 @@ void cross_pool(uint32_t seed) {
   args.pad_left = random.between(0, args.kernel_w - 1), args.pad_right = random.between(0, args.kernel_w - 1);
   args.out_h = (args.in_h + args.pad_top + args.pad_bottom - args.kernel_h) / args.stride_h + 1;
   args.out_w = (args.in_w + args.pad_left + args.pad_right - args.kernel_w) / args.stride_w + 1;
+  // One more output, as pools that round the output side up have, where its window still touches the image.
+  if (random.chance(30) && args.out_h * args.stride_h - args.pad_top < args.in_h) ++args.out_h;
+  if (random.chance(30) && args.out_w * args.stride_w - args.pad_left < args.in_w) ++args.out_w;
   args.count_padding = random.chance(50);
   auto input = reals(random, int64_t{args.batch} * args.in_h * args.in_w * args.channels);
   args.input = input.data();
