@@ -64,7 +64,7 @@ class Small(nn.Module):
 
 @register
 def small(
-    num_classes: int, in_shape: Sequence[int] = (1, 8, 8), width: int = 32, full_precision: bool = False
+    num_classes: int, in_shape: Sequence[int] = (1, 8, 8), width: int = 48, full_precision: bool = False
 ) -> Small:
     """A network of three to five binary convolutions for images such as digits (8×8) and MNIST (28×28)."""
     return Small(num_classes, in_shape, width, full_precision)
