@@ -54,8 +54,8 @@ def create(name: str, num_classes: int = 10, **options: Any) -> nn.Module:
         onebit.errors.OnebitError: there is no model 'bireal18' (did you mean 'birealnet18'?)
     """
     if name not in _builders:
-        near = difflib.get_close_matches(name, names(), n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names())}"
+        near = [known for known in names() if known.startswith(name)] or difflib.get_close_matches(name, names(), n=1)
+        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"there are {', '.join(names())}"
         raise OnebitError(f"there is no model {name!r}", hint=hint)
     if num_classes < 1:
         raise OnebitError(f"model {name!r} was asked for {num_classes} classes", hint="num_classes is at least 1")

@@ -39,14 +39,15 @@ class Small(nn.Module):
         full_precision: builds the twin, with ``nn.Conv2d`` in place of the binary convolutions.
 
     Raises:
-        OnebitError: sides under 4 or odd.
+        OnebitError: sides under 4 or odd, or an ``in_shape`` of another length.
     """
 
     def __init__(self, num_classes: int, in_shape: Sequence[int], width: int, full_precision: bool) -> None:
         super().__init__()
+        if len(in_shape) != 3 or min(in_shape[1:]) < 4 or in_shape[1] % 2 or in_shape[2] % 2:
+            hint = "in_shape is (channels, height, width), with even sides from 4 on"
+            raise OnebitError(f"model 'small' cannot take images of shape {tuple(in_shape)}", hint=hint)
         channels, height, side = in_shape
-        if min(height, side) < 4 or height % 2 or side % 2:
-            raise OnebitError(f"model 'small' cannot take images of {height}x{side}", hint="give even sides from 4 on")
         self.input_shape = (channels, height, side)
         self.stem = nn.Sequential(real_conv(channels, width, 3), nn.BatchNorm2d(width))
         self.blocks = nn.Sequential(SmallBlock(width, False, full_precision))
