@@ -49,8 +49,7 @@ def export(
             them each quantiser is checked, so real images are better than noise.
         classes: names in the order of the logits.
         samples: how many training images each class had.
-        mean, std: of the normalisation ``(pixel / 255 - mean) / std``, one number a channel. Without them the file
-            cannot classify image files, only normalised arrays.
+        mean, std: of the normalisation ``(pixel / 255 - mean) / std``, one number a channel; 0 and 1 if none.
         provenance: JSON-able; who trained it with what. Time, user and versions are added under ``exported``.
         calibration: images as ``example``, over which the range of the features is measured; ``example`` if none.
         force: replace a file that exists.
@@ -73,7 +72,8 @@ def export(
     images = example if calibration is None else calibration
     with _evaluating(net), torch.no_grad():
         graph, meta, notes = _pack(net, example[:2], images)
-    _check_lengths(graph, classes, samples, mean, std)
+    _check_labels(graph, classes, samples)
+    _check_normalisation(graph, mean, std)
 
     layers = rows(graph, net)
     meta["classes"] = list(classes)
@@ -160,12 +160,17 @@ def _check_tensors(net: nn.Module, example: Tensor, calibration: Tensor | None) 
             )
 
 
-def _check_lengths(graph: Graph, classes: Sequence[str], samples: Any, mean: Any, std: Any) -> None:
+def _check_labels(graph: Graph, classes: Sequence[str], samples: Sequence[int] | None) -> None:
     count = graph.outputs["logits"].c
     if classes and len(classes) != count:
         raise OnebitError(f"{len(classes)} class names for {count} logits", hint="give one name a logit")
+    if any("\0" in name for name in classes):
+        raise OnebitError("a class name holds a NUL character", hint="give plain names")
     if samples is not None and len(samples) != len(classes):
         raise OnebitError(f"{len(samples)} sample counts for {len(classes)} classes", hint="give one a class")
+
+
+def _check_normalisation(graph: Graph, mean: Sequence[float] | None, std: Sequence[float] | None) -> None:
     if (mean is None) != (std is None):
         raise OnebitError("mean and std belong together", hint="give both or none")
     for name, values in (("mean", mean), ("std", std)):
@@ -173,6 +178,8 @@ def _check_lengths(graph: Graph, classes: Sequence[str], samples: Any, mean: Any
             raise OnebitError(
                 f"{len(values)} numbers in {name} for {graph.input.c} channels", hint="give one a channel"
             )
+    if not np.isfinite([*(mean or ()), *(std or ())]).all() or not all(value > 0 for value in std or ()):
+        raise OnebitError(f"mean {mean} and std {std} do not normalise", hint="give finite numbers, std above 0")
 
 
 @contextmanager

@@ -15,6 +15,7 @@ MAX_SIDE = 2**24
 MAX_ELEMENTS = 2**28
 MAX_COUNT = 65536
 MAX_OUTPUTS = 64
+MAX_TAPS = 2**24
 
 # A tensor of the file: float32, int32, or int8 ±1 (written as bits); None where it is absent.
 Constant = NDArray[Any] | None
@@ -87,6 +88,10 @@ class Node:
             raise OnebitError(f"{where}: makes {self.output_sides()}, but its output is said to be {self.output.sides}")
         if len(self.inputs) == 2 and self.inputs[1].sides != self.output.sides:
             raise OnebitError(f"{where}: adds {self.inputs[1].sides} to {self.output.sides} (height, width, channels)")
+        if not isinstance(self, Binarize) and any(
+            part is not None and not np.isfinite(part).all() for part in self.constants()
+        ):
+            raise OnebitError(f"{where}: its weights overflow float32", hint="is a variance of its BatchNorm nearly 0?")
 
 
 @dataclass(eq=False)
@@ -114,6 +119,8 @@ class _Convolution(Node):
                 f"layer '{self.name}': a weight of {self.weight.shape} in {self.groups} groups does not fit "
                 f"{self.inputs[0].c} channels"
             )
+        if self.weight[0].size > MAX_TAPS:
+            raise OnebitError(f"layer '{self.name}': a dot product of {self.weight[0].size} is longer than {MAX_TAPS}")
         super().check()
 
 

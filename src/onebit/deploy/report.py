@@ -1,15 +1,15 @@
 """What an export packed and what not."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderResult
-from rich.table import Table
 from torch import nn
 
 from onebit.deploy.graph import Binarize, ConvBinary, ConvFloat, Graph, Node
 from onebit.deploy.writer import constant_bytes
 from onebit.nn import BinaryLayer
+from onebit.tables import layer_table
 
 
 @dataclass(frozen=True)
@@ -39,16 +39,7 @@ class Report:
         return asdict(self)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        table = Table(title=f"{self.path}: {self.bytes:,} bytes")
-        for heading in ("layer", "kind", "weights", "input", "bytes", "packed", "why"):
-            justify: Literal["right", "left"] = "right" if heading in ("weights", "input", "bytes") else "left"
-            table.add_column(heading, justify=justify, overflow="fold")
-        for layer in self.layers:
-            weight_bits = f"{layer.weight_bits} bit" if layer.weight_bits else ""
-            packed = "yes" if layer.packed else "no" if layer.weight_bits else ""
-            row = (layer.name, layer.kind, weight_bits, f"{layer.activation_bits} bit", f"{layer.bytes:,}", packed)
-            table.add_row(*row, layer.why)
-        yield table
+        yield layer_table(f"{self.path}: {self.bytes:,} bytes", map(vars, self.layers))
         yield from self.notes
 
 
@@ -72,11 +63,11 @@ def _row(graph: Graph, net: nn.Module, node: Node) -> Layer:
 
 def _why(graph: Graph, net: nn.Module, node: Node) -> str:
     if isinstance(node, ConvBinary):
-        return f"±1 by ±1; writes {'bits' if node.output.bits else 'floats'}"
+        return f"writes {'bits' if node.output.bits else 'floats'}"
     if isinstance(node, Binarize):
-        return "a threshold a channel, from floats to bits"
+        return "floats to bits"
     if not isinstance(node, ConvFloat):
-        return "no weights"
+        return ""
     source = dict(net.named_modules()).get(node.name)
     if isinstance(source, BinaryLayer):
         return "its input is not quantized"

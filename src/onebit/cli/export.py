@@ -1,0 +1,72 @@
+"""``onebit export``: a checkpoint to a packed model."""
+
+from typing import TYPE_CHECKING, Any
+
+from jsonargparse import ArgumentParser, Namespace
+from rich.console import Console
+
+from onebit.errors import OnebitError
+from onebit.files import check_target
+from onebit.tables import layer_table
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+EXAMPLE = "onebit export runs/digits/best.ckpt -o digits.obn"
+CALIBRATION_IMAGES = 512
+
+
+def configure(parser: ArgumentParser) -> None:
+    parser.add_argument("checkpoint", type=str, help="a checkpoint of onebit train")
+    parser.add_argument("-o", "--output", type=str, required=True, metavar="OBN", help="the file to write")
+    parser.add_argument("--force", action="store_true", help="replace a file that exists")
+
+
+def run(args: Namespace) -> dict[str, Any]:
+    check_target(args.output, force=args.force)
+    from onebit import deploy
+    from onebit.training import load_checkpoint
+
+    net, info = load_checkpoint(args.checkpoint)
+    images, origin = _images(info)
+    provenance = {key: info[key] for key in ("model", "method", "data", "recipe", "step", "seed")}
+    report = deploy.export(
+        net,
+        args.output,
+        images,
+        classes=info["classes"],
+        samples=info["samples"],
+        mean=info["mean"],
+        std=info["std"],
+        provenance={**provenance, "calibration": origin},
+        force=args.force,
+    )
+    return {**report.as_dict(), "calibration": origin}
+
+
+def show(result: dict[str, Any], console: Console) -> None:
+    console.print(layer_table(f"{result['path']}: {result['bytes']:,} bytes", result["layers"]))
+    for note in (*result["notes"], f"range of the features: measured on {result['calibration']}"):
+        console.print(note, markup=False)
+
+
+def _images(info: dict[str, Any]) -> tuple["Tensor", str]:
+    """Normalised images over which the range of the features is measured, and what they are."""
+    import torch
+
+    from onebit import data
+
+    name = info["data"].get("name", "")
+    try:
+        data_set = data.create(name, **info["data"].get("options", {}))
+        if list(data_set.shape) != info["shape"]:
+            raise OnebitError(f"the data set {name} has images of {data_set.shape}")
+        images, labels = data_set.train()
+    except OnebitError as problem:
+        noise = torch.randn(CALIBRATION_IMAGES, *info["shape"], generator=torch.Generator().manual_seed(0))
+        return noise, f"random noise, since there are no training images: {problem.message}"
+    kept = torch.tensor([data_set.classes.index(c) for c in info["classes"] if c in data_set.classes])
+    images = images[torch.isin(labels, kept)]
+    images = images[torch.linspace(0, len(images) - 1, min(CALIBRATION_IMAGES, len(images))).long()]
+    mean, std = (torch.tensor(info[key]).view(-1, 1, 1) for key in ("mean", "std"))
+    return (images / 255 - mean) / std, f"{len(images)} training images of {name}"

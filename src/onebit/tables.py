@@ -1,0 +1,36 @@
+"""Tables for people, of what packed files hold."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+
+def layer_table(title: str, layers: Iterable[Mapping[str, Any]]) -> Table:
+    """A row a layer of an ``.obn`` file; bits are those of weights and input.
+
+    Args:
+        title: above the table.
+        layers: mappings with ``name kind weight_bits activation_bits bytes packed why``, as in the export's report.
+
+    Example:
+        >>> row = dict(name="c", kind="conv_float", weight_bits=32, activation_bits=32, bytes=40, packed=False, why="")
+        >>> layer_table("m.obn", [row]).row_count
+        1
+    """
+    table = Table(title=Text(title), box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading in ("layer", "kind", "bits", "bytes", "packed"):
+        table.add_column(heading, justify="right" if heading in ("bits", "bytes") else "left", overflow="fold")
+    for layer in layers:
+        bits, why = layer["weight_bits"], layer["why"]
+        cells = (
+            layer["name"],
+            layer["kind"],
+            f"{bits} × {layer['activation_bits']}" if bits else "",
+            f"{layer['bytes']:,}" if layer["bytes"] else "",
+            f"{'yes' if layer['packed'] else 'no'}: {why}" if bits else why,
+        )
+        table.add_row(*(Text(cell) for cell in cells))
+    return table
