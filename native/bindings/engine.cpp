@@ -95,13 +95,16 @@ class Model {
 
 class Session {
  public:
-  // For one of the model's outputs.
-  Session(const Model& model, uint32_t batch, uint32_t threads, const std::string& isa, const std::string& output)
+  Session(const Model& model, uint32_t batch, uint32_t threads, const std::string& isa, const std::vector<std::string>& outputs)
       : batch(batch), layers_(onebit_model_layer_count(model.handle())), input_size_(size_of(onebit_model_input(model.handle()))) {
-    const char* names[] = {output.c_str()};
-    const onebit_session_options options{batch, threads, isa.empty() ? nullptr : isa.c_str(), names, 1};
-    for (size_t i = 0; i < onebit_model_output_count(model.handle()); ++i)
-      if (output == onebit_model_output_name(model.handle(), i)) output_size_ = size_of(onebit_model_output_shape(model.handle(), i));
+    std::vector<const char*> names;
+    for (const std::string& output : outputs) {
+      names.push_back(output.c_str());
+      for (size_t i = 0; i < onebit_model_output_count(model.handle()); ++i)
+        if (output == onebit_model_output_name(model.handle(), i))
+          output_sizes_.push_back(size_of(onebit_model_output_shape(model.handle(), i)));
+    }
+    const onebit_session_options options{batch, threads, isa.empty() ? nullptr : isa.c_str(), names.data(), names.size()};
     onebit_error error;
     onebit_status status;
     {
@@ -113,16 +116,20 @@ class Session {
   Session(const Session&) = delete;
   ~Session() { onebit_session_close(handle_); }
 
-  void run(const Input& input, const Output& output) {
+  void run(const Input& input, const std::vector<Output>& outputs) {
     const size_t count = input.shape(0);
-    if (input.size() != count * input_size_ || output.size() != count * output_size_)
-      throw nb::value_error("the arrays do not have the model's shapes");
-    float* const outputs[] = {output.data()};
+    bool fitting = outputs.size() == output_sizes_.size() && input.size() == count * input_size_;
+    std::vector<float*> buffers;
+    for (size_t i = 0; fitting && i < outputs.size(); ++i) {
+      fitting = outputs[i].size() == count * output_sizes_[i];
+      buffers.push_back(outputs[i].data());
+    }
+    if (!fitting) throw nb::value_error("the arrays do not have the model's shapes");
     onebit_error error;
     onebit_status status;
     {
       const nb::gil_scoped_release release;
-      status = onebit_session_run(handle_, input.data(), static_cast<uint32_t>(count), outputs, &error);
+      status = onebit_session_run(handle_, input.data(), static_cast<uint32_t>(count), buffers.data(), &error);
     }
     check(status, error);
   }
@@ -142,7 +149,8 @@ class Session {
 
  private:
   onebit_session* handle_ = nullptr;
-  size_t layers_, input_size_, output_size_ = 0;
+  size_t layers_, input_size_;
+  std::vector<size_t> output_sizes_;
 };
 
 nb::list instruction_sets() {
@@ -177,9 +185,9 @@ void bind_engine(nb::module_& m) {
       .def("integers", &Model::integers)
       .def_prop_ro("handle", [](const Model& model) { return nb::capsule(model.handle(), "onebit_model"); });
   nb::class_<Session>(m, "Session")
-      .def(nb::init<const Model&, uint32_t, uint32_t, const std::string&, const std::string&>(), nb::arg("model"),
-           nb::arg("batch"), nb::arg("threads"), nb::arg("isa"), nb::arg("output"))
-      .def("run", &Session::run, nb::arg("input").noconvert(), nb::arg("output").noconvert())
+      .def(nb::init<const Model&, uint32_t, uint32_t, const std::string&, const std::vector<std::string>&>(), nb::arg("model"),
+           nb::arg("batch"), nb::arg("threads"), nb::arg("isa"), nb::arg("outputs"))
+      .def("run", &Session::run, nb::arg("input").noconvert(), nb::arg("outputs").noconvert())
       .def("profile", &Session::profile)
       .def_ro("batch", &Session::batch)
       .def_prop_ro("isa", &Session::isa)

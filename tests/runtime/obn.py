@@ -1,4 +1,4 @@
-"""Writes .obn files in plain Python, from docs/file-format.md alone: a second implementation to test the reader with."""
+"""Writes .obn files in plain Python, from docs/file-format.md alone: a second implementation to test the reader."""
 
 import hashlib
 import json
@@ -10,7 +10,8 @@ import numpy as np
 MAGIC = b"\x89OBN\r\n\x1a\n"
 F32, BITS = 1, 2
 OPS = {
-    "conv_float": 1, "conv_binary": 2, "binarize": 3, "pointwise": 4, "max_pool": 5, "average_pool": 6, "pad_channels": 7,
+    "conv_float": 1, "conv_binary": 2, "binarize": 3, "pointwise": 4,
+    "max_pool": 5, "average_pool": 6, "pad_channels": 7,
 }  # fmt: skip
 ACTIVATIONS = {"none": 0, "relu": 1, "hardtanh": 2, "prelu": 3}
 ABSENT = 0xFFFFFFFF
@@ -72,8 +73,8 @@ class Graph:
         return output
 
     def conv(
-        self, x, weight, *, stride=(1, 1), pad=(0, 0, 0, 0), dilation=(1, 1), groups=1, activation="none", padding_value=0,
-        residual=None, interval=None, **channels,
+        self, x, weight, *, stride=(1, 1), pad=(0, 0, 0, 0), dilation=(1, 1), groups=1, activation="none",
+        padding_value=0, residual=None, interval=None, **channels,
     ):  # fmt: skip
         kind, h, w, _ = self.values[x]
         outputs, kernel_h, kernel_w, _ = weight.shape
@@ -83,11 +84,9 @@ class Graph:
         attributes = {
             "stride_h": stride[0], "stride_w": stride[1], "pad_top": pad[0], "pad_left": pad[1], "pad_bottom": pad[2],
             "pad_right": pad[3], "dilation_h": dilation[0], "dilation_w": dilation[1], "groups": groups,
-            "activation": ACTIVATIONS[activation], "reserved": 0,
+            "activation": ACTIVATIONS[activation], "padding_value": padding_value,
         }  # fmt: skip
         tensors["interval"] = interval
-        if kind == BITS:
-            attributes["padding_value"] = padding_value
         inputs = [x] if residual is None else [x, residual]
         shape = (out_h, out_w, outputs)
         op = "conv_binary" if kind == BITS else "conv_float"

@@ -1,4 +1,4 @@
-"""The engine against a numpy transcription of the format page: the same bits on every instruction set and thread count."""
+"""The engine against a numpy transcription of the format page: the same bits on each instruction set and any threads."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Runs a graph in numpy, from docs/file-format.md alone, in its float order: what the engine must answer bit for bit."""
+"""Runs a graph in numpy, from docs/file-format.md alone, in its float order: the engine must answer the same bits."""
 
 import numpy as np
 

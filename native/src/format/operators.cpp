@@ -9,7 +9,7 @@ constexpr int32_t kMaxKernel = 1 << 10;      // also of strides and dilations
 constexpr int64_t kMaxAccumulator = 1 << 24;  // taps of one dot product, so that it is exact in binary32
 
 constexpr Signature kSignatures[] = {
-    {"conv_float", 6, 11, true},    {"conv_binary", 6, 12, true},  {"binarize", 1, 0, false},   {"pointwise", 4, 1, true},
+    {"conv_float", 6, 11, true},    {"conv_binary", 6, 11, true},  {"binarize", 1, 0, false},   {"pointwise", 4, 1, true},
     {"max_pool", 0, 8, false},      {"average_pool", 0, 9, false}, {"pad_channels", 0, 2, false},
 };
 
@@ -122,10 +122,9 @@ class OperatorReader {
     node_.kernel_w = static_cast<int32_t>(dims[2]);
     window(0, node_.dilation_h, node_.dilation_w, out_.c);
     epilogue(1, 9);
-    node_.pad_value = binary ? attribute(11, "padding value", -1, 1) : 0;
+    node_.pad_value = attribute(10, "padding value", binary ? -1 : 0, binary ? 1 : 0);
     node_.interval = binary ? interval(5, DType::i32) : nullptr;
     if (!binary) {
-      attribute(10, "the last attribute", 0, 0);
       if (raw_.tensors[5] != Node::none) bad_file("conv_float has no sixth tensor");
       expect_finite(*node_.weight, "weight");
     }

@@ -9,14 +9,14 @@
 namespace onebit {
 namespace {
 
-// Below this, waking the other threads costs more than they save.
+// Nanoseconds of a layer below which waking the other threads costs more than they save.
 constexpr uint64_t kWorthSplitting = 20000;
 
-// Rough operations of a nanosecond, to compare with kWorthSplitting and for nothing else.
+// A layer's nanoseconds on a fast core, roughly: what kWorthSplitting is compared with, and nothing else.
 uint64_t work_of(const Model& model, const Node& node) {
   const uint64_t elements = model.values[node.input].elements() + model.values[node.output].elements();
   const uint64_t products = operations(model, node);
-  return elements + (node.op == Op::conv_binary ? products / 64 : products / 4);
+  return elements / 16 + (node.op == Op::conv_binary ? products / 512 : products / 32);
 }
 
 void pad_channels(const float* input, int64_t pixels, int64_t in_c, int64_t out_c, int64_t before, float* output) noexcept {

@@ -43,7 +43,7 @@ class Session {
   Pool pool_;
   AlignedMemory arena_;
   std::vector<const void*> pointers_;  // to every value, null where there is none
-  std::vector<uint64_t> work_;         // of every node for one sample, in about a nanosecond's operations
+  std::vector<uint64_t> work_;         // of every node for one sample, roughly in nanoseconds
   std::vector<uint64_t> times_;
 };
 

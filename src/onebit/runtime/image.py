@@ -18,7 +18,7 @@ _MODES = {1: "L", 3: "RGB"}
 def to_input(
     image: Any, shape: tuple[int, int, int], mean: Sequence[float], std: Sequence[float]
 ) -> NDArray[np.float32]:
-    """The network's input for one image: cut to the network's proportions around the centre, resized, normalised.
+    """The network's input for one image: turned as its EXIF says, stretched to the network's size (bilinear), normalised.
 
     An image that has the network's size already keeps its pixels as they are.
 
@@ -51,7 +51,7 @@ def to_input(
     try:
         picture = _eight_bits(ImageOps.exif_transpose(picture)).convert(_MODES[channels])
         if picture.size != (width, height):
-            picture = ImageOps.fit(picture, (width, height), Image.Resampling.BILINEAR)
+            picture = picture.resize((width, height), Image.Resampling.BILINEAR)
     except Exception as problem:  # decoders raise what they like at damaged data
         raise OnebitError(
             f"{_name(image)}: a damaged image: {problem}", hint="save it again as PNG or JPEG"

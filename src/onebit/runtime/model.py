@@ -64,8 +64,8 @@ def load(path: str | os.PathLike[str], *, threads: int = 1, isa: str = "") -> "M
     Args:
         path: the file.
         threads: threads one call may use.
-        isa: an instruction set (one of ``onebit doctor``); by default that of the environment variable ``ONEBIT_ISA``, else the
-            best this CPU has. The answers are the same bits on each.
+        isa: an instruction set (see ``onebit doctor``); by default that of the environment variable ``ONEBIT_ISA``, else
+            the best that this CPU has. The answers are the same bits on each.
 
     Raises:
         OnebitError: there is no such file, it is damaged, or the instruction set is not here.
@@ -149,7 +149,7 @@ class Model:
         while done < len(x):
             with self.sessions.lend(output, len(x) - done) as session:
                 end = min(done + session.batch, len(x))
-                session.run(images[done:end], results[done:end])
+                session.run(images[done:end], [results[done:end]])
             done = end
         if height == width == 1:
             return results.reshape(len(x), channels)
@@ -159,8 +159,8 @@ class Model:
         """Names what is on one image.
 
         Args:
-            image: a path, a Pillow image, or an array uint8 (H, W, 3) or (H, W). It is cut to the network's proportions around the
-                centre, resized, turned into the network's channels and normalised.
+            image: a path, a Pillow image, or an array uint8 (H, W, 3) or (H, W). It is stretched to
+                the network's size, turned into the network's channels and normalised.
 
         Raises:
             OnebitError: it is no image, or the model is no classifier.

@@ -30,13 +30,13 @@ class SessionPool:
 
     @contextmanager
     def lend(self, output: str, count: int) -> Iterator[_engine.Session]:
-        """A session that computes ``output`` for up to ``session.batch`` samples, ``count`` of them if memory allows."""
+        """A session that computes ``output`` for ``session.batch`` samples: ``count``, or what memory allows."""
         key = output, min(_power_of_two(count), self._largest_batch(output))
         with self._lock:
             found = next((i for i in reversed(range(len(self._idle))) if self._idle[i][0] == key), None)
             session = self._idle.pop(found)[1] if found is not None else None
         if session is None:
-            session = self.open(output, key[1])
+            session = self.open([output], key[1])
         try:
             yield session
         finally:
@@ -44,13 +44,13 @@ class SessionPool:
                 self._idle.append((key, session))
                 del self._idle[:-_MOST_IDLE]
 
-    def open(self, output: str, batch: int) -> _engine.Session:
+    def open(self, outputs: list[str], batch: int) -> _engine.Session:
         """A session of one's own."""
-        return _engine.Session(self._native, batch, self._threads, self._isa, output)
+        return _engine.Session(self._native, batch, self._threads, self._isa, outputs)
 
     def _largest_batch(self, output: str) -> int:
         if output not in self._largest:
-            one = self.open(output, 1).arena_bytes
+            one = self.open([output], 1).arena_bytes
             fitting = max(1, min(_BULK_BATCH, _BULK_BYTES // max(one, 1)))
             self._largest[output] = 1 << (fitting.bit_length() - 1)
         return self._largest[output]

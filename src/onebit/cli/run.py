@@ -1,0 +1,47 @@
+"""``onebit run``: classifies images with a packed model."""
+
+from typing import Any
+
+from jsonargparse import ArgumentParser, Namespace
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from rich.text import Text
+
+import onebit
+
+EXAMPLE = "onebit run digits.obn three.png seven.png"
+
+
+def configure(parser: ArgumentParser) -> None:
+    parser.add_argument("model", help="the .obn file")
+    parser.add_argument("images", nargs="+", help="image files")
+    parser.add_argument("--threads", type=int, default=1, help="threads of one run")
+    parser.add_argument("--isa", default="", help="instruction set (see onebit doctor); default: the best here")
+
+
+def run(args: Namespace) -> dict[str, Any]:
+    model = onebit.load(args.model, threads=args.threads, isa=args.isa)
+    # A bar only where there is something to wait for.
+    paths = track(
+        args.images, "running", console=Console(stderr=True), transient=True, disable=args.json or len(args.images) < 10
+    )
+    return {"images": [_answer(model, path) for path in paths]}
+
+
+def show(result: dict[str, Any], console: Console) -> None:
+    table = Table("image", "label", "score")
+    for image in result["images"]:
+        table.add_row(Text(image["path"]), Text(image["label"]), f"{image['score']:.1%}")
+    console.print(table)
+
+
+def _answer(model: onebit.Model, path: str) -> dict[str, Any]:
+    answer = model.predict(path)
+    return {
+        "path": path,
+        "label": answer.label,
+        "index": answer.index,
+        "score": answer.score,
+        "scores": [float(score) for score in answer.scores],
+    }
