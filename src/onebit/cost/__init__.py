@@ -1,0 +1,7 @@
+"""What training and running a network costs: operations by operand width, memory, energy."""
+
+from onebit.cost.count import count
+from onebit.cost.ledger import LayerCost, Ledger
+from onebit.cost.rule import CostRule, Widths
+
+__all__ = ["CostRule", "LayerCost", "Ledger", "Widths", "count"]

@@ -1,0 +1,110 @@
+"""Counting: one forward pass of a copy of the network, seen through hooks."""
+
+import copy
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from onebit.cost.ledger import LayerCost, Ledger
+from onebit.cost.memory import SavedForBackward, fixed_bytes
+from onebit.cost.rule import FULL, CostRule, Widths
+from onebit.nn import BinaryLayer
+
+COUNTED = (BinaryLayer, nn.modules.conv._ConvNd, nn.Linear)
+
+
+class HasCostRule(Protocol):
+    """A method, as far as the ledger knows it."""
+
+    def cost_rule(self) -> CostRule: ...
+
+
+def count(
+    net: nn.Module, example: Tensor, method: HasCostRule | None = None, optimizer: str = "adamw", batch: int = 1
+) -> Ledger:
+    """Counts what training and running a network costs.
+
+    Convolutions and dense layers are counted, padded taps included; what works on single elements (BatchNorm,
+    quantisers, scales, the optimiser) is not. Saved activations are measured in a forward pass in training mode, so
+    apply the method first.
+
+    Args:
+        net: any network; it is copied, not changed.
+        example: (N, ...), an input; only its first sample is used.
+        method: gives the operand widths of the binary layers; without one they are those of the layer's quantisers, and
+            gradients have 32 bits.
+        optimizer: ``adamw``, ``adam`` or ``sgd`` (with momentum).
+        batch: samples a step, for the memory.
+
+    Raises:
+        OnebitError: another optimiser.
+
+    Example:
+        >>> from onebit.methods import CycleBNN
+        >>> from onebit.nn import BinaryConv2d
+        >>> net = nn.Sequential(nn.Conv2d(1, 32, 3), BinaryConv2d(32, 64, 3), nn.Flatten(), nn.Linear(64, 10))
+        >>> ledger = count(net, torch.zeros(1, 1, 5, 5), method=CycleBNN())
+        >>> [(layer.name, layer.macs["forward"]) for layer in ledger.layers]
+        [('0', 2592), ('1', 18432), ('3', 640)]
+        >>> ledger.forward
+        {(32, 32): 3232.0, (1, 1): 18432.0}
+        >>> round(ledger.paper_formula_saved_percent, 2)
+        97.32
+    """
+    rule = method.cost_rule() if method else None
+    memory = fixed_bytes(net, optimizer)
+    seen: dict[str, LayerCost] = {}
+    two, four = (_forward(net, example, samples, rule, seen if samples == 2 else {}) for samples in (2, 4))
+    memory["activations"] = two + (four - two) * (batch - 2) // 2
+    uncounted = tuple(
+        name
+        for name, module in net.named_modules()
+        if not isinstance(module, COUNTED) and any(p.dim() > 1 for p in module.parameters(recurse=False))
+    )
+    return Ledger(tuple(seen.values()), rule, memory, batch, uncounted)
+
+
+def _forward(net: nn.Module, example: Tensor, samples: int, rule: CostRule | None, seen: dict[str, LayerCost]) -> int:
+    """Bytes saved for the backward pass of ``samples`` samples; notes each layer in ``seen``."""
+    twin = copy.deepcopy(net).train()
+    for name, module in twin.named_modules():
+        if isinstance(module, COUNTED):
+            module.register_forward_hook(_note(name, rule, seen))
+    x = example[:1].expand(samples, *example.shape[1:]).clone()
+    with torch.random.fork_rng(), torch.enable_grad(), SavedForBackward(twin) as saved:
+        output = twin(x)  # held until measured, with what it saves
+        size = saved.bytes()
+    del output
+    return size
+
+
+def _note(name: str, rule: CostRule | None, seen: dict[str, LayerCost]) -> Callable[..., None]:
+    def hook(module: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        x, weight = inputs[0], module.weight
+        places = x if getattr(module, "transposed", False) else output  # where a filter is applied
+        macs = places.numel() // len(places) * weight[0].numel()
+        before = seen[name].macs if name in seen else {"forward": 0, "error": 0, "weight": 0}
+        now = {"forward": macs, "error": macs * x.requires_grad, "weight": macs * weight.requires_grad}
+        binary = isinstance(module, BinaryLayer)
+        own = _own_widths(module) if binary else Widths()
+        operands = rule.operands if rule and binary else (own,)
+        seen[name] = LayerCost(
+            name=name,
+            kind=type(module).__name__,
+            output_shape=tuple(output.shape[1:]),
+            macs={product: before[product] + now[product] for product in now},
+            binary=binary,
+            inference=own.products()["forward"],
+            operands=operands,
+            charged=(rule.charged or operands) if rule and binary else operands,
+        )
+
+    return hook
+
+
+def _own_widths(layer: BinaryLayer) -> Widths:
+    quantizers = (layer.input_quantizer, layer.weight_quantizer)
+    activation, weight = (int(getattr(quantizer, "precision", FULL)) for quantizer in quantizers)
+    return Widths(1.0, activation, weight, FULL)
