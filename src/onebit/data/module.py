@@ -125,7 +125,7 @@ class DataModule(LightningDataModule):
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         sampler = EpochSampler(len(images), self.batch_size, shuffle=shuffle, seed=self.seed, rank=rank, world=world)
         device = self.trainer.strategy.root_device if self.trainer else images.device
-        transform = _Transform(augment, torch.tensor(self.mean, device=device), torch.tensor(self.std, device=device))
+        transform = Transform(augment, torch.tensor(self.mean, device=device), torch.tensor(self.std, device=device))
         return Loader(images.to(device), labels.to(device), transform, sampler, self.num_workers)
 
     def _keep(self, split: Split) -> Split:
@@ -138,7 +138,7 @@ class DataModule(LightningDataModule):
         return images[labels >= 0], labels[labels >= 0]
 
 
-class _Transform:
+class Transform:
     """Bytes to network input: augmentation of bytes, normalisation, augmentation of numbers."""
 
     def __init__(self, augment: str, mean: Tensor, std: Tensor) -> None:

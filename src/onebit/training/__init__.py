@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from onebit.training.checkpoint import load_checkpoint
     from onebit.training.classifier import Classifier
     from onebit.training.evaluation import evaluate
-    from onebit.training.run import fit
     from onebit.training.recipe import Recipe, read_recipe
+    from onebit.training.run import fit
 
 __all__ = ["Classifier", "Recipe", "evaluate", "fit", "load_checkpoint", "read_recipe"]
 

@@ -3,7 +3,7 @@
 import difflib
 import importlib
 import inspect
-from typing import Any
+from typing import Any, cast
 
 from jsonargparse import ArgumentError, ArgumentParser
 from torch import nn
@@ -23,9 +23,11 @@ def make_net(name: str, options: dict[str, Any], num_classes: int, shape: tuple[
         net = models.create(name, num_classes=num_classes, **options)
     except TypeError as problem:
         raise OnebitError(f"model {name}: {problem}", hint="see model.options in the recipe") from problem
-    if tuple(net.input_shape) != tuple(shape):
+    wanted = cast(tuple[int, ...], net.input_shape)
+    if wanted != tuple(shape):
+        sizes = ["×".join(map(str, size)) for size in (wanted, shape)]
         raise OnebitError(
-            f"model {name} takes images of {'×'.join(map(str, net.input_shape))}, the data has {'×'.join(map(str, shape))}",
+            f"model {name} takes images of {sizes[0]}, the data has {sizes[1]}",
             hint="choose a model, or its options, for this data",
         )
     return net
@@ -66,7 +68,9 @@ def make_method(class_path: str, init_args: dict[str, Any], *, trusted: bool) ->
 def _find(class_path: str, trusted: bool) -> type[Method]:
     module_name, _, name = class_path.rpartition(".")
     if not trusted and not f"{module_name}.".startswith("onebit.methods.") and not _is_known(class_path):
-        raise OnebitError(f"the file names a method of a foreign package, {class_path}", hint="import that package first")
+        raise OnebitError(
+            f"the file names a method of a foreign package, {class_path}", hint="import that package first"
+        )
     try:
         module = importlib.import_module(module_name)
     except (ImportError, ValueError) as problem:
@@ -81,7 +85,7 @@ def _find(class_path: str, trusted: bool) -> type[Method]:
 
 
 def _is_known(class_path: str) -> bool:
-    def subclasses(kind: type) -> list[type]:
-        return [kind] + [below for child in kind.__subclasses__() for below in subclasses(child)]
+    def subclasses(kind: type[Method]) -> list[type[Method]]:
+        return [kind, *(below for child in kind.__subclasses__() for below in subclasses(child))]
 
-    return any(f"{kind.__module__}.{kind.__qualname__}" == class_path for kind in subclasses(Method))
+    return any(f"{kind.__module__}.{kind.__qualname__}" == class_path for kind in subclasses(Method))  # type: ignore[type-abstract]

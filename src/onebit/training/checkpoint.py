@@ -33,8 +33,8 @@ def load_checkpoint(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
         path: a checkpoint of ``onebit train``. It is data: nothing in it is executed.
 
     Returns:
-        the network in evaluation mode on the CPU, and the checkpoint's ``onebit`` entry: ``model``, ``method``, ``data``, ``classes``,
-        ``samples``, ``shape``, ``mean``, ``std``, ``recipe``, ``step``, ``seed``.
+        the network in evaluation mode on the CPU, and the checkpoint's ``onebit`` entry: ``model``, ``method``,
+        ``data``, ``classes``, ``samples``, ``shape``, ``mean``, ``std``, ``recipe``, ``step``, ``seed``.
 
     Raises:
         OnebitError: no such file, damaged, not a checkpoint of onebit, or its weights do not fit its model.
@@ -73,13 +73,17 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     except OSError:
         raise
     except Exception as problem:  # torch raises many kinds for a damaged file
-        raise OnebitError(f"{path} is damaged or not a checkpoint", hint="train again, or take another file") from problem
+        raise OnebitError(
+            f"{path} is damaged or not a checkpoint", hint="train again, or take another file"
+        ) from problem
     info = content.get("onebit") if isinstance(content, dict) else None
     if not isinstance(info, dict) or not isinstance(content.get("state_dict"), dict):
         raise OnebitError(f"{path} is not a checkpoint of onebit", hint="make one with: onebit train RECIPE")
     for key, kind in _KEYS.items():
         if not isinstance(info.get(key), kind):
-            raise OnebitError(f"{path}: its entry onebit.{key} is missing or of a wrong kind", hint="the file is damaged")
+            raise OnebitError(
+                f"{path}: its entry onebit.{key} is missing or of a wrong kind", hint="the file is damaged"
+            )
     _check_numbers(path, info)
     return content
 

@@ -1,9 +1,8 @@
 """The classification task: cross-entropy, top-1 and top-5."""
 
-from typing import Any
-
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -31,6 +30,8 @@ class Classifier(LightningModule):
         torch.Size([])
     """
 
+    first_bad_step: Tensor
+
     def __init__(
         self,
         net: nn.Module,
@@ -47,7 +48,7 @@ class Classifier(LightningModule):
         self.schedule_config = schedule or ScheduleConfig()
         self.steps = steps
         self.metrics = accuracies(num_classes)
-        # the step whose loss was the first that is not finite, else -1: kept on the device, read seldom (reading waits for the GPU)
+        # the step of the first loss that is not finite, else -1; on the device, since reading it waits for the GPU
         self.register_buffer("first_bad_step", torch.tensor(-1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -72,7 +73,7 @@ class Classifier(LightningModule):
         self.log_dict(self.metrics.compute())
         self.metrics.reset()
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         optimizer = make_optimizer(self.optimizer_config, self.net.parameters())
         schedule = make_schedule(self.schedule_config, optimizer, self.steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

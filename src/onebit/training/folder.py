@@ -47,10 +47,13 @@ class RunFolder:
         if force or not is_first_process():
             return
         if self.record.exists():
-            raise OnebitError(f"{self.path} holds a finished run", hint="name another --output, or pass --force to replace it")
+            raise OnebitError(
+                f"{self.path} holds a finished run", hint="name another --output, or pass --force to replace it"
+            )
         if self.last.exists():
             raise OnebitError(
-                f"{self.path} holds an unfinished run", hint=f"go on with: {self.resume_command}; or pass --force to replace it"
+                f"{self.path} holds an unfinished run",
+                hint=f"go on with: {self.resume_command}; or pass --force to replace it",
             )
         if self.recipe.exists() and not self.logs.exists():
             raise OnebitError(f"{self.recipe} is in the way", hint="name another --output")
@@ -68,7 +71,7 @@ class RunFolder:
 
 
 def is_first_process() -> bool:
-    """Whether this is the process of a distributed run that owns its files (Lightning starts the others with a LOCAL_RANK)."""
+    """Whether this process owns the files of a distributed run; Lightning starts the others with a LOCAL_RANK."""
     return os.environ.get("LOCAL_RANK", "0") == "0"
 
 

@@ -9,6 +9,7 @@ from torch import nn
 
 from onebit.cost.rule import FULL, CostRule, Widths, relative_cost
 from onebit.nn import binary_layers
+from onebit.training.classifier import Classifier
 
 POINTS = 400
 """Points of the training curves, whatever the length of the run."""
@@ -23,8 +24,8 @@ class History(Callback):
         rule: the method's operand widths; None if there is no method.
 
     Attributes:
-        curve: every so many steps ``step``, ``loss`` (mean since the point before), ``learning_rate``, ``precision`` (bits), ``cost``
-            (of all steps so far by CycleBNN's formula, a 32-bit step counting 1).
+        curve: every so many steps ``step``, ``loss`` (mean since the point before), ``learning_rate``,
+            ``precision`` (bits), ``cost`` (of all steps so far by CycleBNN's formula, a 32-bit step counting 1).
         validations: ``step``, ``epoch``, ``seconds``, ``loss``, ``top1``, ``top5``, ``precision`` of each.
         seconds: of wall time, all sessions of the run together.
     """
@@ -51,8 +52,7 @@ class History(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        bits = precision(pl_module)
-        self.cost += self._step_cost(bits)
+        self.cost += self._step_cost(self._precision(pl_module))
         self._loss += outputs["loss"].detach()
         step = trainer.global_step
         if step % self.every == 0:
@@ -60,7 +60,7 @@ class History(Callback):
                 "step": step,
                 "loss": float(self._loss) / self.every,
                 "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
-                "precision": bits,
+                "precision": self._precision(pl_module),
                 "cost": self.cost,
             }
             self._loss.zero_()
@@ -73,7 +73,7 @@ class History(Callback):
         step = trainer.global_step
         measured = {key: float(trainer.callback_metrics[key]) for key in ("loss", "top1", "top5")}
         moment = {"step": step, "epoch": step / self.steps_per_epoch, "seconds": self.seconds}
-        self.validations.append({**moment, **measured, "precision": precision(pl_module)})
+        self.validations.append({**moment, **measured, "precision": self._precision(pl_module)})
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -87,6 +87,10 @@ class History(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.curve, self.validations = state_dict["curve"], state_dict["validations"]
         self.cost, self._loss, self._seconds_before = state_dict["cost"], state_dict["loss"], state_dict["seconds"]
+
+    def _precision(self, pl_module: LightningModule) -> int:
+        assert isinstance(pl_module, Classifier)
+        return precision(pl_module.net)
 
     def _step_cost(self, bits: int) -> float:
         gradient = round(self.rule.mean("gradient")) if self.rule else FULL

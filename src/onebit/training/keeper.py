@@ -84,7 +84,11 @@ class Keeper(Callback):
         assert isinstance(pl_module, Classifier)
         step = int(trainer.strategy.reduce(pl_module.first_bad_step.double(), reduce_op="max"))
         if step >= 0:
-            hint = f"lower optimizer.lr; {self.folder.last} holds the state before it" if self.folder.last.exists() else "lower optimizer.lr"
+            hint = (
+                f"lower optimizer.lr; {self.folder.last} holds the state before it"
+                if self.folder.last.exists()
+                else "lower optimizer.lr"
+            )
             raise Stopped(f"the loss of step {step} is not a finite number", hint=hint)
 
     def _save(self, trainer: Trainer, pl_module: LightningModule, path: Path) -> None:
@@ -93,4 +97,6 @@ class Keeper(Callback):
         self._saved = time.monotonic()
 
     def _stop(self, trainer: Trainer) -> None:
-        raise Stopped(f"stopped at step {trainer.global_step} of {self.steps}", hint=f"go on with: {self.folder.resume_command}")
+        raise Stopped(
+            f"stopped at step {trainer.global_step} of {self.steps}", hint=f"go on with: {self.folder.resume_command}"
+        )

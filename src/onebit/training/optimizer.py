@@ -27,7 +27,8 @@ def make_optimizer(config: OptimizerConfig, parameters: Iterable[nn.Parameter]) 
 def make_schedule(config: ScheduleConfig, optimizer: Optimizer, total: int) -> LambdaLR:
     """The learning rate of step t of ``total``, as a factor of the optimiser's own.
 
-    After ``warmup`` steps that rise linearly: cosine ½(1 + cos(π u)), linear 1 − u, or constant 1, with u the share of the other steps done.
+    After ``warmup`` steps that rise linearly: cosine ½(1 + cos(π u)), linear 1 − u, or constant 1, with u the share
+    of the other steps that is done.
     """
 
     def factor(t: int) -> float:

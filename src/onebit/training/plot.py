@@ -9,7 +9,7 @@ from onebit.training.history import History
 
 
 def plot_history(history: History, path: str | Path, title: str = "") -> None:
-    """Draws accuracy, loss, precision b_t and cumulative cost over the steps; the suffix of ``path`` (.png, .svg) is the format."""
+    """Draws accuracy, loss, precision b_t and cumulative cost over the steps, as ``path`` ends: .png or .svg."""
     curve, validations = history.curve, history.validations
     figure = Figure(figsize=(9, 6), layout="constrained")
     axes = figure.subplots(2, 2, sharex=True)

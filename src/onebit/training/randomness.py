@@ -13,8 +13,9 @@ State = dict[str, Any]
 class RandomStream(Callback):
     """Gives the training steps random generators (Python's, NumPy's, PyTorch's) that nothing else draws from.
 
-    Whatever a loader, a validation or a logger draws between two steps leaves the stream as it was, so a resumed run draws
-    what the unbroken run would have drawn. Each process of a distributed run has a stream of its own; the checkpoint holds them all.
+    Whatever a loader, a validation or a logger draws between two steps leaves the stream as it was, so a resumed run
+    draws what the unbroken run would have drawn. Each process of a distributed run has a stream of its own; the
+    checkpoint holds them all.
 
     Args:
         seed: of the streams.

@@ -17,7 +17,6 @@ from jsonargparse import ArgumentError, ArgumentParser
 
 from onebit.errors import OnebitError
 
-
 _LENGTHS = {"trainer.max_epochs": "max_steps", "trainer.max_steps": "max_epochs"}
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 
-from onebit.errors import OnebitError
 from onebit.files import replacing
 
 
@@ -23,17 +22,6 @@ def write_record(path: str | Path, content: dict[str, Any]) -> None:
     """
     with replacing(path, force=True) as temporary:
         temporary.write_text(json.dumps({**content, "provenance": provenance()}, indent=1) + "\n", encoding="utf-8")
-
-
-def read_record(path: str | Path) -> dict[str, Any]:
-    """Raises OnebitError if the file is not a record."""
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (ValueError, UnicodeDecodeError) as problem:
-        raise OnebitError(f"{path} is not a record: {problem}", hint="delete it") from problem
-    if not isinstance(content, dict):
-        raise OnebitError(f"{path} is not a record", hint="delete it")
-    return content
 
 
 def provenance() -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.pytorch import seed_everything
 
 from onebit import methods
@@ -29,26 +30,30 @@ def fit(
 ) -> dict[str, Any]:
     """Trains what a recipe says.
 
-    Writes into ``output``: ``recipe.yaml``, ``best.ckpt`` and ``last.ckpt``, ``logs/`` (CSV and TensorBoard), and at the end ``history.png``
-    and ``record.json``. Nothing is written before the recipe, the data and the network are known to be good.
+    Writes into ``output``: ``recipe.yaml``, ``best.ckpt`` and ``last.ckpt``, ``logs/`` (CSV and TensorBoard), and
+    at the end ``history.png`` and ``record.json``. Nothing is written before the recipe, the data and the network
+    are known to be good.
 
     Args:
         recipe: what to train.
         output: the folder of the run; made if it is not there.
-        resume: a checkpoint of the same recipe to go on from; only ``trainer`` and ``published`` may differ. The weights at the end are those
-            of an unbroken run, bit for bit, on the same machine with as many threads and devices.
+        resume: a checkpoint of the same recipe to go on from; only ``trainer`` and ``published`` may differ. The
+            weights at the end are those of an unbroken run, bit for bit, on the same machine with as many threads
+            and devices.
         force: replace a run that ``output`` holds.
         progress: show a bar on stderr.
 
     Returns:
-        ``checkpoint`` (the best), ``best_top1``, ``last_top1``, ``epochs``, ``steps``, ``seconds`` and ``operations_saved_percent``.
+        ``checkpoint`` (the best), ``best_top1``, ``last_top1``, ``epochs``, ``steps``, ``seconds`` and
+        ``operations_saved_percent``.
 
     Raises:
-        OnebitError: the folder holds a run, a value of the recipe names nothing, the data is missing, the loss is not finite, or
-            (:class:`onebit.training.keeper.Stopped`) the user stopped it.
+        OnebitError: the folder holds a run, a value of the recipe names nothing, the data is missing, the loss is not
+            finite, or (:class:`onebit.training.keeper.Stopped`) the user stopped it.
     """
     folder = RunFolder(output)
     folder.check(recipe, resume, force)
+    _set_threads(recipe)
     seed_everything(recipe.seed, verbose=False)
     data = DataModule(**vars(recipe.data), seed=recipe.seed)
     net = make_net(recipe.model.name, recipe.model.options, len(data.classes), data.shape)
@@ -90,6 +95,13 @@ def _length(recipe: Recipe, data: DataModule) -> tuple[int, int]:
     images = len(data.train_split[0])
     epoch = len(EpochSampler(images, recipe.data.batch_size, shuffle=True, world=recipe.trainer.devices))
     return epoch, recipe.trainer.max_steps or (recipe.trainer.max_epochs or 0) * epoch
+
+
+def _set_threads(recipe: Recipe) -> None:
+    """Processes of one machine share its cores: threads that wait for a core cost many times what they save."""
+    settings = recipe.trainer
+    if settings.threads is not None or settings.devices > 1:
+        torch.set_num_threads(settings.threads or max(1, torch.get_num_threads() // settings.devices))
 
 
 def _info(recipe: Recipe, data: DataModule) -> dict[str, Any]:

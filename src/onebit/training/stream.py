@@ -13,7 +13,8 @@ from onebit.data.loader import Batch, Loader
 class Stream(LightningDataModule):
     """Presents the epochs of a data module to Lightning as one long epoch of ``steps`` batches.
 
-    A position in the run is then one number, the step, wherever it lies in an epoch, and the progress bar shows the whole run.
+    A position in the run is then one number, the step, wherever it lies in an epoch, and the progress bar shows the
+    whole run.
 
     Args:
         data: gives the loaders; its batch i of epoch e must be a function of its seed, i and e.
