@@ -75,13 +75,13 @@ class Learner {
     return result;
   }
 
-  bool teach(const Features& features, const std::vector<std::string>& names, const std::string& experience, uint32_t epochs,
+  bool teach(const Features& features, const std::vector<std::string>& names, const std::string& experience, uint32_t steps,
              uint32_t batch, double learning_rate) {
     expect_width(features);
     if (features.shape(0) != names.size()) throw nb::value_error("there must be one name a sample");
     std::vector<const char*> pointers;
     for (const std::string& name : names) pointers.push_back(name.c_str());
-    const onebit_teach_options options{epochs, batch, learning_rate};
+    const onebit_teach_options options{steps, batch, learning_rate};
     int counted = 0;
     checked([&](onebit_error* error) {
       return onebit_learner_teach(handle_, features.data(), pointers.data(), names.size(), experience.c_str(), &options, &counted, error);
@@ -135,11 +135,13 @@ void bind_learner(nb::module_& m) {
                   nb::arg("history"), nb::arg("seed"))
       .def("close", &Learner::close)
       .def_prop_ro("classes", &Learner::classes)
-      .def("teach", &Learner::teach, nb::arg("features").noconvert(), nb::arg("names"), nb::arg("experience"), nb::arg("epochs"),
+      .def("teach", &Learner::teach, nb::arg("features").noconvert(), nb::arg("names"), nb::arg("experience"), nb::arg("steps"),
            nb::arg("batch"), nb::arg("learning_rate"))
       .def("predict", &Learner::predict, nb::arg("features").noconvert(), nb::arg("probabilities").noconvert())
       .def("forget", &Learner::forget, nb::arg("name"))
       .def("rollback", &Learner::rollback, nb::arg("commits"))
       .def_prop_ro("found", &Learner::found)
       .def("check", &Learner::check);
+  const onebit_teach_options defaults = ONEBIT_TEACH_DEFAULTS;
+  m.attr("TEACH_DEFAULTS") = nb::make_tuple(defaults.steps, defaults.batch, defaults.learning_rate);
 }

@@ -30,12 +30,12 @@ typedef struct onebit_learner_options {
 #define ONEBIT_LEARNER_DEFAULTS {64, 1024, 8, 0}
 
 typedef struct onebit_teach_options {
-  uint32_t epochs;      /* 1 to 1000 */
+  uint32_t steps;       /* mini-batches, 1 to 1000000 */
   uint32_t batch;       /* 1 to 4096 */
   double learning_rate; /* above 0 */
 } onebit_teach_options;
 
-#define ONEBIT_TEACH_DEFAULTS {5, 50, 0.0025}
+#define ONEBIT_TEACH_DEFAULTS {60, 50, 0.1}
 
 /* Makes the file and opens it. The model needs the output "features", META "features.range" and, as its "logits", one dense
  * layer over the features, whose rows are where the learner starts; "classes.samples" says how many images each class had. */

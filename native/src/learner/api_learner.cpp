@@ -81,7 +81,7 @@ onebit_status onebit_learner_teach(onebit_learner* learner, const float* feature
       need(names[i]);
       labels.emplace_back(names[i]);
     }
-    const bool done = target.teach(features, labels, experience, {options->epochs, options->batch, options->learning_rate});
+    const bool done = target.teach(features, labels, experience, {options->steps, options->batch, options->learning_rate});
     if (counted) *counted = done;
   });
 }

@@ -63,16 +63,17 @@ void Trainer::train(int16_t* masters, const int16_t* inputs, const uint32_t* tar
   const Factor rate =
       Factor::from(std::ldexp(options.learning_rate * static_cast<double>(numbers_.quantizer.step) * (2.0 / kLevels), numbers_.fraction));
   for (size_t i = 0; i < order_.size(); ++i) order_[i] = static_cast<uint32_t>(i);
-  for (uint32_t epoch = 0; epoch < options.epochs; ++epoch) {
-    for (size_t i = order_.size(); i > 1; --i) std::swap(order_[i - 1], order_[random.below(static_cast<uint32_t>(i))]);
-    for (size_t begin = 0; begin < order_.size(); begin += options.batch) {
-      const size_t end = std::min(order_.size(), begin + options.batch);
-      const auto quantizer = quantize_weights(masters, weights_.size(), weights_.data());
-      const Factor factor = numbers_.score_factor(quantizer.span);
-      std::fill(gradient_.begin(), gradient_.end(), 0);
-      for (size_t i = begin; i < end; ++i) accumulate(inputs + order_[i] * width, targets[order_[i]], factor);
-      update(masters, rate.over(static_cast<uint32_t>(end - begin)), random.next());
+  size_t begin = 0;
+  for (uint32_t step = 0; step < options.steps; ++step) {
+    if (begin == 0) {
+      for (size_t i = order_.size(); i > 1; --i) std::swap(order_[i - 1], order_[random.below(static_cast<uint32_t>(i))]);
     }
+    const size_t end = std::min(order_.size(), begin + options.batch);
+    const Factor factor = numbers_.score_factor(quantize_weights(masters, weights_.size(), weights_.data()).span);
+    std::fill(gradient_.begin(), gradient_.end(), 0);
+    for (size_t i = begin; i < end; ++i) accumulate(inputs + order_[i] * width, targets[order_[i]], factor);
+    update(masters, rate.over(static_cast<uint32_t>(end - begin)), random.next());
+    begin = end == order_.size() ? 0 : end;
   }
 }
 

@@ -41,7 +41,7 @@ struct Numbers {
 };
 
 struct TrainOptions {
-  uint32_t epochs = 0;
+  uint32_t steps = 0;  // mini-batches; the samples are shuffled whenever all have been used
   uint32_t batch = 0;
   double learning_rate = 0;
 };

@@ -162,9 +162,9 @@ bool Learner::teach(const float* features, const std::vector<std::string>& names
                     const TrainOptions& options) {
   if (names.empty()) refuse("there is nothing to learn: no image was given");
   if (experience.empty()) refuse("an experience needs an id");
-  if (options.epochs < 1 || options.epochs > 1000 || options.batch < 1 || options.batch > kMaxBatch ||
+  if (options.steps < 1 || options.steps > 1000000 || options.batch < 1 || options.batch > kMaxBatch ||
       !(options.learning_rate > 0 && options.learning_rate <= 1e6)) {
-    refuse(text("epochs is 1 to 1000, the batch 1 to ", kMaxBatch, ", the learning rate above 0 and at most 1e6"));
+    refuse(text("steps is 1 to 1000000, the batch 1 to ", kMaxBatch, ", the learning rate above 0 and at most 1e6"));
   }
   const uint64_t id = experience_hash(experience);
   const size_t remembered = std::min<uint64_t>(state_.taught, state_.experiences.size());

@@ -1,2 +1,295 @@
-"""Replaced by the learner's author."""
-class Learner: ...
+"""The learner's Python face: a folder that holds a packed model and what it learned since."""
+
+import hashlib
+import os
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onebit.errors import OnebitError
+from onebit.files import replacing
+from onebit.runtime import _engine
+from onebit.runtime.image import to_input
+from onebit.runtime.model import Model, Prediction, load
+
+_STATE, _MODEL = "learner.state", "model.obn"
+STEPS, BATCH, LEARNING_RATE = _engine.TEACH_DEFAULTS
+_BULK = 64
+_ONE = 65536  # probability 1 of the native learner
+
+
+@dataclass(frozen=True)
+class Taught:
+    """What came of one :meth:`Learner.teach`.
+
+    Attributes:
+        experience: the id under which it is counted.
+        counted: False if this id was counted before; then nothing happened.
+        new: names of the classes that are new since.
+        samples: images of this experience.
+    """
+
+    experience: str
+    counted: bool
+    new: tuple[str, ...]
+    samples: int
+
+
+class Learner:
+    """A packed model that keeps learning: quantised CWR* on its frozen features, in integers (docs/learner.md).
+
+    The folder holds ``learner.state``, a file of fixed size, and ``model.obn``, a copy of the model. Every change is
+    one commit: after a power cut the state is that of the last commit or of the next one. The file is locked against
+    a second learner, in this process or another, until :meth:`close`. Several threads may use one learner; they take
+    turns.
+
+    Source: CWR* with hybrid quantisation, Vorabbi et al., arXiv 2308.15308, section 3 and its scripts.
+
+    Example:
+        >>> Learner.open("missing")
+        Traceback (most recent call last):
+        ...
+        onebit.errors.OnebitError: missing holds no learner (make one: onebit learn new)
+
+    In use::
+
+        with onebit.Learner.create("store", onebit.load("digits.obn")) as learner:
+            learner.teach(["a.png", "b.png"], "seven", experience="monday")
+            learner.predict("c.png").label
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], model: Model) -> None:
+        """Opens the state in ``folder``; use :meth:`open` or :meth:`create`."""
+        self.folder = Path(folder)
+        self.model = model
+        self._lock = threading.RLock()
+        self._native = _engine.Learner(os.fsencode(self.folder / _STATE), model.native.handle)
+        if self._native.found["damaged"]:
+            warnings.warn(
+                f"{self.folder / _STATE}: {self._native.found['damaged']} of its commits are damaged; the newest "
+                "intact one is used",
+                stacklevel=3,
+            )
+
+    @classmethod
+    def create(
+        cls,
+        folder: str | os.PathLike[str],
+        model: Model,
+        *,
+        max_classes: int = 64,
+        max_experiences: int = 1024,
+        history: int = 8,
+        seed: int = 0,
+    ) -> "Learner":
+        """Makes a learner in a new or empty folder and opens it.
+
+        It starts from the model's own classes: their rows are those of its packed head.
+
+        Args:
+            folder: is made if it does not exist; its parent does.
+            model: has the outputs ``features`` and ``logits`` (what ``onebit export`` writes for a classifier).
+            max_classes: fixes the file's size, together with the next two.
+            max_experiences: ids that are remembered; then the oldest is forgotten.
+            history: commits that :meth:`rollback` can go back.
+            seed: of the order of samples and of rounding, 64 bits.
+
+        Raises:
+            OnebitError: there is a learner already, the model is no backbone for one, or the folder cannot be written.
+        """
+        place = Path(folder)
+        if (place / _STATE).exists():
+            raise OnebitError(f"{place} holds a learner already", hint="open it, or name another folder")
+        if not (0 <= seed < 2**64 and all(0 < n < 2**32 for n in (max_classes, max_experiences, history))):
+            raise OnebitError("max_classes, max_experiences and history are above 0, and seed has 64 bits")
+        made = not place.exists()
+        try:
+            place.mkdir(exist_ok=True)
+            with replacing(place / _MODEL, force=True) as copy:
+                copy.write_bytes(model.path.read_bytes())
+                if load(copy).sha256 != model.sha256:
+                    raise OnebitError(f"{model.path} changed since it was loaded", hint="load it again")
+            numbers = max_classes, max_experiences, history, seed
+            _engine.Learner.create(os.fsencode(place / _STATE), model.native.handle, *numbers)
+        except BaseException as problem:
+            if made and place.is_dir():
+                (place / _MODEL).unlink(missing_ok=True)
+                place.rmdir()
+            if isinstance(problem, OSError):
+                raise OnebitError(
+                    f"{problem.filename or place}: {problem.strerror}", hint="name a folder that can be written"
+                ) from problem
+            raise
+        return cls(place, model)
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str], model: Model | None = None) -> "Learner":
+        """Opens a learner that exists.
+
+        Args:
+            folder: as given to :meth:`create`.
+            model: the model it was made for; by default the copy in the folder.
+
+        Raises:
+            OnebitError: there is none, another learner has it open, it belongs to another model, or it is damaged.
+
+        A damaged commit (bytes that changed on the medium) is passed over with a warning; the one before it is used.
+        """
+        place = Path(folder)
+        if not (place / _STATE).exists():
+            raise OnebitError(f"{place} holds no learner", hint="make one: onebit learn new")
+        return cls(place, load(place / _MODEL) if model is None else model)
+
+    @property
+    def classes(self) -> dict[str, int]:
+        """Name of each class -> images that it was taught with (those of the backbone's training included)."""
+        with self._lock:
+            return dict(self._native.classes)
+
+    def teach(
+        self,
+        images: Sequence[Any] | NDArray[np.float32],
+        names: str | Sequence[str],
+        experience: str | None = None,
+        *,
+        steps: int = STEPS,
+        batch: int = BATCH,
+        learning_rate: float = LEARNING_RATE,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Taught:
+        """Learns from some images, new classes and old ones alike, as one commit.
+
+        Args:
+            images: paths, Pillow images or arrays uint8 (H, W, 3) or (H, W); or one array float32 (N, C, H, W),
+                normalised as in training.
+            names: the class of each image, or of all; a name that is not known becomes a new class.
+            experience: an id; one that was counted before is not counted again. By default it is made from the
+                images' features and names, so that the same call twice counts once.
+            steps: mini-batches of SGD, 60 unless said otherwise.
+            batch: images a mini-batch, 50.
+            learning_rate: of SGD; the default, 0.1, suits features whose spread is about 1.
+            progress: is called with (images done, images) while the backbone runs.
+
+        Raises:
+            OnebitError: no image, an image that cannot be read, not one name an image, a name that cannot be used, or
+                no room for another class. Then nothing was learned.
+        """
+        labels = [names] * len(images) if isinstance(names, str) else list(names)
+        if len(labels) != len(images):
+            raise OnebitError(f"there are {len(images)} images and {len(labels)} names", hint="give one name an image")
+        if not labels:
+            raise OnebitError("there is no image to learn from", hint="give at least one")
+        _check_text(*labels, "" if experience is None else experience)
+        if experience == "" or not (0 < steps < 2**32 and 0 < batch < 2**32):
+            raise OnebitError("the experience's id is empty, or steps or batch are not above 0")
+        features = self._features(images, progress)
+        if experience is None:
+            experience = hashlib.sha256(features.tobytes() + "\0".join(labels).encode()).hexdigest()
+        with self._lock:
+            before = self.classes
+            counted = self._native.teach(features, labels, experience, steps, batch, learning_rate)
+            new = tuple(name for name in self.classes if name not in before)
+        return Taught(experience, counted, new, len(labels))
+
+    def predict(self, image: Any) -> Prediction:
+        """Names what is on one image (a path, a Pillow image or uint8 (H, W, 3) or (H, W)).
+
+        ``index`` and ``scores`` of the answer are in the order of :attr:`classes`.
+
+        Raises:
+            OnebitError: it is no image, or no class is known.
+        """
+        features = self._features([image], None)
+        with self._lock:
+            names = list(self.classes)
+            scores = self._scores(features)[0]
+        index = int(scores.argmax())
+        return Prediction(names[index], index, float(scores[index]), scores)
+
+    def scores(self, images: Sequence[Any] | NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probabilities of many images, float32 (N, classes), in steps of 1/65536; ``images`` as in :meth:`teach`."""
+        features = self._features(images, None)
+        with self._lock:
+            return self._scores(features)
+
+    def forget(self, name: str) -> None:
+        """Wipes a class: its row, its count, and every earlier commit, since those hold them too.
+
+        Raises:
+            OnebitError: there is no such class.
+        """
+        _check_text(name)
+        with self._lock:
+            self._native.forget(name)
+
+    def rollback(self, commits: int = 1) -> None:
+        """Goes back to the state of ``commits`` commits ago; what was taught since may be taught again.
+
+        Raises:
+            OnebitError: that many are not kept.
+        """
+        if not 0 < commits < 2**32:
+            raise OnebitError(f"cannot go back {commits} commits", hint="name a number from 1 on")
+        with self._lock:
+            self._native.rollback(commits)
+
+    def check(self) -> dict[str, int]:
+        """Reads every byte of the state again.
+
+        Returns:
+            ``bytes`` of the file, ``experiences`` counted, ``commits`` to go back to with :meth:`rollback`, ``unfinished``
+            commits that a power cut broke off (harmless), ``damaged`` commits (bytes that changed on the medium).
+
+        Raises:
+            OnebitError: the newest commit is damaged.
+        """
+        with self._lock:
+            return self._native.check()
+
+    def close(self) -> None:
+        """Releases the file and its lock. Nothing needs saving: every change is on the disk already."""
+        with self._lock:
+            self._native.close()
+
+    def __enter__(self) -> "Learner":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _features(
+        self, images: Sequence[Any] | NDArray[np.float32], progress: Callable[[int, int], None] | None
+    ) -> NDArray[np.float32]:
+        parts = []
+        for begin in range(0, len(images), _BULK):
+            parts.append(self.model(self._input(images[begin : begin + _BULK]), output="features"))
+            if progress is not None:
+                progress(min(begin + _BULK, len(images)), len(images))
+        return np.concatenate(parts)
+
+    def _input(self, images: Sequence[Any] | NDArray[np.float32]) -> NDArray[np.float32]:
+        if isinstance(images, np.ndarray) and images.dtype == np.float32:
+            return images
+        model = self.model
+        return np.stack([to_input(image, model.input_shape, model.mean, model.std) for image in images])
+
+    def _scores(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        result = np.empty((len(features), len(self._native.classes)), np.uint32)
+        self._native.predict(features, result)
+        return result.astype(np.float32) / np.float32(_ONE)
+
+
+def _check_text(*texts: str) -> None:
+    """A C string ends at a NUL, and a lone surrogate has no UTF-8."""
+    for text in texts:
+        if not isinstance(text, str) or "\0" in text or text != text.encode(errors="ignore").decode():
+            raise OnebitError(f"{text!r} cannot be a name or an id", hint="use text without NUL")

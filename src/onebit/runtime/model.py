@@ -95,6 +95,7 @@ class Model:
         sha256: hash of the graph and the weights, checked when the file was loaded.
         layers: the nodes of the graph in the order in which they run.
         isa: the instruction set it runs on.
+        native: the engine's handle, for the learner.
         threads: threads one call may use.
     """
 
@@ -104,7 +105,7 @@ class Model:
             raise OnebitError("a path may not be empty or hold a NUL", hint="name an .obn file")
         if not 1 <= threads <= 256:
             raise OnebitError(f"threads is {threads}, outside 1 to 256", hint="use as many as the CPU has cores")
-        native = _engine.Model(name)
+        self.native = native = _engine.Model(name)
         self.path = Path(path)
         self.threads = threads
         self.input_shape = _channels_first(native.input)
