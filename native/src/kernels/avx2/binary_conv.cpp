@@ -33,12 +33,11 @@ struct Counter : Avx2 {
   }
 
   template <int P>
-  static void mismatches(const PixelWords<P>& pixels, const uint8_t* weight, int64_t words, int64_t width,
-                         int32_t (&counts)[P][kOutputs]) {
+  static void dots(PixelWords<P>& pixels, int32_t terms, const uint8_t* weight, int64_t width, int32_t (&dots)[P][kOutputs]) {
     if (width == 32) {
-      count<1>(pixels, weight, words, counts);
+      count<1>(pixels, terms, weight, dots);
     } else {
-      count<2>(pixels, weight, words, counts);
+      count<2>(pixels, terms, weight, dots);
     }
   }
 
@@ -46,39 +45,38 @@ struct Counter : Avx2 {
   static constexpr int64_t kRoom = 7;  // words, of at most 32 a byte, before a byte overflows
 
   template <int V, int P>
-  static void count(const PixelWords<P>& pixels, const uint8_t* weight, int64_t words, int32_t (&counts)[P][kOutputs]) {
+  static void count(PixelWords<P>& pixels, int32_t terms, const uint8_t* weight, int32_t (&dots)[P][kOutputs]) {
     const __m256i nibble = _mm256_set1_epi8(15);
     __m256i bytes[P][V], sums[P][V][2];
     for (int p = 0; p < P; ++p) {
       for (int v = 0; v < V; ++v) bytes[p][v] = sums[p][v][0] = sums[p][v][1] = _mm256_setzero_si256();
     }
     int64_t room = kRoom;
-    for (int64_t ky = 0; ky < pixels.shape.kernel_h; ++ky) {
-      for (int64_t kx = 0; kx < pixels.shape.kernel_w; ++kx) {
-        const uint32_t* pixel[P];
-        pixels.at(ky, kx, pixel);
-        for (int64_t w = 0; w < words; ++w) {
-          if (room-- == 0) {
-            widen(bytes, sums);
-            room = kRoom - 1;
+    const int64_t words = pixels.span_words();
+    for (int64_t span = pixels.spans(); span > 0; --span) {
+      const uint32_t* pixel[P];
+      pixels.next(pixel);
+      for (int64_t w = 0; w < words; ++w) {
+        if (room-- == 0) {
+          widen(bytes, sums);
+          room = kRoom - 1;
+        }
+        for (int b = 0; b < 4; ++b, weight += V * 32) {
+          __m256i low[V], high[V];
+#pragma GCC unroll 2
+          for (int v = 0; v < V; ++v) {
+            const __m256i weights = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(weight + v * 32));
+            low[v] = _mm256_and_si256(weights, nibble);
+            high[v] = _mm256_and_si256(_mm256_srli_epi16(weights, 4), nibble);
           }
-          for (int b = 0; b < 4; ++b, weight += V * 32) {
-            __m256i low[V], high[V];
+#pragma GCC unroll 4
+          for (int p = 0; p < P; ++p) {
+            const uint32_t bits = pixel[p][w] >> (8 * b);
+            const __m256i table_low = table(bits & 15), table_high = table(bits >> 4 & 15);
 #pragma GCC unroll 2
             for (int v = 0; v < V; ++v) {
-              const __m256i weights = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(weight + v * 32));
-              low[v] = _mm256_and_si256(weights, nibble);
-              high[v] = _mm256_and_si256(_mm256_srli_epi16(weights, 4), nibble);
-            }
-#pragma GCC unroll 4
-            for (int p = 0; p < P; ++p) {
-              const uint32_t bits = pixel[p][w] >> (8 * b);
-              const __m256i table_low = table(bits & 15), table_high = table(bits >> 4 & 15);
-#pragma GCC unroll 2
-              for (int v = 0; v < V; ++v) {
-                bytes[p][v] = _mm256_add_epi8(bytes[p][v], _mm256_shuffle_epi8(table_low, low[v]));
-                bytes[p][v] = _mm256_add_epi8(bytes[p][v], _mm256_shuffle_epi8(table_high, high[v]));
-              }
+              bytes[p][v] = _mm256_add_epi8(bytes[p][v], _mm256_shuffle_epi8(table_low, low[v]));
+              bytes[p][v] = _mm256_add_epi8(bytes[p][v], _mm256_shuffle_epi8(table_high, high[v]));
             }
           }
         }
@@ -86,7 +84,7 @@ struct Counter : Avx2 {
     }
     widen(bytes, sums);
     for (int p = 0; p < P; ++p) {
-      for (int v = 0; v < V; ++v) spread(sums[p][v], counts[p] + v * 32);
+      for (int v = 0; v < V; ++v) spread(sums[p][v], terms, dots[p] + v * 32);
     }
   }
 
@@ -107,12 +105,16 @@ struct Counter : Avx2 {
     }
   }
 
-  static void spread(const __m256i (&sums)[2], int32_t* counts) {
+  static void spread(const __m256i (&sums)[2], int32_t terms, int32_t* dots) {
     for (int half = 0; half < 2; ++half) {
-      auto* to = reinterpret_cast<__m256i*>(counts + 8 * half);
-      _mm256_storeu_si256(to, _mm256_cvtepu16_epi32(_mm256_castsi256_si128(sums[half])));
-      _mm256_storeu_si256(to + 2, _mm256_cvtepu16_epi32(_mm256_extracti128_si256(sums[half], 1)));
+      write(terms, _mm256_castsi256_si128(sums[half]), dots + 8 * half);
+      write(terms, _mm256_extracti128_si256(sums[half], 1), dots + 8 * half + 16);
     }
+  }
+
+  static void write(int32_t terms, __m128i counts, int32_t* dots) {
+    const __m256i twice = _mm256_slli_epi32(_mm256_cvtepu16_epi32(counts), 1);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(dots), _mm256_sub_epi32(_mm256_set1_epi32(terms), twice));
   }
 };
 

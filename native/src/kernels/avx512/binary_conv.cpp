@@ -15,42 +15,43 @@ struct Counter : Avx512 {
   static void place(uint32_t word, int64_t lane, int64_t, uint8_t* step) { std::memcpy(step + 4 * lane, &word, 4); }
 
   template <int P>
-  static void mismatches(const PixelWords<P>& pixels, const uint8_t* weight, int64_t words, int64_t width,
-                         int32_t (&counts)[P][kOutputs]) {
+  static void dots(PixelWords<P>& pixels, int32_t terms, const uint8_t* weight, int64_t width, int32_t (&dots)[P][kOutputs]) {
     switch (width) {
-      case 16: return count<1>(pixels, weight, words, counts);
-      case 32: return count<2>(pixels, weight, words, counts);
-      case 48: return count<3>(pixels, weight, words, counts);
-      default: return count<4>(pixels, weight, words, counts);
+      case 16: return count<1>(pixels, terms, weight, dots);
+      case 32: return count<2>(pixels, terms, weight, dots);
+      case 48: return count<3>(pixels, terms, weight, dots);
+      default: return count<4>(pixels, terms, weight, dots);
     }
   }
 
  private:
   template <int V, int P>
-  static void count(const PixelWords<P>& pixels, const uint8_t* weight, int64_t words, int32_t (&counts)[P][kOutputs]) {
+  static void count(PixelWords<P>& pixels, int32_t terms, const uint8_t* weight, int32_t (&dots)[P][kOutputs]) {
     __m512i sum[P][V];
     for (int p = 0; p < P; ++p) {
       for (int v = 0; v < V; ++v) sum[p][v] = _mm512_setzero_si512();
     }
-    for (int64_t ky = 0; ky < pixels.shape.kernel_h; ++ky) {
-      for (int64_t kx = 0; kx < pixels.shape.kernel_w; ++kx) {
-        const uint32_t* pixel[P];
-        pixels.at(ky, kx, pixel);
-        for (int64_t w = 0; w < words; ++w, weight += V * 64) {
+    const int64_t words = pixels.span_words();
+    for (int64_t span = pixels.spans(); span > 0; --span) {
+      const uint32_t* pixel[P];
+      pixels.next(pixel);
+      for (int64_t w = 0; w < words; ++w, weight += V * 64) {
 #pragma GCC unroll 4
-          for (int v = 0; v < V; ++v) {
-            const __m512i weights = _mm512_loadu_si512(weight + v * 64);
+        for (int v = 0; v < V; ++v) {
+          const __m512i weights = _mm512_loadu_si512(weight + v * 64);
 #pragma GCC unroll 4
-            for (int p = 0; p < P; ++p) {
-              const __m512i differ = _mm512_xor_si512(weights, _mm512_set1_epi32(static_cast<int32_t>(pixel[p][w])));
-              sum[p][v] = _mm512_add_epi32(sum[p][v], _mm512_popcnt_epi32(differ));
-            }
+          for (int p = 0; p < P; ++p) {
+            const __m512i differ = _mm512_xor_si512(weights, _mm512_set1_epi32(static_cast<int32_t>(pixel[p][w])));
+            sum[p][v] = _mm512_add_epi32(sum[p][v], _mm512_popcnt_epi32(differ));
           }
         }
       }
     }
     for (int p = 0; p < P; ++p) {
-      for (int v = 0; v < V; ++v) _mm512_store_si512(counts[p] + 16 * v, sum[p][v]);
+      for (int v = 0; v < V; ++v) {
+        const __m512i twice = _mm512_add_epi32(sum[p][v], sum[p][v]);
+        _mm512_store_si512(dots[p] + 16 * v, _mm512_sub_epi32(_mm512_set1_epi32(terms), twice));
+      }
     }
   }
 };

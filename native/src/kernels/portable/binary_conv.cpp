@@ -15,13 +15,12 @@ struct Counter : Portable {
 
   static void place(uint32_t word, int64_t lane, int64_t, uint8_t* step) { std::memcpy(step + 4 * lane, &word, 4); }
 
-  static void mismatches(const PixelWords<1>& pixels, const uint8_t* weight, int64_t words, int64_t width,
-                         int32_t (&counts)[1][kOutputs]) {
+  static void dots(PixelWords<1>& pixels, int32_t terms, const uint8_t* weight, int64_t width, int32_t (&dots)[1][kOutputs]) {
     switch (width) {
-      case 8: return count<2>(pixels, weight, words, counts[0]);
-      case 16: return count<4>(pixels, weight, words, counts[0]);
-      case 24: return count<6>(pixels, weight, words, counts[0]);
-      default: return count<8>(pixels, weight, words, counts[0]);
+      case 8: return count<2>(pixels, terms, weight, dots[0]);
+      case 16: return count<4>(pixels, terms, weight, dots[0]);
+      case 24: return count<6>(pixels, terms, weight, dots[0]);
+      default: return count<8>(pixels, terms, weight, dots[0]);
     }
   }
 
@@ -29,30 +28,29 @@ struct Counter : Portable {
   static constexpr int64_t kRoom = 31;  // words, of at most 8 a byte, before a byte overflows
 
   template <int V>
-  static void count(const PixelWords<1>& pixels, const uint8_t* weight, int64_t words, int32_t* counts) {
+  static void count(PixelWords<1>& pixels, int32_t terms, const uint8_t* weight, int32_t* dots) {
     U bytes[V] = {}, sums[V] = {};
     int64_t room = kRoom;
-    for (int64_t ky = 0; ky < pixels.shape.kernel_h; ++ky) {
-      for (int64_t kx = 0; kx < pixels.shape.kernel_w; ++kx) {
-        const uint32_t* pixel[1];
-        pixels.at(ky, kx, pixel);
-        for (int64_t w = 0; w < words; ++w, weight += V * sizeof(U)) {
-          if (room-- == 0) {
-            widen(bytes, sums);
-            room = kRoom - 1;
-          }
+    const int64_t words = pixels.span_words();
+    for (int64_t span = pixels.spans(); span > 0; --span) {
+      const uint32_t* pixel[1];
+      pixels.next(pixel);
+      for (int64_t w = 0; w < words; ++w, weight += V * sizeof(U)) {
+        if (room-- == 0) {
+          widen(bytes, sums);
+          room = kRoom - 1;
+        }
 #pragma GCC unroll 8
-          for (int v = 0; v < V; ++v) {
-            U x = load<U>(weight + v * sizeof(U)) ^ pixel[0][w];
-            x = x - ((x >> 1) & 0x55555555u);
-            x = (x & 0x33333333u) + ((x >> 2) & 0x33333333u);
-            bytes[v] += (x + (x >> 4)) & 0x0f0f0f0fu;
-          }
+        for (int v = 0; v < V; ++v) {
+          U x = load<U>(weight + v * sizeof(U)) ^ pixel[0][w];
+          x = x - ((x >> 1) & 0x55555555u);
+          x = (x & 0x33333333u) + ((x >> 2) & 0x33333333u);
+          bytes[v] += (x + (x >> 4)) & 0x0f0f0f0fu;
         }
       }
     }
     widen(bytes, sums);
-    std::memcpy(counts, sums, sizeof(sums));
+    for (int v = 0; v < V; ++v) store(dots + v * kLanes, static_cast<uint32_t>(terms) - 2 * sums[v], kLanes);
   }
 
   template <int V>

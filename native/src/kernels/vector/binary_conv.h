@@ -24,41 +24,49 @@ inline uint32_t popcount(uint32_t x) {
   return ((x + (x >> 4)) & 0x0f0f0f0fu) * 0x01010101u >> 24;
 }
 
-// The input words that P neighbouring output pixels read at a tap.
+// The input words that P neighbouring output pixels read, as spans: a kernel row where the taps lie side by side in memory, else a tap.
 template <int P>
 class PixelWords {
  public:
   PixelWords(const BinaryConvArgs& args, int64_t first_word, WindowCursor& cursor)
-      : shape(args.shape), input_(args.input + first_word), stride_(words_of(args.shape.in_c)) {
+      : shape_(args.shape), input_(args.input + first_word), stride_(words_of(args.shape.in_c)) {
+    bool all_interior = true;
     for (int p = 0; p < P; ++p) {
       windows_[p] = cursor.next();
-      origins_[p] = ((windows_[p].sample * shape.in_h + windows_[p].y) * shape.in_w + windows_[p].x) * stride_;
-      interior_[p] = interior(shape, windows_[p]);
-      all_interior_ = all_interior_ && interior_[p];
+      origins_[p] = ((windows_[p].sample * shape_.in_h + windows_[p].y) * shape_.in_w + windows_[p].x) * stride_;
+      interior_[p] = interior(shape_, windows_[p]);
+      all_interior = all_interior && interior_[p];
     }
+    rows_ = all_interior && shape_.groups == 1 && shape_.dilation_w == 1;
   }
 
-  void at(int64_t ky, int64_t kx, const uint32_t* (&words)[P]) const {
-    const int64_t offset = (ky * shape.dilation_h * shape.in_w + kx * shape.dilation_w) * stride_;
-    for (int p = 0; p < P; ++p) {
-      words[p] = all_interior_ || inside_at(p, ky, kx) ? input_ + (origins_[p] + offset) : kZeroWords;
+  int64_t spans() const { return rows_ ? shape_.kernel_h : taps_of(shape_); }
+
+  int64_t span_words() const { return words_of(shape_.in_c / shape_.groups) * (rows_ ? shape_.kernel_w : 1); }
+
+  // The next span of each pixel, in the order ky, kx.
+  void next(const uint32_t* (&words)[P]) {
+    const int64_t offset = (ky_ * shape_.dilation_h * shape_.in_w + kx_ * shape_.dilation_w) * stride_;
+    for (int p = 0; p < P; ++p) words[p] = rows_ || inside_at(p, ky_, kx_) ? input_ + (origins_[p] + offset) : kZeroWords;
+    if (rows_ || ++kx_ == shape_.kernel_w) {
+      kx_ = 0;
+      ++ky_;
     }
   }
 
   bool inside_at(int p, int64_t ky, int64_t kx) const {
-    return inside(windows_[p].y + ky * shape.dilation_h, windows_[p].x + kx * shape.dilation_w, shape.in_h, shape.in_w);
+    return inside(windows_[p].y + ky * shape_.dilation_h, windows_[p].x + kx * shape_.dilation_w, shape_.in_h, shape_.in_w);
   }
 
   bool is_interior(int p) const { return interior_[p]; }
 
-  const ConvShape& shape;
-
  private:
+  const ConvShape& shape_;
   const uint32_t* input_;
-  int64_t stride_;
+  int64_t stride_, ky_ = 0, kx_ = 0;
   Window windows_[P];
   int64_t origins_[P];
-  bool interior_[P], all_interior_ = true;
+  bool interior_[P], rows_;
 };
 
 template <class Isa>
@@ -116,48 +124,53 @@ class BlockedBinaryConv {
   // A run of output channels of one group.
   class Block {
    public:
-    explicit Block(const ConvShape& s) : per_group_(s.out_c / s.groups), group_channels_(s.in_c / s.groups), end_(s.out_c) {}
-    bool done() const { return first_ == end_; }
-    void next() { first_ += outputs(); }
-    int64_t first() const { return first_; }
-    int64_t first_word() const { return first_ / per_group_ * group_channels_ / 32; }
-    int64_t outputs() const {
-      const int64_t left = per_group_ - first_ % per_group_;
-      return left < Isa::kOutputs ? left : Isa::kOutputs;
+    explicit Block(const ConvShape& s) : per_group_(s.out_c / s.groups), group_words_(s.in_c / s.groups / 32), end_(s.out_c) {
+      measure();
     }
-    int64_t width() const { return round_up(outputs(), Isa::kGranule); }
+    bool done() const { return first_ == end_; }
+    void next() {
+      first_ += outputs_;
+      measure();
+    }
+    int64_t first() const { return first_; }
+    int64_t first_word() const { return first_word_; }
+    int64_t outputs() const { return outputs_; }
+    int64_t width() const { return round_up(outputs_, Isa::kGranule); }
 
    private:
-    int64_t per_group_, group_channels_, end_, first_ = 0;
+    void measure() {
+      const int64_t left = per_group_ - first_ % per_group_;
+      outputs_ = left < Isa::kOutputs ? left : Isa::kOutputs;
+      first_word_ = first_ / per_group_ * group_words_;
+    }
+    int64_t per_group_, group_words_, end_, first_ = 0, outputs_ = 0, first_word_ = 0;
   };
 
   template <int P>
   static void step(const BinaryConvArgs& args, const Block& block, const uint8_t* weight, WindowCursor& cursor, int64_t pixel) {
     const ConvShape& s = args.shape;
-    const PixelWords<P> pixels(args, block.first_word(), cursor);
-    const int64_t words = words_of(s.in_c / s.groups), taps = taps_of(s);
+    PixelWords<P> pixels(args, block.first_word(), cursor);
+    const int64_t channels = s.in_c / s.groups;
     alignas(64) int32_t dots[P][Isa::kOutputs];
-    Isa::mismatches(pixels, weight, words, block.width(), dots);
-    const uint8_t* tap_dots = weight + taps * words * block.width() * 4;
-    const auto terms = static_cast<int32_t>(taps * (s.in_c / s.groups));
+    Isa::dots(pixels, static_cast<int32_t>(taps_of(s) * channels), weight, block.width(), dots);
     for (int p = 0; p < P; ++p) {
-      for (int64_t i = 0; i < block.width(); ++i) dots[p][i] = terms - 2 * dots[p][i];
       if (args.pad_value != 1 && !pixels.is_interior(p)) {
-        remove_padding(pixels, p, tap_dots, block.width(), 1 - args.pad_value, dots[p]);
+        const uint8_t* tap_dots = weight + taps_of(s) * words_of(channels) * block.width() * 4;
+        remove_padding(s, pixels, p, tap_dots, block.width(), 1 - args.pad_value, dots[p]);
       }
-      if (args.output) {
-        write_floats(args, block, pixel + p, dots[p]);
-      } else {
-        write_bits(args, block, pixel + p, dots[p]);
-      }
+    }
+    if (args.output) {
+      write_floats<P>(args, block, pixel, dots);
+    } else {
+      for (int p = 0; p < P; ++p) write_bits(args, block, pixel + p, dots[p]);
     }
   }
 
   template <int P>
-  static void remove_padding(const PixelWords<P>& pixels, int p, const uint8_t* tap_dots, int64_t width, int32_t factor,
-                             int32_t* dots) {
-    for (int64_t ky = 0; ky < pixels.shape.kernel_h; ++ky) {
-      for (int64_t kx = 0; kx < pixels.shape.kernel_w; ++kx, tap_dots += width * 4) {
+  static void remove_padding(const ConvShape& s, const PixelWords<P>& pixels, int p, const uint8_t* tap_dots, int64_t width,
+                             int32_t factor, int32_t* dots) {
+    for (int64_t ky = 0; ky < s.kernel_h; ++ky) {
+      for (int64_t kx = 0; kx < s.kernel_w; ++kx, tap_dots += width * 4) {
         if (pixels.inside_at(p, ky, kx)) continue;
         for (int64_t i = 0; i < width; i += Isa::kLanes) {
           const auto tap = load<Int>(reinterpret_cast<const int32_t*>(tap_dots) + i);
@@ -167,13 +180,16 @@ class BlockedBinaryConv {
     }
   }
 
-  static void write_floats(const BinaryConvArgs& args, const Block& block, int64_t pixel, const int32_t* dots) {
+  template <int P>
+  static void write_floats(const BinaryConvArgs& args, const Block& block, int64_t pixel, const int32_t (&dots)[P][Isa::kOutputs]) {
     constexpr int N = Isa::kLanes;
-    const int64_t index = pixel * args.shape.out_c + block.first();
+    const int64_t stride = args.shape.out_c;
     for (int64_t i = 0; i < block.outputs(); i += N) {
-      const int64_t count = block.outputs() - i;
-      const auto y = __builtin_convertvector(load<Int>(dots + i), Float<N>);
-      store(args.output + index + i, epilogue<N>(args.epilogue, y, block.first() + i, index + i, count), count);
+      Float<N> y[P];
+#pragma GCC unroll 4
+      for (int p = 0; p < P; ++p) y[p] = __builtin_convertvector(load<Int>(dots[p] + i), Float<N>);
+      const int64_t channel = block.first() + i;
+      finish<N>(args.epilogue, y, channel, pixel * stride + channel, stride, block.outputs() - i, args.output);
     }
   }
 

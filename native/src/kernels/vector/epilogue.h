@@ -1,4 +1,4 @@
-// The epilogue of docs/file-format.md on N neighbouring channels.
+// The epilogue of docs/file-format.md on N neighbouring channels of P pixels.
 #pragma once
 
 #include "kernels/kernels.h"
@@ -7,26 +7,55 @@
 namespace onebit {
 namespace {
 
-// `index` is the first value's place in the output (and the residual); of the N values `count` are real.
-template <int N>
-inline Float<N> epilogue(const Epilogue& e, Float<N> y, int64_t channel, int64_t index, int64_t count) {
+// `index` is the first value's place in the output (and the residual), pixels are `stride` apart; `count` of the N are real. A NaN
+// passes through every activation.
+template <int N, int P>
+inline void epilogue(const Epilogue& e, Float<N> (&y)[P], int64_t channel, int64_t index, int64_t stride, int64_t count) {
   using F = Float<N>;
-  if (e.scale) y = y * load<F>(e.scale + channel, count);
-  if (e.bias) y = y + load<F>(e.bias + channel, count);
-  if (e.residual) y = y + load<F>(e.residual + index, count);
   const F zero = {};
   const F one = zero + 1.0f;
-  switch (e.activation) {
-    case Activation::none: break;
-    case Activation::relu: y = y < zero ? zero : y; break;
-    case Activation::hardtanh:
-      y = y < -one ? -one : y;
-      y = y > one ? one : y;
-      break;
-    case Activation::prelu: y = y < zero ? y * load<F>(e.slope + channel, count) : y; break;
+  if (e.scale) {
+    const F scale = load<F>(e.scale + channel, count);
+#pragma GCC unroll 4
+    for (int p = 0; p < P; ++p) y[p] = y[p] * scale;
   }
-  if (e.post) y = y + load<F>(e.post + channel, count);
-  return y;
+  if (e.bias) {
+    const F bias = load<F>(e.bias + channel, count);
+#pragma GCC unroll 4
+    for (int p = 0; p < P; ++p) y[p] = y[p] + bias;
+  }
+  if (e.residual) {
+#pragma GCC unroll 4
+    for (int p = 0; p < P; ++p) y[p] = y[p] + load<F>(e.residual + index + p * stride, count);
+  }
+  if (e.activation == Activation::relu) {
+#pragma GCC unroll 4
+    for (int p = 0; p < P; ++p) y[p] = y[p] < zero ? zero : y[p];
+  } else if (e.activation == Activation::hardtanh) {
+#pragma GCC unroll 4
+    for (int p = 0; p < P; ++p) {
+      y[p] = y[p] < -one ? -one : y[p];
+      y[p] = y[p] > one ? one : y[p];
+    }
+  } else if (e.activation == Activation::prelu) {
+    const F slope = load<F>(e.slope + channel, count);
+#pragma GCC unroll 4
+    for (int p = 0; p < P; ++p) y[p] = y[p] < zero ? y[p] * slope : y[p];
+  }
+  if (e.post) {
+    const F post = load<F>(e.post + channel, count);
+#pragma GCC unroll 4
+    for (int p = 0; p < P; ++p) y[p] = y[p] + post;
+  }
+}
+
+// The same, and the values written to `output`.
+template <int N, int P>
+inline void finish(const Epilogue& e, Float<N> (&y)[P], int64_t channel, int64_t index, int64_t stride, int64_t count,
+                   float* output) {
+  epilogue<N, P>(e, y, channel, index, stride, count);
+#pragma GCC unroll 4
+  for (int p = 0; p < P; ++p) store(output + index + p * stride, y[p], count);
 }
 
 }  // namespace

@@ -137,12 +137,13 @@ class FloatConv {
         }
       }
     }
-    for (int p = 0; p < P; ++p) {
-      const int64_t index = (pixel + p) * s.out_c + block.out_channel;
-      for (int v = 0; v < W; ++v) {
-        const int64_t i = v * N, count = block.outputs - i;
-        store(args.output + index + i, epilogue<N>(args.epilogue, sum[p][v], block.out_channel + i, index + i, count), count);
-      }
+#pragma GCC unroll 4
+    for (int v = 0; v < W; ++v) {
+      F y[P];
+#pragma GCC unroll 4
+      for (int p = 0; p < P; ++p) y[p] = sum[p][v];
+      const int64_t channel = block.out_channel + v * N;
+      finish<N>(args.epilogue, y, channel, pixel * s.out_c + channel, s.out_c, block.outputs - v * N, args.output);
     }
   }
 };
