@@ -5,7 +5,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from onebit import data
 from onebit.data.registry import find
@@ -38,7 +38,7 @@ def run(args: Namespace) -> dict[str, Any]:
 
 
 def show(result: dict[str, Any], console: Console) -> None:
-    table = Table("data set", "training", "test", "classes", "state", "where")
+    table = Table("data set", "training", "test", "classes", "state", Column("where", overflow="fold"))
     for row in result["data_sets"]:
         numbers = (row["train"], row["test"], len(row["classes"]) or None)
         table.add_row(
@@ -54,7 +54,7 @@ def _row(name: str, root: str | None) -> dict[str, Any]:
     """What is known of a data set without reading its images."""
     kind = find(name)
     counts = kind.counts or (None, None)
-    row = {
+    row: dict[str, Any] = {
         "name": name,
         "state": "ready",
         "folder": None,
@@ -70,7 +70,7 @@ def _row(name: str, root: str | None) -> dict[str, Any]:
         try:
             row["folder"] = str(found.folder())
         except OnebitError as problem:
-            return row | {"state": "missing", "note": problem.hint}
+            return row | {"state": "missing", "note": problem.hint.split(";")[0]}
     return row | {"classes": list(found.classes), "note": found.note}
 
 
@@ -78,6 +78,8 @@ def _check(name: str, root: str | None) -> dict[str, Any]:
     if name not in data.names() and Path(name).is_dir():
         images = data.Folder(name, size=32)
         return {"name": "folder", "state": "checked", "folder": name, "note": ""} | images.check()
+    if find(name) is data.Folder:
+        raise OnebitError("data check: which folder?", hint="onebit data check FOLDER")
     found = data.create(name, root=root)
     checked = found.check()
     return _row(name, root) | checked | {"state": "checked"}

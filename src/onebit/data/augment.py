@@ -9,15 +9,16 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 
-def crop(images: Tensor, generator: Generator, padding: int = 4) -> Tensor:
+def crop(images: Tensor, generator: Generator, padding: int | None = None) -> Tensor:
     """Pads each side with zeros (black) and cuts a window of the old size at a random place, one an image.
 
     Args:
         images: uint8 (N, C, H, W).
         generator: source of randomness.
-        padding: pixels a side.
+        padding: pixels a side; by default an eighth of the height: 4 of CIFAR's 32.
     """
     count, _, height, width = images.shape
+    padding = height // 8 if padding is None else padding
     padded = functional.pad(images, (padding,) * 4)
     top, left = _integers(2 * padding + 1, (2, count), generator, images)
     windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # a view: (N, C, top, left, H, W)
@@ -30,15 +31,16 @@ def flip(images: Tensor, generator: Generator) -> Tensor:
     return torch.where(chosen.bool(), images.flip(3), images)
 
 
-def cutout(images: Tensor, generator: Generator, size: int = 16) -> Tensor:
+def cutout(images: Tensor, generator: Generator, size: int | None = None) -> Tensor:
     """Sets a square at a random place to 0, one an image; its centre is any pixel, so it may reach over the border.
 
     Args:
         images: normalised float32 (N, C, H, W), so that 0 is the mean colour.
         generator: source of randomness.
-        size: side of the square in pixels.
+        size: side of the square in pixels; by default half of the height: 16 of CIFAR's 32.
     """
     count, _, height, width = images.shape
+    size = height // 2 if size is None else size
     masks = []
     for side in (height, width):
         start = _integers(side, (count, 1), generator, images) - size // 2

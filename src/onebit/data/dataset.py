@@ -3,7 +3,7 @@
 import hashlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -127,9 +127,10 @@ class DataSet(ABC):
             if (self.root / place).is_dir():
                 return self.root / place
         places = ", ".join(self.folders)
+        get = "" if self.source is None else f"run: onebit data get {self.name}; or "
         raise OnebitError(
             f"the data set {self.name} is not in {self.root} (looked for {places})",
-            hint=f"run: onebit data get {self.name}; or set ONEBIT_DATA to the folder that holds it",
+            hint=f"{get}set ONEBIT_DATA to the folder that holds it",
         )
 
 
@@ -182,18 +183,16 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
     return tuple(means), tuple(stds)
 
 
-def check_labels(labels: Iterable[int] | Tensor, classes: int, source: Path) -> Tensor:
+def check_labels(labels: Sequence[int], classes: int, source: Path) -> Tensor:
     """The labels as int64 (N,).
 
     Raises:
         OnebitError: a label is outside [0, classes).
     """
-    tensor = torch.as_tensor(labels, dtype=torch.int64)
-    wrong = ((tensor < 0) | (tensor >= classes)).nonzero().flatten()
-    if len(wrong):
-        at = int(wrong[0])
-        raise OnebitError(
-            f"{source}: label {int(tensor[at])} of image {at} is not in [0, {classes})",
-            hint="the file is damaged or of another data set",
-        )
-    return tensor
+    for number, label in enumerate(labels):
+        if not 0 <= label < classes:
+            raise OnebitError(
+                f"{source}: label {label} of image {number} is not in [0, {classes})",
+                hint="the file is damaged or of another data set",
+            )
+    return torch.tensor(labels, dtype=torch.int64)

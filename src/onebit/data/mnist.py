@@ -16,6 +16,7 @@ import torch
 from onebit.data.dataset import DataSet, Source, Split, check_labels, verify
 from onebit.errors import OnebitError
 
+_MOST_UNPACKED = 1032  # bytes that one byte of a gzip file can stand for
 _HINT = "delete it and get the data set again"
 
 
@@ -56,7 +57,8 @@ def _read(file: BinaryIO | gzip.GzipFile, path: Path) -> np.ndarray:
         raise OnebitError(f"{path}: cut off in its header", hint=_HINT)
     shape = tuple(int(side) for side in np.frombuffer(header, ">u4"))
     stated = math.prod(shape)
-    elements = file.read(stated)
+    # A hostile file may state any size: nothing is reserved for more than its bytes can unpack to.
+    elements = file.read(stated) if stated <= _MOST_UNPACKED * path.stat().st_size else b""
     if len(elements) < stated or file.read(1):
         found = f"only {len(elements)}" if len(elements) < stated else "more"
         raise OnebitError(f"{path}: states {stated} bytes of shape {shape} but holds {found}", hint=_HINT)
@@ -96,7 +98,7 @@ class MNIST(DataSet):
             raise OnebitError(f"{images_path}: its images have the shape {images.shape[1:]}, not (28, 28)", hint=_HINT)
         if labels.shape != images.shape[:1]:
             raise OnebitError(f"{labels_path}: {labels.size} labels for {len(images)} images", hint=_HINT)
-        checked = check_labels(torch.from_numpy(labels.astype(np.int64)), len(self.classes), labels_path)
+        checked = check_labels(labels.tolist(), len(self.classes), labels_path)
         return torch.from_numpy(images[:, None].copy()), checked
 
     def _file(self, stem: str) -> tuple[np.ndarray, Path]:

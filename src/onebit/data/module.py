@@ -36,7 +36,7 @@ class DataModule(LightningDataModule):
         options: arguments of the data set.
         batch_size: images a batch and process.
         augment: of the training part: ``none``; ``flip_crop``: crop with padding 4, flip; ``cyclebnn``: these, then
-            AutoAugment's CIFAR-10 policy, then Cutout of 16 pixels.
+            AutoAugment's CIFAR-10 policy, then Cutout of 16 pixels (pixels of CIFAR's 32; in proportion for others).
         classes: keep only these classes (names or numbers) and relabel them 0..k-1 in this order; None keeps all.
         seed: of order and augmentation: batch i of epoch e is the same in every run.
         num_workers: threads that prepare batches ahead; 0 prepares each when it is asked for.

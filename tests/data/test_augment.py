@@ -1,0 +1,49 @@
+import pytest
+import torch
+
+from onebit.data.augment import crop, cutout, flip
+from onebit.data.sampler import seeded
+
+
+def numbered(count=200, side=8):
+    """Images whose pixels are all different and not 0."""
+    return (torch.arange(side * side) + 1).reshape(1, 1, side, side).to(torch.uint8).repeat(count, 1, 1, 1)
+
+
+def test_a_crop_is_a_window_of_the_padded_image():
+    images = numbered()
+    out = crop(images, seeded(0), padding=2)
+    padded = torch.nn.functional.pad(images, (2, 2, 2, 2))
+    windows = {tuple(padded[0, 0, y : y + 8, x : x + 8].flatten().tolist()): (y, x) for y in range(5) for x in range(5)}
+    found = [windows[tuple(image.flatten().tolist())] for image in out]
+    assert len(set(found)) == 25, "every place is drawn"
+
+
+def test_half_of_the_images_are_flipped():
+    images = numbered(2000)
+    out = flip(images, seeded(0))
+    flipped = (out == images.flip(3)).all((1, 2, 3))
+    assert (flipped | (out == images).all((1, 2, 3))).all()
+    assert 0.45 < flipped.float().mean() < 0.55
+
+
+def test_cutout_is_one_square_clipped_at_the_border():
+    out = cutout(torch.ones(500, 3, 8, 8), seeded(0), size=4)
+    assert torch.equal(out[:, 0], out[:, 2])
+    holes = out[:, 0] == 0
+    heights, widths = holes.any(2).sum(1), holes.any(1).sum(1)
+    assert torch.equal(holes.sum((1, 2)), heights * widths), "a rectangle"
+    assert (heights.min(), heights.max()) == (2, 4)
+    assert (widths.min(), widths.max()) == (2, 4)
+
+
+@pytest.mark.parametrize("step", [crop, flip, cutout])
+def test_randomness_is_of_the_generator_alone(step):
+    images = numbered().float() if step is cutout else numbered()
+    before = torch.get_rng_state()
+    first = step(images, seeded(1))
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.rand(3)
+    assert torch.equal(first, step(images, seeded(1)))
+    assert not torch.equal(first, step(images, seeded(2)))
+    assert torch.equal(images, numbered().to(images.dtype)), "the input is left as it was"
