@@ -43,11 +43,15 @@ class LayerCost:
         """MACs of one product by operand widths, the mean over training."""
         return tally(self.operands, product, self.macs[product])
 
+    @property
+    def saved_percent(self) -> float:
+        """Bit operations of training saved against the same layer in 32 bits."""
+        return _saved_percent([self], charged=False)
+
     def to_dict(self) -> dict[str, Any]:
         products = {product: _plain(self.by_width(product)) for product in self.macs}
         about = {"name": self.name, "kind": self.kind, "output_shape": list(self.output_shape)}
-        share = _saved_percent([self], charged=False)
-        return {**about, "macs": self.macs["forward"], **products, "saved_percent": share}
+        return {**about, "macs": self.macs["forward"], **products, "saved_percent": self.saved_percent}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,143 @@
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from onebit import cost, models
+from onebit.cost.energy import joule
+from onebit.errors import OnebitError
+from onebit.methods import CycleBNN
+from onebit.nn import BinaryConv2d, BinaryLinear
+
+
+class OneOfEachKind(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 5, stride=2, padding=2)
+        self.depthwise = BinaryConv2d(8, 8, 3, padding=1, groups=8)
+        self.grouped = BinaryConv2d(8, 16, (3, 1), stride=(2, 1), padding=(1, 0), groups=2)
+        self.norm = nn.BatchNorm2d(16)
+        self.up = nn.ConvTranspose2d(16, 4, 2, stride=2)
+        self.dense = BinaryLinear(4 * 8 * 16, 20)
+        self.norm1 = nn.BatchNorm1d(20)
+        self.head = nn.Linear(20, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.up(self.norm(self.grouped(self.depthwise(self.stem(x)))))
+        return self.head(self.norm1(self.dense(y.flatten(1))))
+
+
+BY_HAND = {
+    "stem": 8 * 8 * 8 * (3 * 5 * 5),  # 16 → 8
+    "depthwise": 8 * 8 * 8 * 9,
+    "grouped": 16 * 4 * 8 * (4 * 3),  # height 8 → 4
+    "up": 4 * 8 * 16 * (4 * 2 * 2),  # each of the 4 × 8 inputs of 16 channels meets 4 filters of 2 × 2
+    "dense": 512 * 20,
+    "head": 20 * 5,
+}
+
+
+def test_every_kind_of_layer_by_hand() -> None:
+    ledger = cost.count(OneOfEachKind(), torch.randn(1, 3, 16, 16))
+    assert {layer.name: layer.macs["forward"] for layer in ledger.layers} == BY_HAND
+    for layer in ledger.layers:
+        assert layer.macs["weight"] == BY_HAND[layer.name]
+        assert layer.macs["error"] == (0 if layer.name == "stem" else BY_HAND[layer.name])  # images need no gradient
+    assert ledger.uncounted == ()
+    binary = sum(BY_HAND[name] for name in ("depthwise", "grouped", "dense"))
+    assert ledger.inference["bops"] == binary
+    assert ledger.inference["flops"] == sum(BY_HAND.values()) - binary
+    assert ledger.inference["ops"] == ledger.inference["flops"] + binary / 64
+
+
+def test_resnet20_has_its_well_known_size() -> None:
+    """Its convolutions and dense layer: 40.55 M."""
+    net = models.create("resnet20_cifar")
+    ledger = cost.count(net, torch.zeros(1, 3, 32, 32))
+    stem, stages = 32**2 * 16 * 27, 32**2 * 6 * 16 * 144
+    stages += 16**2 * 32 * (144 + 5 * 288) + 8**2 * 64 * (288 + 5 * 576)
+    assert sum(layer.macs["forward"] for layer in ledger.layers) == stem + stages + 640
+    assert ledger.inference["bops"] == stages
+
+
+def test_savings_by_hand() -> None:
+    net = nn.Sequential(nn.Conv2d(1, 4, 3), BinaryConv2d(4, 8, 3), nn.Flatten(), nn.Linear(8, 2))
+    method = CycleBNN(bits=(4, 4), gradient_bits=8)
+    method.attach(net)
+    ledger = cost.count(net, torch.randn(1, 1, 5, 5), method)
+    stem, binary, head = 9 * 4 * 9, 8 * 36, 16
+    full = 2 * stem + 3 * binary + 3 * head
+    real = 2 * stem + 3 * head
+    assert ledger.saved_percent == pytest.approx(100 * (1 - (real + binary * (1 + 8 + 8) / 1024) / full))
+    assert ledger.charged_saved_percent == pytest.approx(100 * (1 - (real + binary * (16 + 32 + 32) / 1024) / full))
+    assert ledger.paper_formula_saved_percent == pytest.approx(100 * (1 - 80 / 3 / 1024))
+    assert ledger.total == {(32, 32): real, (1, 1): binary, (8, 1): 2 * binary}
+    spent = real * joule(32, 32) + binary * (joule(1, 1) + 2 * joule(8, 1))
+    assert ledger.energy_joule["training"] == pytest.approx(spent)
+    assert ledger.energy_joule["training_full_precision"] == pytest.approx(full * 4.6e-12)
+
+
+def test_the_paper_s_figure_holds_for_any_network_and_ours_does_not() -> None:
+    figures = []
+    for name in ("resnet20_cifar", "small"):
+        net, method = models.create(name), CycleBNN(bits=(2, 6), gradient_bits=8)
+        method.attach(net)
+        ledger = cost.count(net, torch.zeros(1, *net.input_shape), method)
+        assert ledger.paper_formula_saved_percent == pytest.approx(97.32, abs=0.005)
+        figures.append((ledger.saved_percent, ledger.charged_saved_percent))
+        assert ledger.charged_saved_percent < 97.32  # the stem and the head are not free
+    assert figures[0] != figures[1]
+
+
+def test_a_full_precision_network_saves_nothing() -> None:
+    ledger = cost.count(models.create("small", full_precision=True), torch.zeros(1, 1, 8, 8))
+    assert (ledger.saved_percent, ledger.charged_saved_percent) == (0, 0)
+    assert ledger.paper_formula_saved_percent is None
+    assert ledger.inference["bops"] == 0
+
+
+def test_a_binary_network_without_a_method_has_32_bit_gradients() -> None:
+    ledger = cost.count(nn.Sequential(nn.Linear(4, 4), BinaryLinear(4, 4)), torch.randn(1, 4))
+    assert ledger.layers[1].by_width("forward") == {(1, 1): 16}
+    assert ledger.layers[1].by_width("error") == {(32, 1): 16}
+
+
+def test_frozen_and_shared_layers() -> None:
+    shared = nn.Linear(4, 4)
+    net = nn.Sequential(nn.Linear(4, 4), shared, nn.Tanh(), shared)
+    net[0].requires_grad_(False)
+    ledger = cost.count(net, torch.randn(1, 4))
+    assert ledger.layers[0].macs == {"forward": 16, "error": 0, "weight": 0}
+    assert ledger.layers[1].macs == {"forward": 32, "error": 16, "weight": 32}  # a frozen layer's output needs none
+
+
+def test_layers_that_cannot_be_counted_are_named() -> None:
+    net = nn.Sequential(nn.Embedding(10, 4), nn.Flatten(), nn.Linear(8, 2))
+    assert cost.count(net, torch.zeros(1, 2, dtype=torch.long)).uncounted == ("0",)
+
+
+def test_the_network_and_the_random_state_are_left_alone() -> None:
+    torch.manual_seed(0)
+    net = OneOfEachKind().eval()
+    CycleBNN().attach(net)
+    before, random = copy.deepcopy(net.state_dict()), torch.get_rng_state()
+    cost.count(net, torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(0)))
+    assert torch.equal(torch.get_rng_state(), random)
+    assert not net.training
+    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
+    assert not any(module._forward_hooks for module in net.modules())
+
+
+def test_memory_of_saved_activations_is_measured() -> None:
+    net = nn.Sequential(nn.Linear(10, 20), nn.Tanh(), nn.Linear(20, 3))
+    for batch in (1, 2, 7):
+        ledger = cost.count(net, torch.randn(1, 10), batch=batch)
+        assert ledger.memory_bytes["activations"] == 4 * batch * (10 + 20)
+    assert ledger.memory_bytes["optimizer"] == 2 * 4 * sum(p.numel() for p in net.parameters())
+    assert ledger.memory_bytes["latent"] == 0
+
+
+def test_an_unknown_optimiser_is_refused() -> None:
+    with pytest.raises(OnebitError, match="sdg"):
+        cost.count(nn.Linear(2, 2), torch.zeros(1, 2), optimizer="sdg")
