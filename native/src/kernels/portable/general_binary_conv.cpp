@@ -26,7 +26,8 @@ int32_t dot(const BinaryConvArgs& args, const Window& window, int64_t o) {
       const int64_t y = window.y + ky * s.dilation_h, x = window.x + kx * s.dilation_w;
       const bool real = inside(y, x, s.in_h, s.in_w);
       if (!real && args.pad_value == 0) continue;
-      const uint32_t* pixel = real ? args.input + ((window.sample * s.in_h + y) * s.in_w + x) * words_of(s.in_c) : nullptr;
+      const int64_t position = window.position + ky * s.dilation_h * s.in_w + kx * s.dilation_w;
+      const uint32_t* pixel = real ? args.input + position * words_of(s.in_c) : nullptr;
       int64_t mismatches = 0;
       for (int64_t c = 0; c < channels; c += 32) {
         const uint32_t bits = real ? slice(pixel, first + c, channels - c) : 0;

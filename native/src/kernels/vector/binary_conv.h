@@ -24,49 +24,64 @@ inline uint32_t popcount(uint32_t x) {
   return ((x + (x >> 4)) & 0x0f0f0f0fu) * 0x01010101u >> 24;
 }
 
-// The input words that P neighbouring output pixels read, as spans: a kernel row where the taps lie side by side in memory, else a tap.
+// What the loops over pixels need of a shape, worked out once.
+struct BinaryGeometry {
+  explicit BinaryGeometry(const ConvShape& s)
+      : shape(s), channels(s.in_c / s.groups), words(words_of(channels)), taps(taps_of(s)), pixel_step(words_of(s.in_c)),
+        tap_step(s.dilation_w * pixel_step), row_step(static_cast<int64_t>(s.dilation_h) * s.in_w * pixel_step),
+        rows(s.groups == 1 && s.dilation_w == 1) {}
+  const ConvShape& shape;
+  int64_t channels, words, taps;           // of a group; words a tap
+  int64_t pixel_step, tap_step, row_step;  // in input words
+  bool rows;                               // a kernel row's taps lie side by side in memory
+};
+
+// The input words that P neighbouring output pixels read, as spans: a kernel row where that lies side by side, else a tap.
 template <int P>
 class PixelWords {
  public:
-  PixelWords(const BinaryConvArgs& args, int64_t first_word, WindowCursor& cursor)
-      : shape_(args.shape), input_(args.input + first_word), stride_(words_of(args.shape.in_c)) {
-    bool all_interior = true;
+  PixelWords(const BinaryGeometry& geometry, const uint32_t* input, WindowCursor& cursor)
+      : geometry_(geometry), input_(input), rows_(geometry.rows) {
     for (int p = 0; p < P; ++p) {
       windows_[p] = cursor.next();
-      origins_[p] = ((windows_[p].sample * shape_.in_h + windows_[p].y) * shape_.in_w + windows_[p].x) * stride_;
-      interior_[p] = interior(shape_, windows_[p]);
-      all_interior = all_interior && interior_[p];
+      offsets_[p] = windows_[p].position * geometry.pixel_step;
+      rows_ = rows_ && windows_[p].interior;
     }
-    rows_ = all_interior && shape_.groups == 1 && shape_.dilation_w == 1;
   }
 
-  int64_t spans() const { return rows_ ? shape_.kernel_h : taps_of(shape_); }
+  int64_t spans() const { return rows_ ? geometry_.shape.kernel_h : geometry_.taps; }
 
-  int64_t span_words() const { return words_of(shape_.in_c / shape_.groups) * (rows_ ? shape_.kernel_w : 1); }
+  int64_t span_words() const { return rows_ ? geometry_.words * geometry_.shape.kernel_w : geometry_.words; }
 
   // The next span of each pixel, in the order ky, kx.
   void next(const uint32_t* (&words)[P]) {
-    const int64_t offset = (ky_ * shape_.dilation_h * shape_.in_w + kx_ * shape_.dilation_w) * stride_;
-    for (int p = 0; p < P; ++p) words[p] = rows_ || inside_at(p, ky_, kx_) ? input_ + (origins_[p] + offset) : kZeroWords;
-    if (rows_ || ++kx_ == shape_.kernel_w) {
+    const int64_t offset = ky_ * geometry_.row_step + kx_ * geometry_.tap_step;
+    if (rows_) {
+      for (int p = 0; p < P; ++p) words[p] = input_ + (offsets_[p] + offset);
+      ++ky_;
+      return;
+    }
+    for (int p = 0; p < P; ++p) words[p] = inside_at(p, ky_, kx_) ? input_ + (offsets_[p] + offset) : kZeroWords;
+    if (++kx_ == geometry_.shape.kernel_w) {
       kx_ = 0;
       ++ky_;
     }
   }
 
   bool inside_at(int p, int64_t ky, int64_t kx) const {
-    return inside(windows_[p].y + ky * shape_.dilation_h, windows_[p].x + kx * shape_.dilation_w, shape_.in_h, shape_.in_w);
+    const ConvShape& s = geometry_.shape;
+    return windows_[p].interior || inside(windows_[p].y + ky * s.dilation_h, windows_[p].x + kx * s.dilation_w, s.in_h, s.in_w);
   }
 
-  bool is_interior(int p) const { return interior_[p]; }
+  bool is_interior(int p) const { return windows_[p].interior; }
 
  private:
-  const ConvShape& shape_;
+  const BinaryGeometry& geometry_;
   const uint32_t* input_;
-  int64_t stride_, ky_ = 0, kx_ = 0;
+  int64_t ky_ = 0, kx_ = 0;
   Window windows_[P];
-  int64_t origins_[P];
-  bool interior_[P], rows_;
+  int64_t offsets_[P];
+  bool rows_;
 };
 
 template <class Isa>
@@ -108,15 +123,15 @@ class BlockedBinaryConv {
   }
 
   static void run(const BinaryConvArgs& args, int64_t begin, int64_t end) {
-    const ConvShape& s = args.shape;
+    const BinaryGeometry geometry(args.shape);
     const auto* weight = static_cast<const uint8_t*>(args.weight);
-    for (Block block(s); !block.done(); block.next()) {
-      WindowCursor cursor(s, begin);
-      int64_t pixel = begin * s.out_w;
-      const int64_t last = end * s.out_w;
-      for (; pixel + Isa::kPixels <= last; pixel += Isa::kPixels) step<Isa::kPixels>(args, block, weight, cursor, pixel);
-      for (; pixel < last; ++pixel) step<1>(args, block, weight, cursor, pixel);
-      weight += (words_of(s.in_c / s.groups) + 1) * taps_of(s) * block.width() * 4;
+    for (Block block(args.shape); !block.done(); block.next()) {
+      WindowCursor cursor(args.shape, begin);
+      int64_t pixel = begin * args.shape.out_w;
+      const int64_t last = end * args.shape.out_w;
+      for (; pixel + Isa::kPixels <= last; pixel += Isa::kPixels) step<Isa::kPixels>(args, geometry, block, weight, cursor, pixel);
+      for (; pixel < last; ++pixel) step<1>(args, geometry, block, weight, cursor, pixel);
+      weight += (geometry.words + 1) * geometry.taps * block.width() * 4;
     }
   }
 
@@ -147,16 +162,17 @@ class BlockedBinaryConv {
   };
 
   template <int P>
-  static void step(const BinaryConvArgs& args, const Block& block, const uint8_t* weight, WindowCursor& cursor, int64_t pixel) {
-    const ConvShape& s = args.shape;
-    PixelWords<P> pixels(args, block.first_word(), cursor);
-    const int64_t channels = s.in_c / s.groups;
+  static void step(const BinaryConvArgs& args, const BinaryGeometry& geometry, const Block& block, const uint8_t* weight,
+                   WindowCursor& cursor, int64_t pixel) {
+    PixelWords<P> pixels(geometry, args.input + block.first_word(), cursor);
     alignas(64) int32_t dots[P][Isa::kOutputs];
-    Isa::dots(pixels, static_cast<int32_t>(taps_of(s) * channels), weight, block.width(), dots);
-    for (int p = 0; p < P; ++p) {
-      if (args.pad_value != 1 && !pixels.is_interior(p)) {
-        const uint8_t* tap_dots = weight + taps_of(s) * words_of(channels) * block.width() * 4;
-        remove_padding(s, pixels, p, tap_dots, block.width(), 1 - args.pad_value, dots[p]);
+    Isa::dots(pixels, static_cast<int32_t>(geometry.taps * geometry.channels), weight, block.width(), dots);
+    if (args.pad_value != 1) {
+      const uint8_t* tap_dots = weight + geometry.taps * geometry.words * block.width() * 4;
+      for (int p = 0; p < P; ++p) {
+        if (!pixels.is_interior(p)) {
+          remove_padding(args.shape, pixels, p, tap_dots, block.width(), 1 - args.pad_value, dots[p]);
+        }
       }
     }
     if (args.output) {

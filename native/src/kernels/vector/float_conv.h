@@ -87,7 +87,7 @@ class FloatConv {
       bool all_interior = true;
       for (; count < kPixels && pixel + count < last; ++count) {
         windows[count] = cursor.next();
-        all_interior = all_interior && interior(s, windows[count]);
+        all_interior = all_interior && windows[count].interior;
       }
       if (all_interior && count == kPixels) {
         accumulate<W, kPixels, true, Depthwise>(args, block, windows, pixel);
@@ -103,9 +103,7 @@ class FloatConv {
     const ConvShape& s = args.shape;
     const int64_t channels = Depthwise ? 1 : s.in_c / s.groups;
     int64_t origins[P];
-    for (int p = 0; p < P; ++p) {
-      origins[p] = ((windows[p].sample * s.in_h + windows[p].y) * s.in_w + windows[p].x) * s.in_c + block.in_channel;
-    }
+    for (int p = 0; p < P; ++p) origins[p] = windows[p].position * s.in_c + block.in_channel;
     F sum[P][W] = {};
     const float* weight = block.weight;
     for (int64_t ky = 0; ky < s.kernel_h; ++ky) {

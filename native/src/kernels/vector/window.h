@@ -6,37 +6,49 @@
 namespace onebit {
 namespace {
 
-// Top left corner of a window in its sample; negative in the padding.
+// Top left corner of a window in its sample, negative in the padding; `position` is its pixel's place in the batch.
 struct Window {
-  int64_t sample, y, x;
+  int64_t y, x, position;
+  bool interior;  // no tap in the padding
 };
 
 class WindowCursor {
  public:
   WindowCursor(const ConvShape& shape, int64_t row)
-      : shape_(shape), sample_(row / shape.out_h), oy_(row % shape.out_h) {}
+      : shape_(shape),
+        last_y_(shape.in_h - 1 - static_cast<int64_t>(shape.kernel_h - 1) * shape.dilation_h),
+        last_x_(shape.in_w - 1 - static_cast<int64_t>(shape.kernel_w - 1) * shape.dilation_w) {
+    start_row(row);
+  }
 
   Window next() {
-    const Window window = {sample_, oy_ * shape_.stride_h - shape_.pad_top, ox_ * shape_.stride_w - shape_.pad_left};
-    if (++ox_ == shape_.out_w) {
-      ox_ = 0;
-      if (++oy_ == shape_.out_h) {
-        oy_ = 0;
-        ++sample_;
-      }
+    const Window window = window_;
+    if (--left_ > 0) {
+      window_.x += shape_.stride_w;
+      window_.position += shape_.stride_w;
+      window_.interior = interior();
+    } else {
+      start_row(row_ + 1);
     }
     return window;
   }
 
  private:
-  const ConvShape& shape_;
-  int64_t sample_, oy_, ox_ = 0;
-};
+  void start_row(int64_t row) {
+    row_ = row;
+    left_ = shape_.out_w;
+    window_.y = row % shape_.out_h * shape_.stride_h - shape_.pad_top;
+    window_.x = -static_cast<int64_t>(shape_.pad_left);
+    window_.position = (row / shape_.out_h * shape_.in_h + window_.y) * shape_.in_w + window_.x;
+    window_.interior = interior();
+  }
 
-inline bool interior(const ConvShape& s, const Window& w) {
-  return w.y >= 0 && w.x >= 0 && w.y + static_cast<int64_t>(s.kernel_h - 1) * s.dilation_h < s.in_h &&
-         w.x + static_cast<int64_t>(s.kernel_w - 1) * s.dilation_w < s.in_w;
-}
+  bool interior() const { return window_.y >= 0 && window_.x >= 0 && window_.y <= last_y_ && window_.x <= last_x_; }
+
+  const ConvShape& shape_;
+  int64_t last_y_, last_x_, row_ = 0, left_ = 0;
+  Window window_ = {};
+};
 
 }  // namespace
 }  // namespace onebit
