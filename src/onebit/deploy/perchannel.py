@@ -24,14 +24,20 @@ class Step:
     def __call__(self, x: Tensor) -> Tensor:
         values, channels = x.shape
         if self.rank == 4:  # the layout of the network, so that PyTorch takes the same path and rounds alike
-            return self.module(x.t().reshape(1, channels, 1, values)).reshape(channels, values).t()
+            return self._run(x.t().reshape(1, channels, 1, values)).reshape(channels, values).t()
         if self.positions == 1:
-            return self.module(x)
+            return self._run(x)
         wide = x[:, :, None].expand(values, channels, self.positions)
-        result = self.module(wide.reshape(values, -1)).reshape(wide.shape)
+        result = self._run(wide.reshape(values, -1)).reshape(wide.shape)
         if not torch.equal(result, result[:, :, :1].expand_as(result)):
             raise NotPerChannel("it differs between the positions of a channel that was flattened")
         return result[:, :, 0]
+
+    def _run(self, x: Tensor) -> Tensor:
+        y = self.module(x)
+        if y.shape != x.shape:
+            raise NotPerChannel(f"it turns {tuple(x.shape)} into {tuple(y.shape)}")
+        return y
 
 
 @dataclass(frozen=True)
@@ -58,8 +64,5 @@ class PerChannel:
 
     def _run(self, x: Tensor) -> Tensor:
         for step in self.steps:
-            y = step(x)
-            if y.shape != x.shape:
-                raise NotPerChannel(f"it turns {x.shape[1]} channels into {y.shape[1]}")
-            x = y
+            x = step(x)
         return x
