@@ -100,6 +100,7 @@ def _pack(net: nn.Module, example: Tensor, images: Tensor | None) -> tuple[Graph
     before = graph.producer(features) if features is not None else None
     fold(graph)
     graph.remove_dead()
+    graph.check()
     meta: dict[str, Meta] = {}
     notes = []
     if features is None:

@@ -1,0 +1,19 @@
+from io import StringIO
+
+from rich.console import Console
+
+from onebit.deploy import Layer, Report
+
+
+def test_it_prints_as_a_table() -> None:
+    layers = [
+        Layer("stem", "conv_float", 32, 32, 1200, False, "first layer: real-valued input"),
+        Layer("conv[/b]", "conv_binary", 1, 1, 64, True, "writes bits"),
+    ]
+    text = StringIO()
+    Console(file=text, width=120).print(Report("m.obn", 4096, layers, ["a remark"]))
+    lines = text.getvalue().splitlines()
+    assert "m.obn: 4,096 bytes" in lines[0]
+    assert any("stem" in line and "32 × 32" in line and "no: first layer" in line and "1,200" in line for line in lines)
+    assert any("conv[/b]" in line and "1 × 1" in line and "yes: writes bits" in line for line in lines)
+    assert "a remark" in lines[-1]
