@@ -17,6 +17,9 @@ from onebit.data.registry import create
 from onebit.data.sampler import EpochSampler
 from onebit.errors import OnebitError
 
+_MOST_ON_DEVICE = 4 << 30
+"""Bytes of images that are kept on the training device, where they are then augmented; larger sets stay in memory."""
+
 _Step = Callable[[Tensor, Generator], Tensor]
 # What is done to the bytes of the images, and what to the normalised numbers.
 _AUGMENTATIONS: dict[str, tuple[tuple[_Step, ...], tuple[_Step, ...]]] = {
@@ -124,7 +127,9 @@ class DataModule(LightningDataModule):
         images, labels = split
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         sampler = EpochSampler(len(images), self.batch_size, shuffle=shuffle, seed=self.seed, rank=rank, world=world)
-        device = self.trainer.strategy.root_device if self.trainer else images.device
+        device = images.device
+        if self.trainer and images.nbytes <= _MOST_ON_DEVICE:
+            device = self.trainer.strategy.root_device
         transform = Transform(augment, torch.tensor(self.mean, device=device), torch.tensor(self.std, device=device))
         return Loader(images.to(device), labels.to(device), transform, sampler, self.num_workers)
 
