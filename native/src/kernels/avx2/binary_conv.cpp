@@ -7,19 +7,17 @@
 namespace onebit::avx2 {
 namespace {
 
-// mismatch[a][w]: the bits in which two nibbles differ.
-struct Mismatch {
-  alignas(16) uint8_t of[16][16];
-  constexpr Mismatch() : of() {
-    for (int a = 0; a < 16; ++a) {
-      for (int w = 0; w < 16; ++w) {
-        const int x = a ^ w;
-        of[a][w] = static_cast<uint8_t>((x & 1) + (x >> 1 & 1) + (x >> 2 & 1) + (x >> 3));
-      }
+// of[16 a + w]: the bits in which the nibbles a and w differ.
+struct Mismatches {
+  alignas(16) uint8_t of[256];
+  constexpr Mismatches() : of() {
+    for (int i = 0; i < 256; ++i) {
+      const int x = (i >> 4) ^ (i & 15);
+      of[i] = static_cast<uint8_t>((x & 1) + (x >> 1 & 1) + (x >> 2 & 1) + (x >> 3));
     }
   }
 };
-constexpr Mismatch kMismatch;
+constexpr Mismatches kMismatches;
 
 // AVX2 has no popcount. Lanes are outputs, a byte each, and a weight's nibble looks up (VPSHUFB) its mismatches with the pixel's
 // nibble in the table of that nibble: a look-up and an add for 128 products, the weights' nibbles being taken apart once for
@@ -46,7 +44,6 @@ struct Counter : Avx2 {
 
   template <int V, int P>
   static void count(PixelWords<P>& pixels, int32_t terms, const uint8_t* weight, int32_t (&dots)[P][kOutputs]) {
-    const __m256i nibble = _mm256_set1_epi8(15);
     __m256i bytes[P][V], sums[P][V][2];
     for (int p = 0; p < P; ++p) {
       for (int v = 0; v < V; ++v) bytes[p][v] = sums[p][v][0] = sums[p][v][1] = _mm256_setzero_si256();
@@ -62,23 +59,7 @@ struct Counter : Avx2 {
           room = kRoom - 1;
         }
         for (int b = 0; b < 4; ++b, weight += V * 32) {
-          __m256i low[V], high[V];
-#pragma GCC unroll 2
-          for (int v = 0; v < V; ++v) {
-            const __m256i weights = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(weight + v * 32));
-            low[v] = _mm256_and_si256(weights, nibble);
-            high[v] = _mm256_and_si256(_mm256_srli_epi16(weights, 4), nibble);
-          }
-#pragma GCC unroll 4
-          for (int p = 0; p < P; ++p) {
-            const uint32_t bits = pixel[p][w] >> (8 * b);
-            const __m256i table_low = table(bits & 15), table_high = table(bits >> 4 & 15);
-#pragma GCC unroll 2
-            for (int v = 0; v < V; ++v) {
-              bytes[p][v] = _mm256_add_epi8(bytes[p][v], _mm256_shuffle_epi8(table_low, low[v]));
-              bytes[p][v] = _mm256_add_epi8(bytes[p][v], _mm256_shuffle_epi8(table_high, high[v]));
-            }
-          }
+          add_byte(pixel, 4 * w + b, weight, bytes);
         }
       }
     }
@@ -88,8 +69,32 @@ struct Counter : Avx2 {
     }
   }
 
-  static __m256i table(uint32_t bits) {
-    return _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(kMismatch.of[bits])));
+  // Byte `at` of each pixel with the same byte of every output.
+  template <int V, int P>
+  static void add_byte(const uint32_t* const (&pixel)[P], int64_t at, const uint8_t* weight, __m256i (&bytes)[P][V]) {
+    const __m256i nibble = _mm256_set1_epi8(15);
+    __m256i low[V], high[V];
+#pragma GCC unroll 2
+    for (int v = 0; v < V; ++v) {
+      const __m256i weights = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(weight + v * 32));
+      low[v] = _mm256_and_si256(weights, nibble);
+      high[v] = _mm256_and_si256(_mm256_srli_epi16(weights, 4), nibble);
+    }
+#pragma GCC unroll 4
+    for (int p = 0; p < P; ++p) {
+      const uint64_t byte = reinterpret_cast<const uint8_t*>(pixel[p])[at];
+      const __m256i table_low = table(byte << 4 & 0xf0), table_high = table(byte & 0xf0);
+#pragma GCC unroll 2
+      for (int v = 0; v < V; ++v) {
+        const __m256i mismatches = _mm256_add_epi8(_mm256_shuffle_epi8(table_low, low[v]), _mm256_shuffle_epi8(table_high, high[v]));
+        bytes[p][v] = _mm256_add_epi8(bytes[p][v], mismatches);
+      }
+    }
+  }
+
+  // The table of a nibble, which comes times 16.
+  static __m256i table(uint64_t offset) {
+    return _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(kMismatches.of + offset)));
   }
 
   // Outputs 0-7 and 16-23 go to the first half of the sums, 8-15 and 24-31 to the second.
