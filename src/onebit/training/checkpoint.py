@@ -1,6 +1,7 @@
 """Checkpoints: read as untrusted files, and rebuilt into networks."""
 
 import math
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +41,10 @@ def load_checkpoint(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
         OnebitError: no such file, damaged, not a checkpoint of onebit, or its weights do not fit its model.
 
     Example:
-        >>> net, info = load_checkpoint(trained_checkpoint)      # doctest: +SKIP
-        >>> info["model"]                                        # doctest: +SKIP
-        {'name': 'smallnet', 'options': {}}
+        >>> load_checkpoint("nowhere.ckpt")
+        Traceback (most recent call last):
+        ...
+        onebit.errors.OnebitError: nowhere.ckpt: no such checkpoint (a run writes best.ckpt and last.ckpt into its folder)
     """
     content = read_checkpoint(path)
     info = content["onebit"]
@@ -68,10 +70,9 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     file = Path(path)
     if not file.is_file():
         raise OnebitError(f"{path}: no such checkpoint", hint="a run writes best.ckpt and last.ckpt into its folder")
+    whole = file.read_bytes()
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
+        content = torch.load(BytesIO(whole), map_location="cpu", weights_only=True)
     except Exception as problem:  # torch raises many kinds for a damaged file
         raise OnebitError(
             f"{path} is damaged or not a checkpoint", hint="train again, or take another file"

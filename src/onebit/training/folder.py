@@ -39,13 +39,18 @@ class RunFolder:
         words = ["onebit", "train", self.recipe, "--output", self.path, "--resume", self.last]
         return shlex.join(map(str, words))
 
-    def check(self, recipe: Recipe, resume: str | Path | None, force: bool) -> None:
-        """Raises OnebitError if a run must not start here: the folder holds one, or ``resume`` is of another recipe."""
+    def check(self, recipe: Recipe, resume: str | Path | None, force: bool) -> int:
+        """The step to start from.
+
+        Raises:
+            OnebitError: a run must not start here: the folder holds one, or ``resume`` is of another recipe.
+        """
         if resume is not None:
-            _check_same(recipe.to_dict(), read_checkpoint(resume)["onebit"]["recipe"], resume)
-            return
+            info = read_checkpoint(resume)["onebit"]
+            _check_same(recipe.to_dict(), info["recipe"], resume)
+            return info["step"]
         if force or not is_first_process():
-            return
+            return 0
         if self.record.exists():
             raise OnebitError(
                 f"{self.path} holds a finished run", hint="name another --output, or pass --force to replace it"
@@ -57,15 +62,22 @@ class RunFolder:
             )
         if self.recipe.exists() and not self.logs.exists():
             raise OnebitError(f"{self.recipe} is in the way", hint="name another --output")
+        return 0
 
     def prepare(self, recipe: Recipe, resume: str | Path | None) -> None:
-        """Makes the folder, removes what is left of a run that is replaced, and writes the recipe."""
+        """Makes the folder, removes what is left of a run that is replaced, and writes the recipe.
+
+        A run that goes on in another folder takes its best checkpoint along.
+        """
         if not is_first_process():
             return
         self.path.mkdir(parents=True, exist_ok=True)
         replaced = [self.record] if resume is not None else [self.record, self.plot, self.best, self.last]
         for file in replaced:
             file.unlink(missing_ok=True)
+        if resume is not None and not self.best.exists() and (best := Path(resume).parent / self.best.name).exists():
+            with replacing(self.best) as temporary:
+                temporary.write_bytes(best.read_bytes())
         with replacing(self.recipe, force=True) as temporary:
             temporary.write_text(yaml.safe_dump(recipe.to_dict(), sort_keys=False), encoding="utf-8")
 

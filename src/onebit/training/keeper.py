@@ -69,7 +69,8 @@ class Keeper(Callback):
         return {"best_top1": self.best_top1}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.best_top1 = state_dict["best_top1"]
+        if self.folder.best.exists():
+            self.best_top1 = state_dict["best_top1"]
 
     def _agree(self, trainer: Trainer) -> tuple[bool, bool]:
         """Whether to stop, and whether to save: the same answer on every process, since saving is done together."""

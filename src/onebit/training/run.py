@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from lightning.pytorch import seed_everything
 
-from onebit import methods
-from onebit.cost.rule import CostRule
+from onebit import cost, methods
 from onebit.data import DataModule
 from onebit.data.sampler import EpochSampler
+from onebit.errors import OnebitError
 from onebit.training.build import make_method, make_net
 from onebit.training.classifier import Classifier
 from onebit.training.folder import RunFolder
@@ -52,7 +52,7 @@ def fit(
             finite, or (:class:`onebit.training.keeper.Stopped`) the user stopped it.
     """
     folder = RunFolder(output)
-    folder.check(recipe, resume, force)
+    start = folder.check(recipe, resume, force)
     _set_threads(recipe)
     seed_everything(recipe.seed, verbose=False)
     data = DataModule(**vars(recipe.data), seed=recipe.seed)
@@ -61,9 +61,13 @@ def fit(
     if recipe.method is not None:
         method = make_method(recipe.method.class_path, recipe.method.init_args, trusted=True)
         callbacks = methods.apply(method, net)
-    rule = method.cost_rule() if method else None
+    ledger = cost.count(net, torch.zeros(1, *data.shape), method, recipe.optimizer.name, recipe.data.batch_size)
     epoch, steps = _length(recipe, data)
-    history = History(steps, epoch, rule)
+    if start >= steps:
+        raise OnebitError(
+            f"{resume} is at step {start} of {steps}", hint="nothing is left to do; raise trainer.max_steps"
+        )
+    history = History(steps, epoch, ledger.rule)
     with Interruption() as interruption:
         keeper = Keeper(folder, _info(recipe, data), recipe.trainer.checkpoint_seconds, steps, interruption)
         callbacks += [RandomStream(recipe.seed), history, keeper]
@@ -80,12 +84,20 @@ def fit(
         "epochs": trainer.global_step / epoch,
         "steps": trainer.global_step,
         "seconds": history.seconds,
-        "operations_saved_percent": _saved_percent(rule),
+        "operations_saved_percent": ledger.saved_percent,
     }
     if trainer.is_global_zero:
         plot_history(history, folder.plot, title=folder.path.name)
-        validations, curve = history.validations, history.curve
-        content = {"result": result, "recipe": recipe.to_dict(), "validations": validations, "curve": curve}
+        content = {
+            "result": result,
+            "recipe": recipe.to_dict(),
+            "saved_percent": {
+                "ledger": ledger.saved_percent,
+                "paper_formula": ledger.paper_formula_saved_percent,
+            },
+            "validations": history.validations,
+            "curve": history.curve,
+        }
         write_record(folder.record, content)
     return result
 
@@ -119,7 +131,3 @@ def _info(recipe: Recipe, data: DataModule) -> dict[str, Any]:
         "recipe": values,
         "seed": recipe.seed,
     }
-
-
-def _saved_percent(rule: CostRule | None) -> float:
-    return 0.0 if rule is None else 100 * rule.unweighted_saving()

@@ -1,0 +1,158 @@
+"""A whole run: it learns, leaves what it promises, and stops with one line."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from onebit.errors import OnebitError
+from onebit.training import fit, load_checkpoint
+from onebit.training.recipe import read_recipe
+from tests.training.recipes import tiny
+
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("run") / "out"
+    return folder, fit(
+        tiny(model={"options": {"width": 16}}, trainer={"max_steps": 240, "validate_every": 120}), folder
+    )
+
+
+def test_learns_the_digits(run: tuple[Path, dict[str, Any]]) -> None:
+    _, result = run
+    assert result["best_top1"] >= 0.93
+    assert result["best_top1"] >= result["last_top1"] >= 0.93
+    assert (result["steps"], result["epochs"]) == (240, 20.0)
+
+
+def test_counts_what_was_saved(run: tuple[Path, dict[str, Any]]) -> None:
+    assert 90 < run[1]["operations_saved_percent"] < 100
+
+
+def test_leaves_a_record(run: tuple[Path, dict[str, Any]]) -> None:
+    folder, result = run
+    record = json.loads((folder / "record.json").read_text())
+    assert record["result"] == result
+    assert [v["step"] for v in record["validations"]] == [120, 240]
+    assert record["curve"][-1]["step"] == 240
+    assert record["curve"][0]["loss"] > 2 * record["curve"][-1]["loss"]
+    assert {point["precision"] for point in record["curve"]} == {2, 3, 4, 5, 6}
+    assert record["saved_percent"]["paper_formula"] == pytest.approx(97.32, abs=0.01)
+    assert {"commit", "modified", "date", "cpu", "cores", "torch"} <= record["provenance"].keys()
+    assert record["recipe"] == read_recipe(folder / "recipe.yaml").to_dict()
+
+
+def test_leaves_logs_and_a_plot(run: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = run
+    (table,) = folder.glob("logs/*/metrics.csv")
+    with table.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["top1"]) for row in rows if row["top1"]] == pytest.approx([run[1]["best_top1"]] * 2, abs=0.1)
+    assert sum(bool(row["train_loss"]) for row in rows) == 240
+    assert list(folder.glob("logs/*/events.out.tfevents.*"))
+    assert (folder / "history.png").read_bytes().startswith(b"\x89PNG")
+    assert not list(folder.glob(".*"))  # nothing half-written
+
+
+def test_the_checkpoint_answers_as_in_training(run: tuple[Path, dict[str, Any]]) -> None:
+    from onebit.data import DataModule
+    from onebit.training import evaluate
+
+    net, info = load_checkpoint(run[1]["checkpoint"])
+    result = evaluate(net, DataModule("digits").test_dataloader(), 10)
+    assert result["top1"] == run[1]["best_top1"]
+    assert result["images"] == 360
+    assert info["classes"] == list("0123456789")
+    assert sum(info["samples"]) == 1437
+    assert info["step"] in (120, 240)
+
+
+def test_a_run_is_not_replaced(run: tuple[Path, dict[str, Any]]) -> None:
+    before = (run[0] / "best.ckpt").read_bytes()
+    with pytest.raises(OnebitError, match="holds a finished run .*--force"):
+        fit(tiny(), run[0])
+    assert (run[0] / "best.ckpt").read_bytes() == before
+
+
+def test_an_unfinished_run_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "last.ckpt").write_bytes(b"")
+    with pytest.raises(OnebitError, match=r"unfinished run \(go on with: onebit train .*--resume"):
+        fit(tiny(), tmp_path)
+
+
+def test_force_replaces(run: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    recipe = tiny(trainer={"max_steps": 2})
+    fit(recipe, tmp_path, progress=False)
+    assert fit(recipe, tmp_path, force=True, progress=False)["steps"] == 2
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"model": {"name": "smal"}}, "no model 'smal'"),
+        ({"model": {"name": "resnet20_cifar", "options": {"width": 8}}}, "no option 'width'"),
+        ({"model": {"name": "resnet20_cifar", "options": {}}}, "takes images of 3×32×32, the data has 1×8×8"),
+        ({"data": {"name": "digit"}}, "no data set 'digit'"),
+        (
+            {
+                "data": {"name": "cifar10", "options": {"root": "nowhere"}},
+                "model": {"name": "resnet20_cifar", "options": {}},
+            },
+            "cifar10 is not in nowhere",
+        ),
+        ({"data": {"augment": "flop"}}, "no augmentation 'flop'"),
+        ({"method": {"class_path": "onebit.methods.CycleBN"}}, "no method .*did you mean CycleBNN?"),
+        ({"method": {"init_args": {"bit": 3}}}, "no argument bit .did you mean bits?"),
+        ({"method": {"init_args": {"cycles": 0}}}, "0 cycles"),
+    ],
+)
+def test_bad_values_leave_nothing(sections: dict[str, Any], message: str, tmp_path: Path) -> None:
+    recipe = tiny()
+    values = {key: {**recipe.to_dict()[key], **value} for key, value in sections.items()}
+    with pytest.raises(OnebitError, match=message):
+        fit(tiny(**values), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_lost_loss_names_its_step_and_leaves_no_lost_weights(tmp_path: Path) -> None:
+    recipe = tiny(optimizer={"name": "sgd", "lr": 1e30}, trainer={"max_steps": 40, "validate_every": 20})
+    with pytest.raises(OnebitError, match="the loss of step [1-9] is not a finite number"):
+        fit(recipe, tmp_path, progress=False)
+    assert not list(tmp_path.glob("*.ckpt"))
+
+
+def test_bfloat16(tmp_path: Path) -> None:
+    exact, rounded = (
+        fit(tiny(trainer={"max_steps": 12, "precision": precision}), tmp_path / precision, progress=False)
+        for precision in ("32-true", "bf16-mixed")
+    )
+    assert exact["steps"] == rounded["steps"] == 12
+    weights = [load_checkpoint(tmp_path / name / "last.ckpt")[0].state_dict() for name in ("32-true", "bf16-mixed")]
+    assert weights[1]["head.weight"].dtype == torch.float32
+    assert not torch.equal(weights[0]["head.weight"], weights[1]["head.weight"])
+
+
+def test_a_time_budget_ends_the_run_with_a_result(tmp_path: Path) -> None:
+    recipe = tiny(trainer={"max_steps": 100_000, "validate_every": 50_000, "max_time": "00:00:00:02"})
+    result = fit(recipe, tmp_path, progress=False)
+    assert 0 < result["steps"] < 100_000
+    assert (tmp_path / "record.json").exists()
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_names_what_exists(path: Path) -> None:
+    from onebit import data, methods
+    from onebit.training.build import make_method, make_net
+
+    recipe = read_recipe(path)
+    data_set = data.create(recipe.data.name)
+    net = make_net(recipe.model.name, recipe.model.options, len(data_set.classes), data_set.shape)
+    if recipe.method is not None:
+        methods.apply(make_method(recipe.method.class_path, recipe.method.init_args, trusted=True), net)
+    data.DataModule(**vars(recipe.data))
