@@ -54,19 +54,28 @@ def _images(info: dict[str, Any]) -> tuple["Tensor", str]:
     """Normalised images over which the range of the features is measured, and what they are."""
     import torch
 
-    from onebit import data
-
-    name = info["data"].get("name", "")
+    mean, std = (torch.tensor(info[key]).view(-1, 1, 1) for key in ("mean", "std"))
     try:
-        data_set = data.create(name, **info["data"].get("options", {}))
-        if list(data_set.shape) != info["shape"]:
-            raise OnebitError(f"the data set {name} has images of {data_set.shape}")
-        images, labels = data_set.train()
+        images = _training_images(info)
     except OnebitError as problem:
         noise = torch.randn(CALIBRATION_IMAGES, *info["shape"], generator=torch.Generator().manual_seed(0))
-        return noise, f"random noise, since there are no training images: {problem.message}"
-    kept = torch.tensor([data_set.classes.index(c) for c in info["classes"] if c in data_set.classes])
-    images = images[torch.isin(labels, kept)]
-    images = images[torch.linspace(0, len(images) - 1, min(CALIBRATION_IMAGES, len(images))).long()]
-    mean, std = (torch.tensor(info[key]).view(-1, 1, 1) for key in ("mean", "std"))
-    return (images / 255 - mean) / std, f"{len(images)} training images of {name}"
+        return noise, f"random noise, for want of training images: {problem.message}"
+    return (images / 255 - mean) / std, f"{len(images)} training images of {info['data']['name']}"
+
+
+def _training_images(info: dict[str, Any]) -> "Tensor":
+    """Some, uint8 (N, C, H, W), spread over the training part, of the classes that the network knows."""
+    import torch
+
+    from onebit import data
+
+    name, options = info["data"].get("name"), info["data"].get("options")
+    if not isinstance(name, str) or not isinstance(options, dict):
+        raise OnebitError("the checkpoint names no data set")
+    data_set = data.create(name, **options)
+    images, labels = data_set.train()
+    known = [data_set.classes.index(label) for label in info["classes"] if label in data_set.classes]
+    images = images[torch.isin(labels, torch.tensor(known))]
+    if not len(images) or list(images.shape[1:]) != info["shape"]:
+        raise OnebitError(f"the data set {name} here is not the one it was trained on")
+    return images[torch.linspace(0, len(images) - 1, min(CALIBRATION_IMAGES, len(images))).long()]

@@ -1,0 +1,99 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import onebit
+from onebit import cli, data
+from onebit.training import load_checkpoint
+from tests.cli.checkpoints import write_checkpoint
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_checkpoint(tmp_path_factory.mktemp("run") / "best.ckpt")
+
+
+def test_a_checkpoint_becomes_a_packed_model(checkpoint: Path, tmp_path: Path, capsys) -> None:
+    path = tmp_path / "m.obn"
+    assert cli.main(["export", str(checkpoint), "-o", str(path), "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert set(result) == {"path", "bytes", "layers", "notes", "calibration"}
+    assert result["bytes"] == path.stat().st_size
+    assert set(result["layers"][0]) == {"name", "kind", "weight_bits", "activation_bits", "bytes", "packed", "why"}
+    assert result["calibration"] == "512 training images of digits"
+
+    net, info = load_checkpoint(checkpoint)
+    model = onebit.load(path)
+    assert list(model.classes) == info["classes"]
+    assert list(model.class_samples) == info["samples"]
+    assert model.provenance["method"] == info["method"]
+    assert model.provenance["calibration"] == result["calibration"]
+
+    digits = data.create("digits")
+    images = digits.test()[0]
+    x = (images / 255 - torch.tensor(digits.mean).view(-1, 1, 1)) / torch.tensor(digits.std).view(-1, 1, 1)
+    with torch.no_grad():
+        expected = net(x).numpy()
+    logits = model(x.numpy())
+    assert np.abs(logits - expected).max() <= 1e-3 * np.abs(expected).max()
+    assert (logits.argmax(axis=1) == expected.argmax(axis=1)).all()
+    low, high = model.features_range
+    features = model(x.numpy(), "features")
+    assert low < np.median(features) < high
+
+
+def test_it_prints_the_table(checkpoint: Path, tmp_path: Path, capsys) -> None:
+    assert cli.main(["export", str(checkpoint), "-o", str(tmp_path / "m.obn")]) == 0
+    out = capsys.readouterr().out
+    assert "blocks.0.conv" in out
+    assert "512 training images of digits" in " ".join(out.split())
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        ({"name": "mnist", "options": {}}, "the data set mnist is not in"),
+        ({"name": "no-such", "options": {}}, "there is no data set 'no-such'"),
+        ({"name": "digits", "options": None}, "names no data set"),
+    ],
+)
+def test_without_its_data_set_it_says_what_it_measured_on(
+    entry, reason: str, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    monkeypatch.setenv("ONEBIT_DATA", str(tmp_path))
+    checkpoint = write_checkpoint(tmp_path / "best.ckpt", data=entry)
+    assert cli.main(["export", str(checkpoint), "-o", str(tmp_path / "m.obn"), "--json"]) == 0
+    calibration = json.loads(capsys.readouterr().out)["calibration"]
+    assert calibration.startswith("random noise")
+    assert reason in calibration
+    assert onebit.load(tmp_path / "m.obn").features_range is not None
+
+
+def test_an_existing_file_needs_force(checkpoint: Path, tmp_path: Path, capsys) -> None:
+    path = tmp_path / "m.obn"
+    path.write_text("mine")
+    words = ["export", str(checkpoint), "-o", str(path)]
+    assert cli.main(words) == 2
+    error = capsys.readouterr().err
+    assert "exists already" in error
+    assert len(error.strip().splitlines()) == 1
+    assert path.read_text() == "mine"
+    assert cli.main([*words, "--force"]) == 0
+    onebit.load(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(None, "no such checkpoint"), (b"", "damaged"), (b"PK\x03\x04 something else", "damaged")],
+)
+def test_bad_checkpoints_are_one_line(content: bytes | None, reason: str, tmp_path: Path, capsys) -> None:
+    if content is not None:
+        (tmp_path / "a.ckpt").write_bytes(content)
+    assert cli.main(["export", str(tmp_path / "a.ckpt"), "-o", str(tmp_path / "m.obn")]) == 2
+    error = capsys.readouterr().err
+    assert reason in error
+    assert len(error.strip().splitlines()) == 1
+    assert not (tmp_path / "m.obn").exists()
