@@ -17,8 +17,8 @@ int64_t exp2_negative(int64_t t);
 // scores: K integers; `factor` turns a difference of scores into t. powers[k] = 2^-(t_max - t_k), returns their sum (K <= 2^16).
 int64_t softmax_powers(const int32_t* scores, size_t count, Factor factor, int64_t* powers);
 
-// |p / kOne - softmax in real numbers| <= 2^-17 + 3e-5 for each k (tests/learner_softmax_test.cpp): half a step of the result, half a
-// step of t, the polynomial.
+// |p / kOne - softmax in real numbers| < 2^-17 + 1e-5 + K 2^-31 for each k (tests/learner_softmax_test.cpp): half a step of the
+// result; the polynomial and half a step of t; the last bit of each power.
 void softmax(const int32_t* scores, size_t count, Factor factor, int64_t* powers, uint32_t* p);
 
 }  // namespace onebit::learner

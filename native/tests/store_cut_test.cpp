@@ -1,0 +1,93 @@
+// The power is cut at every byte of a commit, of an erasing commit and of a rollback: the state is the one before or the one after.
+#include <functional>
+
+#include "check.h"
+#include "store_faults.h"
+
+using namespace onebit;
+using namespace onebit::test;
+
+namespace {
+
+constexpr uint32_t kHistory = 2;
+
+Medium with_commits(uint32_t count) {
+  Medium medium = formatted(kHistory, payload_of(0));
+  for (uint32_t i = 1; i <= count; ++i) open_store(medium).commit(payload_of(i));
+  return medium;
+}
+
+// Cuts `change` at every byte. `after` is the payload that it leaves, `erased` one that must then be nowhere in the file.
+void cut_everywhere(const char* what, const Medium& start, const std::function<void(store::Store&)>& change, const Bytes& before,
+                    const Bytes& after, const Bytes* erased = nullptr) {
+  std::mt19937 random(1);
+  uint64_t befores = 0, afters = 0;
+  bool done = false;
+  for (uint64_t budget = 0; !done; ++budget) {
+    // Everything before the cut is on the medium; now and then only some unsynced sectors are, or none.
+    for (const unsigned percent : {100u, 50u, 0u}) {
+      if (percent != 100 && !done && budget % 64) continue;
+      Medium medium = start;
+      try {
+        store::Store store = open_store(medium, budget);
+        change(store);
+        done = true;
+      } catch (const PowerCut&) {
+      }
+      medium.settle_some(random, percent);
+      store::Store reopened = open_store(medium);
+      const bool is_after = reopened.payload() == after;
+      CHECK_THAT(is_after || reopened.payload() == before, "%s cut at byte %llu leaves another state", what, (unsigned long long)budget);
+      CHECK_THAT(!done || is_after, "%s: a finished change is not there", what);
+      (is_after ? afters : befores) += 1;
+      if (is_after && erased) {
+        const auto found = std::search(medium.durable.begin(), medium.durable.end(), erased->begin(), erased->end());
+        CHECK_THAT(found == medium.durable.end(), "%s cut at byte %llu leaves erased bytes", what, (unsigned long long)budget);
+      }
+      if (budget % 64 && !done) continue;
+      // Life goes on: the next commit works, and so does going back from it.
+      const Bytes next = payload_of(99), current = reopened.payload();
+      reopened.commit(next);
+      reopened.rollback(1);
+      CHECK_THAT(open_store(medium).payload() == current, "%s cut at byte %llu: rollback", what, (unsigned long long)budget);
+      CHECK_THAT(open_store(medium).check().damaged == 0 || budget, "%s: damage without a cut", what);
+    }
+  }
+  CHECK_THAT(befores && afters, "%s: both outcomes must occur", what);
+  std::printf("%s: %llu cuts before, %llu after\n", what, (unsigned long long)befores, (unsigned long long)afters);
+}
+
+}  // namespace
+
+int main() {
+  const Bytes newest = payload_of(4), next = payload_of(5);
+  const Medium start = with_commits(4);
+  cut_everywhere("commit", start, [&](store::Store& s) { s.commit(next); }, newest, next);
+  cut_everywhere("rollback", start, [&](store::Store& s) { s.rollback(2); }, newest, payload_of(2));
+  cut_everywhere("erase", start, [&](store::Store& s) { s.commit_and_erase(next); }, newest, next, &newest);
+
+  // A cut while the erasing is finished on opening.
+  Medium half = start;
+  uint64_t budget = 0;
+  for (bool committed = false; !committed; budget += 16) {
+    half = start;
+    try {
+      store::Store store = open_store(half, budget);
+      store.commit_and_erase(next);
+    } catch (const PowerCut&) {
+    }
+    half.settle_all();
+    Medium copy = half;
+    committed = open_store(copy).payload() == next;
+  }
+  for (uint64_t second = 0; second < 14000; second += 97) {
+    Medium medium = half;
+    try {
+      open_store(medium, second);
+    } catch (const PowerCut&) {
+    }
+    medium.settle_all();
+    CHECK_THAT(open_store(medium).payload() == next, "a cut while an erasing is finished loses the state");
+    CHECK_THAT(std::search(medium.durable.begin(), medium.durable.end(), newest.begin(), newest.end()) == medium.durable.end(), "erased");
+  }
+}
