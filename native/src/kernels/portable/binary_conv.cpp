@@ -1,5 +1,6 @@
 #include "kernels/vector/binary_conv.h"
 
+#include "kernels/portable/depthwise_binary_conv.h"
 #include "kernels/portable/general_binary_conv.h"
 #include "kernels/portable/isa.h"
 #include "kernels/portable/portable.h"
@@ -68,14 +69,17 @@ using Blocked = BlockedBinaryConv<Counter>;
 }  // namespace
 
 size_t binary_conv_pack_bytes(const ConvShape& shape) {
+  if (is_depthwise_binary_conv(shape)) return depthwise_binary_conv_pack_bytes(shape);
   return Blocked::fits(shape) ? Blocked::pack_bytes(shape) : general_binary_conv_pack_bytes(shape);
 }
 
 void binary_conv_pack(const ConvShape& shape, const uint32_t* weight, void* packed) {
+  if (is_depthwise_binary_conv(shape)) return depthwise_binary_conv_pack(shape, weight, packed);
   return Blocked::fits(shape) ? Blocked::pack(shape, weight, packed) : general_binary_conv_pack(shape, weight, packed);
 }
 
 void binary_conv(const BinaryConvArgs& args, int64_t begin, int64_t end) {
+  if (is_depthwise_binary_conv(args.shape)) return depthwise_binary_conv(args, begin, end);
   return Blocked::fits(args.shape) ? Blocked::run(args, begin, end) : general_binary_conv(args, begin, end);
 }
 
