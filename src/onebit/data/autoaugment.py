@@ -183,7 +183,7 @@ def _affine(
     """Pixel (x, y) reads from (a x + b y + c, d x + e y + f), pixel centres at halves; black outside."""
     count, channels, height, width = images.shape
     a, b, c, d, e, f = (
-        torch.as_tensor(number, device=images.device).expand(count).reshape(-1, 1, 1) for number in (a, b, c, d, e, f)
+        number.reshape(-1, 1, 1) if isinstance(number, Tensor) else number for number in (a, b, c, d, e, f)
     )
     x = torch.arange(width, device=images.device) + 0.5
     y = torch.arange(height, device=images.device)[:, None] + 0.5
