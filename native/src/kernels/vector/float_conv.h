@@ -104,20 +104,23 @@ class FloatConv {
     const int64_t channels = Depthwise ? 1 : s.in_c / s.groups;
     int64_t origins[P];
     for (int p = 0; p < P; ++p) origins[p] = windows[p].position * s.in_c + block.in_channel;
+    // Where no tap is in the padding, a kernel row whose taps lie side by side in memory is one run.
+    const bool rows = Interior && s.groups == 1 && s.dilation_w == 1;
+    const int64_t runs = rows ? 1 : s.kernel_w, run = rows ? channels * s.kernel_w : channels;
     F sum[P][W] = {};
     const float* weight = block.weight;
     for (int64_t ky = 0; ky < s.kernel_h; ++ky) {
-      for (int64_t kx = 0; kx < s.kernel_w; ++kx) {
+      for (int64_t kx = 0; kx < runs; ++kx) {
         if constexpr (!Interior) {
           if (!inside(windows[0].y + ky * s.dilation_h, windows[0].x + kx * s.dilation_w, s.in_h, s.in_w)) {
-            weight += channels * W * N;
+            weight += run * W * N;
             continue;
           }
         }
         const float* input[P];
         const int64_t offset = (ky * s.dilation_h * s.in_w + kx * s.dilation_w) * s.in_c;
         for (int p = 0; p < P; ++p) input[p] = args.input + (origins[p] + offset);
-        for (int64_t c = 0; c < channels; ++c, weight += W * N) {
+        for (int64_t c = 0; c < run; ++c, weight += W * N) {
           F w[W];
 #pragma GCC unroll 8
           for (int v = 0; v < W; ++v) w[v] = load<F>(weight + v * N);
