@@ -25,10 +25,10 @@ def write_record(path: str | Path, content: dict[str, Any]) -> None:
 
 
 def provenance() -> dict[str, Any]:
-    """Commit and whether the tree differed from it, date, CPU, GPU, cores and versions.
+    """Commit and whether the tree differed from it, date, and the machine: CPU, GPU, cores and versions.
 
     Example:
-        >>> provenance()["torch"] == torch.__version__
+        >>> provenance()["machine"]["torch"] == torch.__version__
         True
     """
     commit = _git("rev-parse", "HEAD")
@@ -36,13 +36,15 @@ def provenance() -> dict[str, Any]:
         "commit": commit,
         "modified": bool(_git("status", "--porcelain", "--untracked-files=no")) if commit else None,
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "cpu": _cpu(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "system": platform.system(),
+        "machine": {
+            "cpu": _cpu(),
+            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "threads": torch.get_num_threads(),
+            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "system": platform.system(),
+        },
     }
 
 
