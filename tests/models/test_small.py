@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from onebit import models
 
-EPOCHS, BATCH = 30, 64
+EPOCHS, BATCH = 15, 64
 
 
 def digits():
