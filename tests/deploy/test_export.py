@@ -117,7 +117,8 @@ def test_features_of_more_than_one_pixel(norm: bool, tmp_path: Path) -> None:
         expected = net.conv(X).numpy()
     assert np.array_equal(features, expected)
     assert np.allclose(model.features_range, [expected.min(), expected.max()])
-    assert len(report.notes) == int(norm)
+    assert len(report.notes) == 1 + norm
+    assert "6 x 6 pixels" in report.notes[-1]
     with torch.no_grad():
         assert np.allclose(model(X.numpy()), net(X).numpy(), rtol=1e-4, atol=1e-4)
 

@@ -105,10 +105,15 @@ def _pack(net: nn.Module, example: Tensor, images: Tensor | None) -> tuple[Graph
     notes = []
     if features is None:
         notes.append("the network has no attribute 'head': the file has no output 'features', so it cannot learn")
-    elif graph.outputs["features"] is not features and before is not None:
+        return graph, meta, notes
+    if before is not None and graph.outputs["features"] is not features:
         reader = before.name
         notes.append(f"the output 'features' is the input of '{reader}', which is part of the head's weights")
-    if features is not None and images is not None:
+    if features.h * features.w > 1:
+        notes.append(
+            f"the output 'features' is {features.h} x {features.w} pixels; a learner takes 1 x 1: it cannot learn"
+        )
+    if images is not None:
         meta["features.range"] = _features_range(net, net.get_submodule(reader), images)
     return graph, meta, notes
 
