@@ -6,7 +6,7 @@ a slice:
 
     dL/dx = γ (d / D − (x − m) Σ(d x) / (D³ (k − 1)))
 
-One autograd function that reuses its temporaries takes a sixth to two fifths of the time of the steps composed, on a CPU.
+One autograd function that reuses its temporaries takes a sixth to two fifths of the time of the steps composed (CPU).
 """
 
 import math
