@@ -44,7 +44,7 @@ def test_leaves_a_record(run: tuple[Path, dict[str, Any]]) -> None:
     assert record["curve"][0]["loss"] > 2 * record["curve"][-1]["loss"]
     assert {point["precision"] for point in record["curve"]} == {2, 3, 4, 5, 6}
     assert record["saved_percent"]["paper_formula"] == pytest.approx(97.32, abs=0.01)
-    assert {"commit", "modified", "date", "cpu", "cores", "torch"} <= record["provenance"].keys()
+    assert {"commit", "modified", "date", "machine"} <= record["provenance"].keys()
     assert record["recipe"] == read_recipe(folder / "recipe.yaml").to_dict()
 
 
@@ -75,7 +75,7 @@ def test_the_checkpoint_answers_as_in_training(run: tuple[Path, dict[str, Any]])
 
 def test_a_run_is_not_replaced(run: tuple[Path, dict[str, Any]]) -> None:
     before = (run[0] / "best.ckpt").read_bytes()
-    with pytest.raises(OnebitError, match="holds a finished run .*--force"):
+    with pytest.raises(OnebitError, match=r"holds a finished run .*--force"):
         fit(tiny(), run[0])
     assert (run[0] / "best.ckpt").read_bytes() == before
 
@@ -122,7 +122,7 @@ def test_bad_values_leave_nothing(sections: dict[str, Any], message: str, tmp_pa
 
 def test_a_lost_loss_names_its_step_and_leaves_no_lost_weights(tmp_path: Path) -> None:
     recipe = tiny(optimizer={"name": "sgd", "lr": 1e30}, trainer={"max_steps": 40, "validate_every": 20})
-    with pytest.raises(OnebitError, match="the loss of step [1-9] is not a finite number"):
+    with pytest.raises(OnebitError, match=r"the loss of step [1-9] is not a finite number"):
         fit(recipe, tmp_path, progress=False)
     assert not list(tmp_path.glob("*.ckpt"))
 

@@ -44,7 +44,7 @@ def load_checkpoint(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
         >>> load_checkpoint("nowhere.ckpt")
         Traceback (most recent call last):
         ...
-        onebit.errors.OnebitError: nowhere.ckpt: no such checkpoint (a run writes best.ckpt and last.ckpt into its folder)
+        onebit.errors.OnebitError: nowhere.ckpt: no such checkpoint (a run leaves best.ckpt and last.ckpt in its folder)
     """
     content = read_checkpoint(path)
     info = content["onebit"]
@@ -69,7 +69,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """
     file = Path(path)
     if not file.is_file():
-        raise OnebitError(f"{path}: no such checkpoint", hint="a run writes best.ckpt and last.ckpt into its folder")
+        raise OnebitError(f"{path}: no such checkpoint", hint="a run leaves best.ckpt and last.ckpt in its folder")
     whole = file.read_bytes()
     try:
         content = torch.load(BytesIO(whole), map_location="cpu", weights_only=True)

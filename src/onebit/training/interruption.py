@@ -20,10 +20,14 @@ class Interruption:
         self._before: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> "Interruption":
+        self.listen()
+        return self
+
+    def listen(self) -> None:
+        """Takes the signals, again if another handler was put in front."""
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._take_note)
-        return self
+                self._before.setdefault(number, signal.signal(number, self._take_note))
 
     def __exit__(self, kind: type | None, value: BaseException | None, trace: TracebackType | None) -> None:
         for number, handler in self._before.items():

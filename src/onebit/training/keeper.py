@@ -40,6 +40,9 @@ class Keeper(Callback):
         self.best_top1 = -1.0
         self._saved = time.monotonic()
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.interruption.listen()  # Lightning ends the process at SIGTERM, without a checkpoint
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:

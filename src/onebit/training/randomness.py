@@ -61,7 +61,7 @@ def _capture(device: torch.device) -> State:
     kind, keys, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002
     state: State = {
         "python": random.getstate(),
-        "numpy": (kind, torch.from_numpy(np.asarray(keys).copy()), position, has_gauss, gauss),
+        "numpy": (kind, torch.from_numpy(np.asarray(keys).astype(np.int64)), position, has_gauss, gauss),
         "torch": torch.get_rng_state(),
     }
     if device.type == "cuda":
@@ -72,7 +72,7 @@ def _capture(device: torch.device) -> State:
 def _restore(state: State, device: torch.device) -> None:
     kind, keys, *rest = state["numpy"]
     random.setstate(state["python"])
-    np.random.set_state((kind, keys.numpy(), *rest))  # noqa: NPY002
+    np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
     torch.set_rng_state(state["torch"])
     if device.type == "cuda" and "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"], device)
