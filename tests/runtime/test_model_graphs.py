@@ -1,4 +1,4 @@
-"""The engine against a numpy transcription of the format page: the same bits on each instruction set and any threads."""
+"""The engine against a numpy transcription of the format page: the same bits on every instruction set."""
 
 import numpy as np
 import pytest

@@ -8,7 +8,6 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <limits>
 #include <new>
 #include <utility>
 
@@ -19,10 +18,8 @@ namespace onebit {
 void FreeDeleter::operator()(void* memory) const noexcept { std::free(memory); }
 
 AlignedMemory allocate_aligned(size_t size) {
-  if (size > std::numeric_limits<size_t>::max() - 2 * kAlignment) throw std::bad_alloc();
-  const size_t rounded = (size + kAlignment) / kAlignment * kAlignment;  // never 0
-  void* memory = std::aligned_alloc(kAlignment, rounded);
-  if (memory == nullptr) throw std::bad_alloc();
+  void* memory = nullptr;
+  if (::posix_memalign(&memory, kAlignment, size == 0 ? 1 : size) != 0) throw std::bad_alloc();
   return AlignedMemory(static_cast<uint8_t*>(memory));
 }
 

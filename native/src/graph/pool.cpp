@@ -1,10 +1,15 @@
 #include "graph/pool.h"
 
+#include <algorithm>
+
 namespace onebit {
 namespace {
 
 // A layer takes microseconds and waking a thread takes as long, so a thread looks a while before it sleeps.
 constexpr int kLooks = 2000;
+
+// More parts than threads, so that a late thread leaves its share to the others.
+constexpr int64_t kPartsPerThread = 4;
 
 template <class Condition>
 void look(const Condition& condition) {
@@ -22,7 +27,7 @@ void look(const Condition& condition) {
 Pool::Pool(int threads) {
   workers_.reserve(static_cast<size_t>(threads - 1));
   try {
-    for (int part = 1; part < threads; ++part) workers_.emplace_back([this, part] { work(part); });
+    while (static_cast<int>(workers_.size()) < threads - 1) workers_.emplace_back([this] { work(); });
   } catch (...) {
     stop();
     throw;
@@ -41,51 +46,50 @@ void Pool::stop() {
   for (std::thread& worker : workers_) worker.join();
 }
 
-void Pool::run_part(int part) const {
-  const int64_t begin = rows_ * part / threads();
-  const int64_t end = rows_ * (part + 1) / threads();
-  if (begin < end) function_(context_, begin, end);
+void Pool::take_parts(const Call& call) {
+  for (int64_t part = next_++; part < call.parts; part = next_++)
+    call.function(call.context, call.rows * part / call.parts, call.rows * (part + 1) / call.parts);
 }
 
-void Pool::split(int64_t rows, Function function, const void* context) {
-  if (workers_.empty() || rows < 2) {
-    function(context, 0, rows);
+void Pool::split(Call call) {
+  if (workers_.empty() || call.rows < 2) {
+    call.function(call.context, 0, call.rows);
     return;
   }
+  call.parts = std::min(call.rows, kPartsPerThread * static_cast<int64_t>(workers_.size() + 1));
   {
     const std::lock_guard lock(mutex_);
-    rows_ = rows;
-    function_ = function;
-    context_ = context;
-    running_ = static_cast<int>(workers_.size());
+    call_ = call;
+    next_ = 0;
     ++generation_;
   }
   started_.notify_all();
-  run_part(0);
-  const auto done = [this] { return running_ == 0; };
-  look(done);
-  if (!done()) {
-    std::unique_lock lock(mutex_);
-    finished_.wait(lock, done);
-  }
+  take_parts(call);
+  // All parts are taken; those that others took must be done. Who comes later finds none left and touches nothing.
+  const auto alone = [this] { return inside_ == 0; };
+  look(alone);
+  std::unique_lock lock(mutex_);
+  finished_.wait(lock, alone);
 }
 
-void Pool::work(int part) {
+void Pool::work() {
   uint64_t seen = 0;
   for (;;) {
     const auto called = [&] { return generation_ != seen; };
     look(called);
+    Call call;
     {
       std::unique_lock lock(mutex_);
       started_.wait(lock, called);
       if (stopping_) return;
       seen = generation_;
+      if (next_ >= call_.parts) continue;
+      call = call_;
+      ++inside_;
     }
-    run_part(part);
-    if (--running_ == 0) {
-      const std::lock_guard lock(mutex_);
-      finished_.notify_one();
-    }
+    take_parts(call);
+    const std::lock_guard lock(mutex_);
+    if (--inside_ == 0) finished_.notify_one();
   }
 }
 

@@ -18,32 +18,35 @@ class Pool {
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
-  int threads() const { return static_cast<int>(workers_.size()) + 1; }
-
-  // Calls work(begin, end) once in every thread, on consecutive parts of [0, rows) that depend on `rows` and the number of
-  // threads alone, and returns when all are done. `work` may not throw.
+  // Calls work(begin, end) on parts of [0, rows) that depend on `rows` and the number of threads alone, and returns when all
+  // are done. Which thread takes a part is open: one that the system holds up costs the others little. `work` may not
+  // throw.
   template <class Work>
   void split(int64_t rows, const Work& work) {
-    split(rows, [](const void* context, int64_t begin, int64_t end) { (*static_cast<const Work*>(context))(begin, end); }, &work);
+    split({[](const void* context, int64_t begin, int64_t end) { (*static_cast<const Work*>(context))(begin, end); }, &work, rows,
+           0});
   }
 
  private:
-  using Function = void (*)(const void* context, int64_t begin, int64_t end);
+  struct Call {
+    void (*function)(const void* context, int64_t begin, int64_t end);
+    const void* context;
+    int64_t rows, parts;
+  };
 
-  void split(int64_t rows, Function function, const void* context);
-  void run_part(int part) const;
-  void work(int part);
+  void split(Call call);
+  void take_parts(const Call& call);
+  void work();
   void stop();
 
   std::vector<std::thread> workers_;
   std::mutex mutex_;
   std::condition_variable started_, finished_;
   std::atomic<uint64_t> generation_{0};  // counts calls
-  std::atomic<int> running_{0};          // threads that have not finished this one
+  std::atomic<int64_t> next_{0};         // the first part that nobody has taken
+  std::atomic<int> inside_{0};           // threads that work on this call, but the caller's
+  Call call_{};
   bool stopping_ = false;
-  int64_t rows_ = 0;
-  Function function_ = nullptr;
-  const void* context_ = nullptr;
 };
 
 }  // namespace onebit

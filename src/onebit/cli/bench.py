@@ -1,8 +1,8 @@
 """``onebit bench``: the latency of a packed model, and of each layer beside what this CPU could do.
 
 A layer's floor is the longer of two times: its multiply-accumulates at the rate that the same instruction set's own
-convolution reaches on a shape that suits it (3x3, 256 channels for binary, 64 for real ones), and its bytes at the rate of a
-copy inside the first-level cache. Both rates are measured here, on one thread, right before, and taken times the
+convolution reaches on a shape that suits it (3x3, 256 channels for binary, 64 for real ones), and its bytes at the
+rate of a copy inside the first-level cache. The rates are measured right before, on one thread, and taken times the
 threads. So a layer at its floor runs as well as this engine can; it says nothing about other engines.
 """
 
@@ -21,6 +21,7 @@ from onebit.runtime import _engine
 from onebit.runtime.model import Layer
 
 EXAMPLE = "onebit bench digits.obn --threads 2 --profile"
+_CAPTION = "floor: its operations and bytes at the best rates of this instruction set's own kernels, measured here"
 _WARM_UP_SECONDS = 0.3
 _SECONDS = 2.0
 _LEAST_RUNS, _MOST_RUNS = 20, 2000
@@ -65,10 +66,10 @@ def run(args: Namespace) -> dict[str, Any]:
 def show(result: dict[str, Any], console: Console) -> None:
     console.print(
         f"median {result['median_ms']:.3f} ms, 95th percentile {result['p95_ms']:.3f} ms, "
-        f"{result['threads']} thread(s), {result['isa']}, {result['peak_bytes'] / 1e6:.2f} MB for weights and activations"
+        f"{result['threads']} thread(s), {result['isa']}, {result['peak_bytes'] / 1e6:.2f} MB of weights and activations"
     )
     if "layers" in result:
-        table = Table("layer", "kernel", "ms", "floor ms", "share", caption="floor: see onebit bench --help")
+        table = Table("layer", "kernel", "ms", "floor ms", "share", caption=_CAPTION)
         total = sum(layer["ms"] for layer in result["layers"]) or 1.0
         for layer in result["layers"]:
             numbers = f"{layer['ms']:.4f}", f"{layer['floor_ms']:.4f}", f"{layer['ms'] / total:.1%}"

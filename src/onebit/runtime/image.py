@@ -18,7 +18,7 @@ _MODES = {1: "L", 3: "RGB"}
 def to_input(
     image: Any, shape: tuple[int, int, int], mean: Sequence[float], std: Sequence[float]
 ) -> NDArray[np.float32]:
-    """The network's input for one image: turned as its EXIF says, stretched to the network's size (bilinear), normalised.
+    """The network's input for one image: turned as its EXIF says, stretched to the size (bilinear), normalised.
 
     An image that has the network's size already keeps its pixels as they are.
 

@@ -64,8 +64,8 @@ def load(path: str | os.PathLike[str], *, threads: int = 1, isa: str = "") -> "M
     Args:
         path: the file.
         threads: threads one call may use.
-        isa: an instruction set (see ``onebit doctor``); by default that of the environment variable ``ONEBIT_ISA``, else
-            the best that this CPU has. The answers are the same bits on each.
+        isa: an instruction set (see ``onebit doctor``); by default the one in the environment variable ``ONEBIT_ISA``,
+            else the best that this CPU has. The answers are the same bits on each.
 
     Raises:
         OnebitError: there is no such file, it is damaged, or the instruction set is not here.

@@ -1,0 +1,184 @@
+// Arena, pool, plan and session: no value overlaps a living one, every row is done once, the answer depends on neither batch,
+// threads, instruction set nor wanted outputs, and a run allocates nothing.
+#include <atomic>
+#include <cstring>
+#include <random>
+
+#include "check.h"
+#include "error.h"
+#include "graph/arena.h"
+#include "graph/session.h"
+#include "obn_writer.h"
+#include "support/allocations.h"
+
+using namespace onebit;
+
+namespace {
+
+void arenas() {
+  std::mt19937 random(1);
+  for (int round = 0; round < 300; ++round) {
+    std::vector<Lifetime> lifetimes;
+    const uint32_t steps = 1 + random() % 40;
+    uint64_t together = 0;
+    for (uint32_t step = 0; step < steps; ++step) {
+      lifetimes.push_back({1 + random() % 5000, step, step + static_cast<uint32_t>(random() % 5)});
+      together += (lifetimes.back().bytes + 63) / 64 * 64;
+    }
+    const Arena arena = place(lifetimes);
+    CHECK_THAT(arena.bytes <= together, "the arena is larger than all values");
+    for (size_t i = 0; i < lifetimes.size(); ++i) {
+      CHECK_THAT(arena.offsets[i] % 64 == 0 && arena.offsets[i] + lifetimes[i].bytes <= arena.bytes, "outside");
+      for (size_t j = 0; j < i; ++j) {
+        const bool at_once = lifetimes[j].last >= lifetimes[i].first;
+        const bool apart = arena.offsets[j] + lifetimes[j].bytes <= arena.offsets[i] ||
+                           arena.offsets[i] + lifetimes[i].bytes <= arena.offsets[j];
+        CHECK_THAT(apart || !at_once, "values %zu and %zu overlap", j, i);
+      }
+    }
+  }
+  const std::vector<Lifetime> chain = {{640, 0, 1}, {640, 1, 2}, {640, 2, 3}, {640, 3, 4}};
+  CHECK_THAT(place(chain).bytes == 2 * 640, "a chain takes two buffers");
+}
+
+void pools() {
+  for (int threads = 1; threads <= 4; ++threads) {
+    Pool pool(threads);
+    for (int round = 0; round < 2000; ++round) {
+      const int rows = round % 37;
+      std::vector<int> done(37, 0);
+      pool.split(rows, [&](int64_t begin, int64_t end) {
+        for (int64_t row = begin; row < end; ++row) ++done[static_cast<size_t>(row)];
+      });
+      for (int row = 0; row < 37; ++row) CHECK_THAT(done[static_cast<size_t>(row)] == (row < rows), "row %d", row);
+    }
+  }
+}
+
+std::shared_ptr<const Plan> make_plan(std::shared_ptr<const Model> model, const Kernels& kernels, int32_t batch,
+                                      const std::vector<std::string>& outputs = {}) {
+  auto weights = std::make_shared<const PackedWeights>(*model, kernels);
+  return std::make_shared<const Plan>(std::move(model), kernels, std::move(weights), batch, outputs);
+}
+
+void sessions() {
+  const test::Buffer file = test::example().bytes();
+  const auto model = read_model(Bytes::from_memory(file.data(), file.size()));
+  constexpr int32_t samples = 3;
+  std::mt19937 random(2);
+  std::vector<float> input(samples * model->input_value().elements());
+  for (float& x : input) x = static_cast<float>(random() % 2001) / 1000.0f - 1.0f;
+
+  // One sample at a time, on the plainest kernels.
+  std::vector<float> logits(samples * 4), features(samples * 38);
+  Session one(make_plan(model, reference_kernels(), 1), 1);
+  for (int32_t i = 0; i < samples; ++i) {
+    float* const outputs[] = {&logits[static_cast<size_t>(i) * 4], &features[static_cast<size_t>(i) * 38]};
+    one.run(&input[static_cast<size_t>(i) * model->input_value().elements()], 1, outputs);
+  }
+  CHECK_THAT(std::memcmp(&logits[0], &logits[4], 16) != 0, "two images give the same logits");
+
+  for (const char* const* name = available_kernels(); *name != nullptr; ++name) {
+    for (int threads = 1; threads <= 3; ++threads) {
+      Session session(make_plan(model, *select_kernels(*name), samples + 1), threads);
+      std::vector<float> some_logits(logits.size()), some_features(features.size());
+      float* const outputs[] = {some_logits.data(), some_features.data()};
+      const uint64_t before = allocations;
+      session.run(input.data(), samples, outputs);
+      CHECK_THAT(allocations == before, "a run allocated");
+      CHECK_THAT(some_logits == logits && some_features == features, "%s with %d threads answers differently", *name, threads);
+    }
+    Session session(make_plan(model, *select_kernels(*name), samples, {"features"}), 1);
+    std::vector<float> some_features(features.size());
+    float* const outputs[] = {some_features.data()};
+    session.run(input.data(), samples, outputs);
+    CHECK_THAT(some_features == features, "%s answers differently to features alone", *name);
+    CHECK_THAT(session.plan().steps.size() == model->nodes.size() - 1, "the dense layer is run without need");
+  }
+}
+
+// Taps that meet inside the image, counted one by one.
+void operation_counts() {
+  std::mt19937 random(3);
+  const auto between = [&](int low, int high) { return low + static_cast<int>(random() % static_cast<unsigned>(high - low + 1)); };
+  for (int round = 0; round < 500; ++round) {
+    Model model{Bytes::from_memory(nullptr, 0), {}, {}, {}, {}, {}, 0};
+    Tensor weight{};
+    Node node{};
+    node.op = Op::conv_float;
+    node.weight = &weight;
+    node.input = 0, node.output = 1;
+    const int side = between(1, 9);
+    node.kernel_h = between(1, 4), node.dilation_h = between(1, 3), node.stride_h = between(1, 4);
+    const int reach = node.dilation_h * (node.kernel_h - 1) + 1;
+    node.pad_top = between(0, reach - 1), node.pad_bottom = between(0, reach - 1);
+    const int room = side + node.pad_top + node.pad_bottom - reach;
+    if (room < 0) continue;
+    const int out = room / node.stride_h + 1;
+    model.values = {{ValueType::f32, static_cast<uint32_t>(side), 1, 2}, {ValueType::f32, static_cast<uint32_t>(out), 1, 3}};
+    uint64_t expected = 0;
+    for (int o = 0; o < out; ++o)
+      for (int k = 0; k < node.kernel_h; ++k) {
+        const int y = o * node.stride_h - node.pad_top + k * node.dilation_h;
+        expected += y >= 0 && y < side ? 2 * 3 : 0;
+      }
+    CHECK_THAT(operations(model, node) == expected, "side %d kernel %d", side, node.kernel_h);
+  }
+}
+
+void refusals() {
+  const test::Buffer file = test::example().bytes();
+  const auto model = read_model(Bytes::from_memory(file.data(), file.size()));
+  const auto refused = [&](const auto& call) {
+    try {
+      call();
+    } catch (const Error& error) {
+      return error.status == ONEBIT_INVALID_ARGUMENT;
+    }
+    return false;
+  };
+  CHECK_THAT(refused([&] { make_plan(model, reference_kernels(), 0); }), "batch 0");
+  CHECK_THAT(refused([&] { make_plan(model, reference_kernels(), 5000); }), "batch 5000");
+  CHECK_THAT(refused([&] { make_plan(model, reference_kernels(), 1, {"boxes"}); }), "no such output");
+  CHECK_THAT(refused([&] { Session(make_plan(model, reference_kernels(), 1), 0); }), "0 threads");
+}
+
+// While one thread runs, another one's call is refused, and neither waits.
+void busy() {
+  const test::Buffer file = test::example().bytes();
+  onebit_model* model = nullptr;
+  onebit_session* session = nullptr;
+  const onebit_session_options options{4096, 1, "reference", nullptr, 0};
+  CHECK_THAT(onebit_model_open_memory(file.data(), file.size(), &model, nullptr) == ONEBIT_OK, "open");
+  CHECK_THAT(onebit_session_open(model, &options, &session, nullptr) == ONEBIT_OK, "open");
+  onebit_model_close(model);  // the session keeps what it needs
+  const std::vector<float> input(4096 * 90, 0.5f);
+  std::atomic<bool> refused{false}, running{true};
+  const auto call = [&] {
+    std::vector<float> logits(4096 * 4), features(4096 * 38);
+    float* const outputs[] = {logits.data(), features.data()};
+    return onebit_session_run(session, input.data(), 64, outputs, nullptr);
+  };
+  std::thread other([&] {
+    while (running)
+      if (call() == ONEBIT_BUSY) refused = true;
+  });
+  for (int i = 0; i < 1000 && !refused; ++i)
+    if (call() == ONEBIT_BUSY) refused = true;
+  running = false;
+  other.join();
+  CHECK_THAT(refused, "two threads ran in one session");
+  CHECK_THAT(call() == ONEBIT_OK, "a session is free again after a run");
+  onebit_session_close(session);
+}
+
+}  // namespace
+
+int main() {
+  busy();
+  arenas();
+  pools();
+  operation_counts();
+  sessions();
+  refusals();
+}

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# The native tests, twice: as released with warnings as errors, and under the address and undefined-behaviour sanitizers.
+# Where clang is there, the reader is also fuzzed for a few seconds. Builds stay in build/ and are reused.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+generator=()
+command -v ninja >/dev/null && generator=(-G Ninja)
+jobs=$(getconf _NPROCESSORS_ONLN)
+summary=()
+
+check() {  # name, then options of cmake
+  local name=$1 folder=build/native-$1 start=$SECONDS
+  shift
+  echo "native tests: $name"
+  cmake -S native -B "$folder" "${generator[@]}" "$@" >/dev/null
+  cmake --build "$folder" -j "$jobs"
+  ctest --test-dir "$folder" --output-on-failure -j "$jobs"
+  summary+=("$name: $(ctest --test-dir "$folder" -N | sed -n 's/^Total Tests: //p') tests passed, $((SECONDS - start)) s")
+}
+
+check plain -DCMAKE_CXX_FLAGS=-Werror -DCMAKE_C_FLAGS=-Werror
+check sanitized -DCMAKE_BUILD_TYPE=Sanitized "-DCMAKE_CXX_FLAGS=-O1 -g1 -Werror" -DONEBIT_SANITIZE=address,undefined
+
+if command -v clang++ >/dev/null; then
+  cmake -S native -B build/native-fuzz "${generator[@]}" -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ \
+    -DONEBIT_FUZZ=ON -DONEBIT_TESTS=OFF -DONEBIT_SANITIZE=address,undefined,fuzzer-no-link >/dev/null
+  cmake --build build/native-fuzz -j "$jobs"
+  build/native-fuzz/model_fuzzer -max_total_time=10 -print_final_stats=1
+  summary+=("fuzzed: model_fuzzer for 10 s")
+else
+  summary+=("not fuzzed with libFuzzer: clang++ is not installed (mutation_test ran in its place)")
+fi
+printf '%s\n' "${summary[@]}"
