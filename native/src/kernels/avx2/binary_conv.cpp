@@ -21,13 +21,13 @@ constexpr Mismatches kMismatches;
 
 // AVX2 has no popcount. Lanes are outputs, a byte each, and a weight's nibble looks up (VPSHUFB) its mismatches with the pixel's
 // nibble in the table of that nibble: a look-up and an add for 128 products, the weights' nibbles being taken apart once for
-// all pixels. A step is four rows of bytes: channels 0-7 of every output, then 8-15, 16-23, 24-31.
+// all pixels. A word is four steps: a byte of every output for channels 0-7, then 8-15, 16-23, 24-31.
 struct Counter : Avx2 {
   static constexpr int kOutputs = 64, kGranule = 32, kPixels = 4;
   static constexpr int64_t kMaxTerms = 65535;  // counts are widened to 16 bits
 
-  static void place(uint32_t word, int64_t lane, int64_t width, uint8_t* step) {
-    for (int b = 0; b < 4; ++b) step[b * width + lane] = static_cast<uint8_t>(word >> (8 * b));
+  static void place(uint32_t word, int64_t lane, int64_t width, uint8_t* steps) {
+    for (int b = 0; b < 4; ++b) steps[b * width + lane] = static_cast<uint8_t>(word >> (8 * b));
   }
 
   template <int P>
@@ -40,7 +40,7 @@ struct Counter : Avx2 {
   }
 
  private:
-  static constexpr int64_t kRoom = 7;  // words, of at most 32 a byte, before a byte overflows
+  static constexpr int64_t kRoom = 31;  // steps, of at most 8 a byte, before a byte overflows
 
   template <int V, int P>
   static void count(PixelWords<P>& pixels, int32_t terms, const uint8_t* weight, int32_t (&dots)[P][kOutputs]) {
@@ -49,18 +49,18 @@ struct Counter : Avx2 {
       for (int v = 0; v < V; ++v) bytes[p][v] = sums[p][v][0] = sums[p][v][1] = _mm256_setzero_si256();
     }
     int64_t room = kRoom;
-    const int64_t words = pixels.span_words();
+    const int64_t span_bytes = 4 * pixels.span_words();
     for (int64_t span = pixels.spans(); span > 0; --span) {
       const uint32_t* pixel[P];
       pixels.next(pixel);
-      for (int64_t w = 0; w < words; ++w) {
-        if (room-- == 0) {
+      for (int64_t at = 0; at < span_bytes;) {
+        if (room == 0) {
           widen(bytes, sums);
-          room = kRoom - 1;
+          room = kRoom;
         }
-        for (int b = 0; b < 4; ++b, weight += V * 32) {
-          add_byte(pixel, 4 * w + b, weight, bytes);
-        }
+        const int64_t end = span_bytes - at < room ? span_bytes : at + room;
+        room -= end - at;
+        for (; at < end; ++at, weight += V * 32) add_byte(pixel, at, weight, bytes);
       }
     }
     widen(bytes, sums);
