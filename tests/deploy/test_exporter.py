@@ -1,4 +1,3 @@
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +7,10 @@ from torch import Tensor, nn
 
 import onebit
 from onebit import deploy, models
+from onebit.deploy import exporter
 from onebit.errors import OnebitError
 from onebit.nn import BinaryConv2d
 from tests.deploy.nets import randomize
-
-export_module = import_module("onebit.deploy.export")
 
 
 @pytest.fixture
@@ -77,7 +75,7 @@ def test_the_report_matches_the_file(net: nn.Module, tmp_path: Path) -> None:
 
 
 def test_the_same_network_gives_the_same_bytes(net: nn.Module, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(export_module, "_exported", dict)
+    monkeypatch.setattr(exporter, "_exported", dict)
     for name in ("a.obn", "b.obn"):
         deploy.export(net, tmp_path / name, X)
     assert (tmp_path / "a.obn").read_bytes() == (tmp_path / "b.obn").read_bytes()
@@ -164,7 +162,7 @@ def test_a_network_with_nan_is_refused(net: nn.Module, tmp_path: Path) -> None:
 def test_an_existing_file_is_refused_before_the_work(net: nn.Module, tmp_path: Path, monkeypatch) -> None:
     path = tmp_path / "m.obn"
     path.write_text("mine")
-    monkeypatch.setattr(export_module, "trace", None)
+    monkeypatch.setattr(exporter, "trace", None)
     with pytest.raises(OnebitError, match="exists already"):
         deploy.export(net, path, X)
     assert path.read_text() == "mine"
