@@ -1,15 +1,16 @@
-// Useful products a second of the 3x3 binary convolutions of Bi-Real-Net-18 and CIFAR ResNet-20, a thread, on every instruction set
-// that this machine has, beside the floor counted from the inner loop.
+// Useful products a second of the 3x3 binary convolutions of Bi-Real-Net-18 and CIFAR ResNet-20, a thread, on every
+// instruction set that this machine has, beside the floor counted from the inner loop.
 //
-//   kernels [isa ...]        one JSON object a line: isa, layer, microseconds (best and median), tmac_per_second, floor_share
+//   kernels [isa ...]        one JSON object a line: isa, layer, microseconds (best and median), tmac_per_second,
+//   floor_share
 //
-// Products are out_h * out_w * out_c * 9 * in_c; those of the zero padding count too, as is usual. The floor is the time of the
-// inner loop's vector operations alone at the rate at which the cores named below start them:
+// Products are out_h * out_w * out_c * 9 * in_c; those of the zero padding count too, as is usual. The floor is the
+// time of the inner loop's vector operations alone at the rate at which the cores named below start them:
 //   avx512    xor, popcount, add for 512 products; two 512-bit operations a cycle            341 products a cycle
 //   avx2      look-up, add for 128 products; two look-ups and two adds a cycle               256
 //   portable  xor, ten operations of the in-word sum, add for 128 products; four a cycle      43
-// (AMD Zen 4; Intel cores since Ice Lake start three 256-bit operations a cycle instead of four.) floor_share is the floor over the
-// median; the clock is measured with a chain of dependent adds just before each layer.
+// (AMD Zen 4; Intel cores since Ice Lake start three 256-bit operations a cycle instead of four.) floor_share is the
+// floor over the median; the clock is measured with a chain of dependent adds just before each layer.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -30,10 +31,10 @@ struct Layer {
 };
 
 constexpr Layer layers[] = {
-    {"birealnet18 56x56x64", 56, 64, 64, 1},     {"birealnet18 28x28x128", 28, 128, 128, 1},
-    {"birealnet18 14x14x256", 14, 256, 256, 1},  {"birealnet18 7x7x512", 7, 512, 512, 1},
-    {"birealnet18 56x56x64/2", 56, 64, 128, 2},  {"resnet20 32x32x16", 32, 16, 16, 1},
-    {"resnet20 16x16x32", 16, 32, 32, 1},        {"resnet20 8x8x64", 8, 64, 64, 1},
+    {"birealnet18 56x56x64", 56, 64, 64, 1},    {"birealnet18 28x28x128", 28, 128, 128, 1},
+    {"birealnet18 14x14x256", 14, 256, 256, 1}, {"birealnet18 7x7x512", 7, 512, 512, 1},
+    {"birealnet18 56x56x64/2", 56, 64, 128, 2}, {"resnet20 32x32x16", 32, 16, 16, 1},
+    {"resnet20 16x16x32", 16, 32, 32, 1},       {"resnet20 8x8x64", 8, 64, 64, 1},
 };
 
 double seconds(Clock::time_point since) { return std::chrono::duration<double>(Clock::now() - since).count(); }
@@ -79,7 +80,8 @@ void measure(const onebit::Kernels& kernels, const Layer& layer) {
   const size_t words = (static_cast<size_t>(layer.channels) + 31) / 32;
   const uint32_t used = layer.channels % 32 ? (1u << layer.channels % 32) - 1 : ~0u;
   std::mt19937 random(1);
-  std::vector<uint32_t> input(static_cast<size_t>(s.in_h * s.in_w) * words), weight(static_cast<size_t>(s.out_c) * 9 * words);
+  std::vector<uint32_t> input(static_cast<size_t>(s.in_h * s.in_w) * words),
+      weight(static_cast<size_t>(s.out_c) * 9 * words);
   for (auto* bits : {&input, &weight}) {
     for (uint32_t& word : *bits) word = static_cast<uint32_t>(random()) & used;
   }
@@ -103,10 +105,11 @@ void measure(const onebit::Kernels& kernels, const Layer& layer) {
   const double median = times[times.size() / 2];
   const double products = static_cast<double>(s.out_h) * s.out_w * s.out_c * 9 * s.in_c;
   const double floor = products / products_per_cycle(kernels.name) / hertz;
-  std::printf("{\"isa\": \"%s\", \"layer\": \"%s\", \"best_us\": %.1f, \"median_us\": %.1f, \"tmac_per_second\": %.3f, "
-              "\"floor_us\": %.1f, \"floor_share\": %.2f, \"gigahertz\": %.2f}\n",
-              kernels.name, layer.name, times.front() * 1e6, median * 1e6, products / median * 1e-12, floor * 1e6, floor / median,
-              hertz * 1e-9);
+  std::printf(
+      "{\"isa\": \"%s\", \"layer\": \"%s\", \"best_us\": %.1f, \"median_us\": %.1f, \"tmac_per_second\": %.3f, "
+      "\"floor_us\": %.1f, \"floor_share\": %.2f, \"gigahertz\": %.2f}\n",
+      kernels.name, layer.name, times.front() * 1e6, median * 1e6, products / median * 1e-12, floor * 1e6,
+      floor / median, hertz * 1e-9);
   std::fflush(stdout);
 }
 

@@ -10,7 +10,8 @@ Array<int32_t> intervals(Random& random, const ConvShape& s) {
   for (int64_t o = 0; o < s.out_c; ++o) {
     const int kind = random.between(0, 3);
     interval[2 * o] = kind == 0 ? std::numeric_limits<int32_t>::min() : random.between(-terms / 4 - 1, terms / 4 + 1);
-    interval[2 * o + 1] = kind == 1 ? std::numeric_limits<int32_t>::max() : random.between(-terms / 4 - 1, terms / 4 + 1);
+    interval[2 * o + 1] =
+        kind == 1 ? std::numeric_limits<int32_t>::max() : random.between(-terms / 4 - 1, terms / 4 + 1);
   }
   return interval;
 }
@@ -37,7 +38,8 @@ void cross(uint32_t seed, const ConvShape& s, bool opposed) {
   RandomEpilogue epilogue(random, s.out_c, pixels * s.out_c);
   const int32_t pad_value = random.between(-1, 1);
 
-  BinaryConvArgs args = {s, pad_value, input.data(), weight.data(), epilogue.epilogue, interval.data(), nullptr, nullptr};
+  BinaryConvArgs args = {s,       pad_value, input.data(), weight.data(), epilogue.epilogue, interval.data(),
+                         nullptr, nullptr};
   Array<float> floats(pixels * s.out_c);
   Array<uint32_t> words(pixels * words_for(s.out_c));
   args.output = floats.data();
@@ -89,5 +91,6 @@ int main() {
   cross(shapes + 1, dense(65536, 1), true);
   cross(shapes + 2, dense(70000, 10), true);
   cross(shapes + 3, dense(32 * 1024 + 1, 1), true);
-  for (const onebit::Kernels* kernels : tables()) std::printf("%s: %u shapes equal the reference\n", kernels->name, shapes + 4);
+  for (const onebit::Kernels* kernels : tables())
+    std::printf("%s: %u shapes equal the reference\n", kernels->name, shapes + 4);
 }

@@ -62,7 +62,8 @@ void cross_pool(uint32_t seed) {
 void cross_pointwise(uint32_t seed) {
   Random random(seed);
   const int32_t channels = random.between(1, 150);
-  const int64_t rows = random.between(1, 6), pixels_per_row = random.between(1, 9), values = rows * pixels_per_row * channels;
+  const int64_t rows = random.between(1, 6), pixels_per_row = random.between(1, 9),
+                values = rows * pixels_per_row * channels;
   auto input = reals(random, values);
   RandomEpilogue epilogue(random, channels, values);
   Array<float> expected(values);
@@ -78,10 +79,14 @@ void cross_pointwise(uint32_t seed) {
 
 float bound(Random& random) {
   switch (random.between(0, 5)) {
-    case 0: return std::numeric_limits<float>::infinity();
-    case 1: return -std::numeric_limits<float>::infinity();
-    case 2: return random.chance(50) ? 0.0f : -0.0f;
-    default: return random.real();
+    case 0:
+      return std::numeric_limits<float>::infinity();
+    case 1:
+      return -std::numeric_limits<float>::infinity();
+    case 2:
+      return random.chance(50) ? 0.0f : -0.0f;
+    default:
+      return random.real();
   }
 }
 
@@ -119,5 +124,6 @@ int main() {
     cross_pointwise(seed);
     cross_binarize(seed);
   }
-  for (const onebit::Kernels* kernels : tables()) std::printf("%s: %u shapes equal the reference\n", kernels->name, shapes);
+  for (const onebit::Kernels* kernels : tables())
+    std::printf("%s: %u shapes equal the reference\n", kernels->name, shapes);
 }

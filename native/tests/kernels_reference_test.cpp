@@ -1,5 +1,5 @@
-// The reference against an independent count: integer images with their padding written out, whole tensors in (sample, channel,
-// row, column) order, nothing packed. Values are small integers, which floats hold exactly.
+// The reference against an independent count: integer images with their padding written out, whole tensors in (sample,
+// channel, row, column) order, nothing packed. Values are small integers, which floats hold exactly.
 #include "kernels_support.h"
 
 namespace onebit::test {
@@ -65,7 +65,8 @@ void check(uint32_t seed) {
   const int height = (s.out_h - 1) * s.stride_h + (s.kernel_h - 1) * s.dilation_h + 1;
   const int width = (s.out_w - 1) * s.stride_w + (s.kernel_w - 1) * s.dilation_w + 1;
   Tensor padded(s.batch, s.in_c, height, width), weight(s.out_c, in, s.kernel_h, s.kernel_w);
-  Array<float> input(int64_t{s.batch} * s.in_h * s.in_w * s.in_c), weights(int64_t{s.out_c} * s.kernel_h * s.kernel_w * in);
+  Array<float> input(int64_t{s.batch} * s.in_h * s.in_w * s.in_c),
+      weights(int64_t{s.out_c} * s.kernel_h * s.kernel_w * in);
   Array<uint32_t> input_bits(int64_t{s.batch} * s.in_h * s.in_w * words_for(s.in_c));
   Array<uint32_t> weight_bits(int64_t{s.out_c} * s.kernel_h * s.kernel_w * words_for(in));
   const auto value = [&] { return binary ? (random.chance(50) ? 1.0 : -1.0) : random.between(-4, 4); };
@@ -109,7 +110,8 @@ void check(uint32_t seed) {
   if (binary) {
     Packed packed(reference.binary_conv_pack_bytes(s));
     reference.binary_conv_pack(s, weight_bits.data(), packed.data());
-    BinaryConvArgs args = {s, pad_value, input_bits.data(), packed.data(), epilogue.epilogue, interval.data(), output.data(), nullptr};
+    BinaryConvArgs args = {
+        s, pad_value, input_bits.data(), packed.data(), epilogue.epilogue, interval.data(), output.data(), nullptr};
     reference.binary_conv(args, 0, rows);
     args.output = nullptr;
     args.output_bits = output_bits.data();
@@ -127,7 +129,8 @@ void check(uint32_t seed) {
       const int64_t index = pixel * s.out_c + o;
       const double wanted = expected_epilogue(epilogue.epilogue, sum, o, index);
       if (static_cast<double>(output[index]) != wanted) print(s);
-      CHECK(static_cast<double>(output[index]) == wanted, "seed %u, %g is not %g", seed, static_cast<double>(output[index]), wanted);
+      CHECK(static_cast<double>(output[index]) == wanted, "seed %u, %g is not %g", seed,
+            static_cast<double>(output[index]), wanted);
       if (!binary) continue;
       const bool minus = sum < interval[2 * o] || sum > interval[2 * o + 1];
       const uint32_t word = output_bits[pixel * words_for(s.out_c) + o / 32];
@@ -149,7 +152,8 @@ void check_by_hand() {
   CHECK(pooled[0] == 1 && pooled[1] == 0.5f && pooled[2] == 5.5f && pooled[3] == 4.5f, "average_pool");
   pool.count_padding = true;
   reference.average_pool(pool, 0, 2);
-  CHECK(pooled[0] == 0.25f && pooled[1] == 0.25f && pooled[2] == 2.75f && pooled[3] == 4.5f, "average_pool with padding");
+  CHECK(pooled[0] == 0.25f && pooled[1] == 0.25f && pooled[2] == 2.75f && pooled[3] == 4.5f,
+        "average_pool with padding");
 
   const float infinity = std::numeric_limits<float>::infinity();
   const float values[] = {-0.0f, 1, 2, std::nanf(""), 0.5f, -infinity};

@@ -13,14 +13,14 @@
 
 #include "kernels/kernels.h"
 
-#define CHECK(condition, ...)                                        \
-  do {                                                               \
-    if (!(condition)) {                                              \
+#define CHECK(condition, ...)                                              \
+  do {                                                                     \
+    if (!(condition)) {                                                    \
       std::fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, #condition); \
-      std::fprintf(stderr, __VA_ARGS__);                             \
-      std::fprintf(stderr, "\n");                                    \
-      std::exit(1);                                                  \
-    }                                                                \
+      std::fprintf(stderr, __VA_ARGS__);                                   \
+      std::fprintf(stderr, "\n");                                          \
+      std::exit(1);                                                        \
+    }                                                                      \
   } while (0)
 
 namespace onebit::test {
@@ -93,8 +93,11 @@ class Packed {
 // What an epilogue points to; each part is present by chance.
 struct RandomEpilogue {
   RandomEpilogue(Random& random, int64_t channels, int64_t outputs)
-      : scale(reals(random, channels)), bias(reals(random, channels)), slope(reals(random, channels)),
-        post(reals(random, channels)), residual(reals(random, outputs)) {
+      : scale(reals(random, channels)),
+        bias(reals(random, channels)),
+        slope(reals(random, channels)),
+        post(reals(random, channels)),
+        residual(reals(random, outputs)) {
     epilogue.activation = static_cast<Activation>(random.between(0, 3));
     epilogue.scale = random.chance(50) ? scale.data() : nullptr;
     epilogue.bias = random.chance(50) ? bias.data() : nullptr;
@@ -117,13 +120,13 @@ inline ConvShape random_conv(Random& random, int64_t work) {
     s.groups = kind < 3 ? 1 : random.between(1, 40);
     if (kind <= 1) s.in_c = in, s.out_c = out;
     if (kind == 2) s.in_c = 32 * random.between(1, 16), s.out_c = 16 * random.between(1, 12);
-    if (kind == 3) s.in_c = s.out_c = s.groups;                                                    // depthwise
+    if (kind == 3) s.in_c = s.out_c = s.groups;  // depthwise
     if (kind == 4) s.in_c = s.groups * random.between(1, 40), s.out_c = s.groups * random.between(1, 40);
     if (kind == 5) s.in_c = s.groups * 32 * random.between(1, 3), s.out_c = s.groups * 32 * random.between(1, 3);
     s.batch = random.between(1, 3);
     s.in_h = random.between(1, 12), s.in_w = random.between(1, 12);
     s.kernel_h = random.between(1, 5), s.kernel_w = random.between(1, 5);
-    if (random.chance(15)) s.kernel_h = s.in_h, s.kernel_w = s.in_w;                               // dense
+    if (random.chance(15)) s.kernel_h = s.in_h, s.kernel_w = s.in_w;  // dense
     s.stride_h = random.between(1, 3), s.stride_w = random.between(1, 3);
     s.dilation_h = random.between(1, 3), s.dilation_w = random.between(1, 3);
     const int reach_h = s.dilation_h * (s.kernel_h - 1), reach_w = s.dilation_w * (s.kernel_w - 1);
@@ -133,15 +136,17 @@ inline ConvShape random_conv(Random& random, int64_t work) {
     if (height < 1 || width < 1) continue;
     s.out_h = (height - 1) / s.stride_h + 1;
     s.out_w = (width - 1) / s.stride_w + 1;
-    const int64_t products = int64_t{s.batch} * s.out_h * s.out_w * s.out_c * s.kernel_h * s.kernel_w * s.in_c / s.groups;
+    const int64_t products =
+        int64_t{s.batch} * s.out_h * s.out_w * s.out_c * s.kernel_h * s.kernel_w * s.in_c / s.groups;
     if (products <= work) return s;
   }
 }
 
 inline void print(const ConvShape& s) {
-  std::fprintf(stderr, "batch %d in %dx%dx%d out %dx%dx%d kernel %dx%d stride %d,%d pad %d,%d dilation %d,%d groups %d\n", s.batch,
-               s.in_h, s.in_w, s.in_c, s.out_h, s.out_w, s.out_c, s.kernel_h, s.kernel_w, s.stride_h, s.stride_w, s.pad_top,
-               s.pad_left, s.dilation_h, s.dilation_w, s.groups);
+  std::fprintf(stderr,
+               "batch %d in %dx%dx%d out %dx%dx%d kernel %dx%d stride %d,%d pad %d,%d dilation %d,%d groups %d\n",
+               s.batch, s.in_h, s.in_w, s.in_c, s.out_h, s.out_w, s.out_c, s.kernel_h, s.kernel_w, s.stride_h,
+               s.stride_w, s.pad_top, s.pad_left, s.dilation_h, s.dilation_w, s.groups);
 }
 
 // Calls run(begin, end) over [0, rows) in random pieces and in random order.

@@ -1,5 +1,5 @@
-// The one place that chooses an instruction set. The compiler's CPU check also asks whether the operating system saves the wide
-// registers.
+// The one place that chooses an instruction set. The compiler's CPU check also asks whether the operating system saves
+// the wide registers.
 #include <cstdlib>
 #include <cstring>
 
@@ -21,8 +21,9 @@ bool has_avx2() { return __builtin_cpu_supports("avx2"); }
 
 #ifdef ONEBIT_HAVE_AVX512
 bool has_avx512() {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vpopcntdq");
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512vpopcntdq");
 }
 #endif
 

@@ -1,5 +1,5 @@
-// Arithmetic on shapes that every instruction set shares. Everything is in an unnamed namespace: the folders are compiled
-// with different flags, and a function merged across them could run instructions that the CPU lacks.
+// Arithmetic on shapes that every instruction set shares. Everything is in an unnamed namespace: the folders are
+// compiled with different flags, and a function merged across them could run instructions that the CPU lacks.
 #pragma once
 
 #include "kernels/kernels.h"
@@ -13,7 +13,9 @@ inline int64_t round_up(int64_t value, int64_t multiple) { return (value + multi
 
 inline int64_t taps_of(const ConvShape& s) { return static_cast<int64_t>(s.kernel_h) * s.kernel_w; }
 
-inline bool inside(int64_t y, int64_t x, int64_t height, int64_t width) { return y >= 0 && y < height && x >= 0 && x < width; }
+inline bool inside(int64_t y, int64_t x, int64_t height, int64_t width) {
+  return y >= 0 && y < height && x >= 0 && x < width;
+}
 
 }  // namespace
 }  // namespace onebit

@@ -19,9 +19,10 @@ struct Mismatches {
 };
 constexpr Mismatches kMismatches;
 
-// AVX2 has no popcount. Lanes are outputs, a byte each, and a weight's nibble looks up (VPSHUFB) its mismatches with the pixel's
-// nibble in the table of that nibble: a look-up and an add for 128 products, the weights' nibbles being taken apart once for
-// all pixels. A word is four steps: a byte of every output for channels 0-7, then 8-15, 16-23, 24-31.
+// AVX2 has no popcount. Lanes are outputs, a byte each, and a weight's nibble looks up (VPSHUFB) its mismatches with
+// the pixel's nibble in the table of that nibble: a look-up and an add for 128 products, the weights' nibbles being
+// taken apart once for all pixels. A word is four steps: a byte of every output for channels 0-7, then 8-15, 16-23,
+// 24-31.
 struct Counter : Avx2 {
   static constexpr int kOutputs = 64, kGranule = 32, kPixels = 4;
   static constexpr int64_t kMaxTerms = 65535;  // counts are widened to 16 bits
@@ -31,7 +32,8 @@ struct Counter : Avx2 {
   }
 
   template <int P>
-  static void dots(PixelWords<P>& pixels, int32_t terms, const uint8_t* weight, int64_t width, int32_t (&dots)[P][kOutputs]) {
+  static void dots(PixelWords<P>& pixels, int32_t terms, const uint8_t* weight, int64_t width,
+                   int32_t (&dots)[P][kOutputs]) {
     if (width == 32) {
       count<1>(pixels, terms, weight, dots);
     } else {
@@ -86,7 +88,8 @@ struct Counter : Avx2 {
       const __m256i table_low = table(byte << 4 & 0xf0), table_high = table(byte & 0xf0);
 #pragma GCC unroll 2
       for (int v = 0; v < V; ++v) {
-        const __m256i mismatches = _mm256_add_epi8(_mm256_shuffle_epi8(table_low, low[v]), _mm256_shuffle_epi8(table_high, high[v]));
+        const __m256i mismatches =
+            _mm256_add_epi8(_mm256_shuffle_epi8(table_low, low[v]), _mm256_shuffle_epi8(table_high, high[v]));
         bytes[p][v] = _mm256_add_epi8(bytes[p][v], mismatches);
       }
     }
@@ -132,7 +135,8 @@ size_t binary_conv_pack_bytes(const ConvShape& shape) {
 }
 
 void binary_conv_pack(const ConvShape& shape, const uint32_t* weight, void* packed) {
-  return Blocked::fits(shape) ? Blocked::pack(shape, weight, packed) : portable::binary_conv_pack(shape, weight, packed);
+  return Blocked::fits(shape) ? Blocked::pack(shape, weight, packed)
+                              : portable::binary_conv_pack(shape, weight, packed);
 }
 
 void binary_conv(const BinaryConvArgs& args, int64_t begin, int64_t end) {

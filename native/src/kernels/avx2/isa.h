@@ -19,7 +19,8 @@ struct Avx2 {
     for (; i + 8 <= count && i < 32; i += 8) {
       const __m256 x = _mm256_loadu_ps(value + i);
       const Bounds bounds = split(_mm256_loadu_ps(interval + 2 * i), _mm256_loadu_ps(interval + 2 * i + 8));
-      const __m256 plus = _mm256_and_ps(_mm256_cmp_ps(bounds.low, x, _CMP_LE_OQ), _mm256_cmp_ps(x, bounds.high, _CMP_LE_OQ));
+      const __m256 plus =
+          _mm256_and_ps(_mm256_cmp_ps(bounds.low, x, _CMP_LE_OQ), _mm256_cmp_ps(x, bounds.high, _CMP_LE_OQ));
       bits |= (~static_cast<uint32_t>(_mm256_movemask_ps(plus)) & 0xffu) << i;
     }
     return bits | outside_one_by_one(value, interval, i, count);

@@ -15,12 +15,17 @@ struct Counter : Avx512 {
   static void place(uint32_t word, int64_t lane, int64_t, uint8_t* step) { std::memcpy(step + 4 * lane, &word, 4); }
 
   template <int P>
-  static void dots(PixelWords<P>& pixels, int32_t terms, const uint8_t* weight, int64_t width, int32_t (&dots)[P][kOutputs]) {
+  static void dots(PixelWords<P>& pixels, int32_t terms, const uint8_t* weight, int64_t width,
+                   int32_t (&dots)[P][kOutputs]) {
     switch (width) {
-      case 16: return count<1>(pixels, terms, weight, dots);
-      case 32: return count<2>(pixels, terms, weight, dots);
-      case 48: return count<3>(pixels, terms, weight, dots);
-      default: return count<4>(pixels, terms, weight, dots);
+      case 16:
+        return count<1>(pixels, terms, weight, dots);
+      case 32:
+        return count<2>(pixels, terms, weight, dots);
+      case 48:
+        return count<3>(pixels, terms, weight, dots);
+      default:
+        return count<4>(pixels, terms, weight, dots);
     }
   }
 
@@ -65,7 +70,8 @@ size_t binary_conv_pack_bytes(const ConvShape& shape) {
 }
 
 void binary_conv_pack(const ConvShape& shape, const uint32_t* weight, void* packed) {
-  return Blocked::fits(shape) ? Blocked::pack(shape, weight, packed) : portable::binary_conv_pack(shape, weight, packed);
+  return Blocked::fits(shape) ? Blocked::pack(shape, weight, packed)
+                              : portable::binary_conv_pack(shape, weight, packed);
 }
 
 void binary_conv(const BinaryConvArgs& args, int64_t begin, int64_t end) {

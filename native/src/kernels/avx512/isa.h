@@ -20,7 +20,9 @@ struct Avx512 {
   }
 
  private:
-  static __mmask16 first(int64_t count) { return static_cast<__mmask16>(count >= 16 ? 0xffffu : count <= 0 ? 0u : (1u << count) - 1); }
+  static __mmask16 first(int64_t count) {
+    return static_cast<__mmask16>(count >= 16 ? 0xffffu : count <= 0 ? 0u : (1u << count) - 1);
+  }
 
   template <class T>
   static uint32_t half(const T* value, const T* interval, int64_t count) {

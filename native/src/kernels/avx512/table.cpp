@@ -5,9 +5,15 @@ namespace onebit {
 const Kernels& avx512_kernels() {
   static constexpr Kernels table = {
       "avx512",
-      avx512::float_conv_pack_bytes,  avx512::float_conv_pack,  avx512::float_conv,
-      avx512::binary_conv_pack_bytes, avx512::binary_conv_pack, avx512::binary_conv,
-      avx512::binarize,               avx512::pointwise,        avx512::max_pool,
+      avx512::float_conv_pack_bytes,
+      avx512::float_conv_pack,
+      avx512::float_conv,
+      avx512::binary_conv_pack_bytes,
+      avx512::binary_conv_pack,
+      avx512::binary_conv,
+      avx512::binarize,
+      avx512::pointwise,
+      avx512::max_pool,
       avx512::average_pool,
   };
   return table;

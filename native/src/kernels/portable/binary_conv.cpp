@@ -8,7 +8,8 @@
 namespace onebit::portable {
 namespace {
 
-// Lanes are outputs. Bits are counted by adding neighbours within a word (no instruction for it is assumed), into bytes.
+// Lanes are outputs. Bits are counted by adding neighbours within a word (no instruction for it is assumed), into
+// bytes.
 struct Counter : Portable {
   static constexpr int kOutputs = 32, kGranule = 8, kPixels = 1;
   static constexpr int64_t kMaxTerms = int64_t{1} << 30;
@@ -16,12 +17,17 @@ struct Counter : Portable {
 
   static void place(uint32_t word, int64_t lane, int64_t, uint8_t* step) { std::memcpy(step + 4 * lane, &word, 4); }
 
-  static void dots(PixelWords<1>& pixels, int32_t terms, const uint8_t* weight, int64_t width, int32_t (&dots)[1][kOutputs]) {
+  static void dots(PixelWords<1>& pixels, int32_t terms, const uint8_t* weight, int64_t width,
+                   int32_t (&dots)[1][kOutputs]) {
     switch (width) {
-      case 8: return count<2>(pixels, terms, weight, dots[0]);
-      case 16: return count<4>(pixels, terms, weight, dots[0]);
-      case 24: return count<6>(pixels, terms, weight, dots[0]);
-      default: return count<8>(pixels, terms, weight, dots[0]);
+      case 8:
+        return count<2>(pixels, terms, weight, dots[0]);
+      case 16:
+        return count<4>(pixels, terms, weight, dots[0]);
+      case 24:
+        return count<6>(pixels, terms, weight, dots[0]);
+      default:
+        return count<8>(pixels, terms, weight, dots[0]);
     }
   }
 

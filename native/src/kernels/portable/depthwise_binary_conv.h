@@ -1,4 +1,5 @@
-// The binary depthwise convolution: one channel in, one out, a group; up to 31 taps. Packed weights: [tap][word], a bit a channel.
+// The binary depthwise convolution: one channel in, one out, a group; up to 31 taps. Packed weights: [tap][word], a bit
+// a channel.
 #pragma once
 
 #include "kernels/kernels.h"

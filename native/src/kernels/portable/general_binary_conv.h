@@ -1,5 +1,5 @@
-// The binary convolution of shapes that blocks do not fit: groups whose channels do not start at words, and the very large.
-// Packed weights are the file's.
+// The binary convolution of shapes that blocks do not fit: groups whose channels do not start at words, and the very
+// large. Packed weights are the file's.
 #pragma once
 
 #include "kernels/kernels.h"

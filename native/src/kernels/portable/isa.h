@@ -1,4 +1,5 @@
-// What the shared kernels ask of an instruction set, for any CPU: vectors of 128 bits, which SSE2 and NEON have and others emulate.
+// What the shared kernels ask of an instruction set, for any CPU: vectors of 128 bits, which SSE2 and NEON have and
+// others emulate.
 #pragma once
 
 #include "kernels/vector/outside.h"

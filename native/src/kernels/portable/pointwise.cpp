@@ -5,6 +5,8 @@
 
 namespace onebit::portable {
 
-void pointwise(const PointwiseArgs& args, int64_t begin, int64_t end) { pointwise_rows<Portable::kLanes>(args, begin, end); }
+void pointwise(const PointwiseArgs& args, int64_t begin, int64_t end) {
+  pointwise_rows<Portable::kLanes>(args, begin, end);
+}
 
 }  // namespace onebit::portable

@@ -7,6 +7,8 @@ namespace onebit::portable {
 
 void max_pool(const PoolArgs& args, int64_t begin, int64_t end) { max_pool_rows<Portable::kLanes>(args, begin, end); }
 
-void average_pool(const PoolArgs& args, int64_t begin, int64_t end) { average_pool_rows<Portable::kLanes>(args, begin, end); }
+void average_pool(const PoolArgs& args, int64_t begin, int64_t end) {
+  average_pool_rows<Portable::kLanes>(args, begin, end);
+}
 
 }  // namespace onebit::portable

@@ -11,10 +11,17 @@ inline float epilogue(const Epilogue& e, float y, int64_t channel, int64_t index
   if (e.bias) y = y + e.bias[channel];
   if (e.residual) y = y + e.residual[index];
   switch (e.activation) {
-    case Activation::none: break;
-    case Activation::relu: y = y < 0.0f ? 0.0f : y; break;
-    case Activation::hardtanh: y = y < -1.0f ? -1.0f : y > 1.0f ? 1.0f : y; break;
-    case Activation::prelu: y = y < 0.0f ? y * e.slope[channel] : y; break;
+    case Activation::none:
+      break;
+    case Activation::relu:
+      y = y < 0.0f ? 0.0f : y;
+      break;
+    case Activation::hardtanh:
+      y = y < -1.0f ? -1.0f : y > 1.0f ? 1.0f : y;
+      break;
+    case Activation::prelu:
+      y = y < 0.0f ? y * e.slope[channel] : y;
+      break;
   }
   if (e.post) y = y + e.post[channel];
   return y;

@@ -5,9 +5,15 @@ namespace onebit {
 const Kernels& reference_kernels() {
   static constexpr Kernels table = {
       "reference",
-      reference::float_conv_pack_bytes,  reference::float_conv_pack,  reference::float_conv,
-      reference::binary_conv_pack_bytes, reference::binary_conv_pack, reference::binary_conv,
-      reference::binarize,               reference::pointwise,        reference::max_pool,
+      reference::float_conv_pack_bytes,
+      reference::float_conv_pack,
+      reference::float_conv,
+      reference::binary_conv_pack_bytes,
+      reference::binary_conv_pack,
+      reference::binary_conv,
+      reference::binarize,
+      reference::pointwise,
+      reference::max_pool,
       reference::average_pool,
   };
   return table;

@@ -1,11 +1,12 @@
-// Binary convolution in blocks of output channels: all that the instruction sets share around their inner loop, which counts the
-// mismatches (popcount of xor) of P pixels with a block of outputs.
+// Binary convolution in blocks of output channels: all that the instruction sets share around their inner loop, which
+// counts the mismatches (popcount of xor) of P pixels with a block of outputs.
 //
-// With K = taps * channels and m mismatches, dot = K - 2 m. A padded tap reads zero words, that is +1 in every channel, and so adds
-// t = channels - 2 popcount(w_tap), the tap's dot with +1; the packed weights carry t, and a border pixel's dot becomes
-// dot - (1 - pad_value) * sum of t over its padded taps. So the inner loop knows nothing of padding.
+// With K = taps * channels and m mismatches, dot = K - 2 m. A padded tap reads zero words, that is +1 in every channel,
+// and so adds t = channels - 2 popcount(w_tap), the tap's dot with +1; the packed weights carry t, and a border pixel's
+// dot becomes dot - (1 - pad_value) * sum of t over its padded taps. So the inner loop knows nothing of padding.
 //
-// Packed weights, for each block of up to Isa::kOutputs outputs of a group (the last one narrower: a multiple of Isa::kGranule):
+// Packed weights, for each block of up to Isa::kOutputs outputs of a group (the last one narrower: a multiple of
+// Isa::kGranule):
 //   steps [tap][word] of 4 * width bytes, in the order that Isa::place chooses; then int32 t [tap][width].
 #pragma once
 
@@ -27,8 +28,13 @@ inline uint32_t popcount(uint32_t x) {
 // What the loops over pixels need of a shape, worked out once.
 struct BinaryGeometry {
   explicit BinaryGeometry(const ConvShape& s)
-      : shape(s), channels(s.in_c / s.groups), words(words_of(channels)), taps(taps_of(s)), pixel_step(words_of(s.in_c)),
-        tap_step(s.dilation_w * pixel_step), row_step(static_cast<int64_t>(s.dilation_h) * s.in_w * pixel_step),
+      : shape(s),
+        channels(s.in_c / s.groups),
+        words(words_of(channels)),
+        taps(taps_of(s)),
+        pixel_step(words_of(s.in_c)),
+        tap_step(s.dilation_w * pixel_step),
+        row_step(static_cast<int64_t>(s.dilation_h) * s.in_w * pixel_step),
         rows(s.groups == 1 && s.dilation_w == 1) {}
   const ConvShape& shape;
   int64_t channels, words, taps;           // of a group; words a tap
@@ -36,7 +42,8 @@ struct BinaryGeometry {
   bool rows;                               // a kernel row's taps lie side by side in memory
 };
 
-// The input words that P neighbouring output pixels read, as spans: a kernel row where that lies side by side, else a tap.
+// The input words that P neighbouring output pixels read, as spans: a kernel row where that lies side by side, else a
+// tap.
 template <int P>
 class PixelWords {
  public:
@@ -70,7 +77,8 @@ class PixelWords {
 
   bool inside_at(int p, int64_t ky, int64_t kx) const {
     const ConvShape& s = geometry_.shape;
-    return windows_[p].interior || inside(windows_[p].y + ky * s.dilation_h, windows_[p].x + kx * s.dilation_w, s.in_h, s.in_w);
+    return windows_[p].interior ||
+           inside(windows_[p].y + ky * s.dilation_h, windows_[p].x + kx * s.dilation_w, s.in_h, s.in_w);
   }
 
   bool is_interior(int p) const { return windows_[p].interior; }
@@ -87,7 +95,8 @@ class PixelWords {
 template <class Isa>
 class BlockedBinaryConv {
  public:
-  // Whether blocks start at whole words, and counts stay within Isa's accumulators. Other shapes take the general kernel.
+  // Whether blocks start at whole words, and counts stay within Isa's accumulators. Other shapes take the general
+  // kernel.
   static bool fits(const ConvShape& s) {
     const int64_t channels = s.in_c / s.groups, outputs = s.out_c / s.groups;
     return (s.groups == 1 || (channels % 32 == 0 && outputs % 32 == 0)) && words_of(channels) <= kMaxWords &&
@@ -129,7 +138,8 @@ class BlockedBinaryConv {
       WindowCursor cursor(args.shape, begin);
       int64_t pixel = begin * args.shape.out_w;
       const int64_t last = end * args.shape.out_w;
-      for (; pixel + Isa::kPixels <= last; pixel += Isa::kPixels) step<Isa::kPixels>(args, geometry, block, weight, cursor, pixel);
+      for (; pixel + Isa::kPixels <= last; pixel += Isa::kPixels)
+        step<Isa::kPixels>(args, geometry, block, weight, cursor, pixel);
       for (; pixel < last; ++pixel) step<1>(args, geometry, block, weight, cursor, pixel);
       weight += (geometry.words + 1) * geometry.taps * block.width() * 4;
     }
@@ -139,7 +149,8 @@ class BlockedBinaryConv {
   // A run of output channels of one group.
   class Block {
    public:
-    explicit Block(const ConvShape& s) : per_group_(s.out_c / s.groups), group_words_(s.in_c / s.groups / 32), end_(s.out_c) {
+    explicit Block(const ConvShape& s)
+        : per_group_(s.out_c / s.groups), group_words_(s.in_c / s.groups / 32), end_(s.out_c) {
       measure();
     }
     bool done() const { return first_ == end_; }
@@ -162,8 +173,8 @@ class BlockedBinaryConv {
   };
 
   template <int P>
-  static void step(const BinaryConvArgs& args, const BinaryGeometry& geometry, const Block& block, const uint8_t* weight,
-                   WindowCursor& cursor, int64_t pixel) {
+  static void step(const BinaryConvArgs& args, const BinaryGeometry& geometry, const Block& block,
+                   const uint8_t* weight, WindowCursor& cursor, int64_t pixel) {
     PixelWords<P> pixels(geometry, args.input + block.first_word(), cursor);
     alignas(64) int32_t dots[P][Isa::kOutputs];
     Isa::dots(pixels, static_cast<int32_t>(geometry.taps * geometry.channels), weight, block.width(), dots);
@@ -183,8 +194,8 @@ class BlockedBinaryConv {
   }
 
   template <int P>
-  static void remove_padding(const ConvShape& s, const PixelWords<P>& pixels, int p, const uint8_t* tap_dots, int64_t width,
-                             int32_t factor, int32_t* dots) {
+  static void remove_padding(const ConvShape& s, const PixelWords<P>& pixels, int p, const uint8_t* tap_dots,
+                             int64_t width, int32_t factor, int32_t* dots) {
     for (int64_t ky = 0; ky < s.kernel_h; ++ky) {
       for (int64_t kx = 0; kx < s.kernel_w; ++kx, tap_dots += width * 4) {
         if (pixels.inside_at(p, ky, kx)) continue;
@@ -197,7 +208,8 @@ class BlockedBinaryConv {
   }
 
   template <int P>
-  static void write_floats(const BinaryConvArgs& args, const Block& block, int64_t pixel, const int32_t (&dots)[P][Isa::kOutputs]) {
+  static void write_floats(const BinaryConvArgs& args, const Block& block, int64_t pixel,
+                           const int32_t (&dots)[P][Isa::kOutputs]) {
     constexpr int N = Isa::kLanes;
     const int64_t stride = args.shape.out_c;
     for (int64_t i = 0; i < block.outputs(); i += N) {

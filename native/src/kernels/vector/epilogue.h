@@ -7,10 +7,11 @@
 namespace onebit {
 namespace {
 
-// `index` is the first value's place in the output (and the residual), pixels are `stride` apart; `count` of the N are real. A NaN
-// passes through every activation.
+// `index` is the first value's place in the output (and the residual), pixels are `stride` apart; `count` of the N are
+// real. A NaN passes through every activation.
 template <int N, int P>
-inline void epilogue(const Epilogue& e, Float<N> (&y)[P], int64_t channel, int64_t index, int64_t stride, int64_t count) {
+inline void epilogue(const Epilogue& e, Float<N> (&y)[P], int64_t channel, int64_t index, int64_t stride,
+                     int64_t count) {
   using F = Float<N>;
   const F zero = {};
   const F one = zero + 1.0f;

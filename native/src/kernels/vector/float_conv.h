@@ -1,8 +1,9 @@
-// Float convolution: lanes are output channels, so every output is summed in the order ky, kx, channel, each product and each sum
-// rounded, whatever the width of a vector. Up to V vectors of outputs and P pixels are in registers.
+// Float convolution: lanes are output channels, so every output is summed in the order ky, kx, channel, each product
+// and each sum rounded, whatever the width of a vector. Up to V vectors of outputs and P pixels are in registers.
 //
 // Packed weights, for each block of up to V * N outputs of a group (the last one narrower: a multiple of N):
-// [tap][channel][width]. A depthwise convolution (one channel in, one out, a group) is instead blocks of channels: [tap][width].
+// [tap][channel][width]. A depthwise convolution (one channel in, one out, a group) is instead blocks of channels:
+// [tap][width].
 #pragma once
 
 #include "kernels/vector/epilogue.h"

@@ -1,6 +1,6 @@
-// Vectors of N floats or ints, through the compiler's vector types: one source that each instruction set's folder compiles with
-// its own flags. N is different in each folder, so no two folders share an instantiation; everything else is in an unnamed
-// namespace, because a function merged across folders could run instructions that the CPU lacks.
+// Vectors of N floats or ints, through the compiler's vector types: one source that each instruction set's folder
+// compiles with its own flags. N is different in each folder, so no two folders share an instantiation; everything else
+// is in an unnamed namespace, because a function merged across folders could run instructions that the CPU lacks.
 #pragma once
 
 #include <cstdint>
