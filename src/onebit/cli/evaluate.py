@@ -65,8 +65,10 @@ def _packed(path: str) -> _Subject:
     import onebit
 
     model = onebit.load(path)
-    trained_on = model.provenance.get("data") or {}
-    data = trained_on.get("name", ""), trained_on.get("options", {})
+    trained_on = model.provenance.get("data")
+    data: tuple[str, dict[str, Any]] = ("", {})
+    if isinstance(trained_on, dict) and isinstance(trained_on.get("options", {}), dict):
+        data = str(trained_on.get("name", "")), trained_on.get("options", {})
 
     def predict(images: "Tensor") -> "Tensor":
         return torch.from_numpy(model(images.numpy()))

@@ -42,7 +42,8 @@ class Classifier(LightningModule):
         steps: int = 1,
     ) -> None:
         super().__init__()
-        self.net = net.to(memory_format=torch.channels_last)  # a fifth faster on CPUs
+        # a tenth faster on CPUs, a fifth in full precision
+        self.net: nn.Module = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.method = method
         self.optimizer_config = optimizer or OptimizerConfig()
         self.schedule_config = schedule or ScheduleConfig()

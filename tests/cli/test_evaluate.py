@@ -1,0 +1,64 @@
+"""``onebit evaluate``: a checkpoint and its packed model on the same images."""
+
+import json
+from typing import Any
+
+import pytest
+
+from onebit.cli import main
+from onebit.training import fit
+from tests.training.recipes import tiny
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A network that knows three classes in an order of their own."""
+    folder = tmp_path_factory.mktemp("run")
+    recipe = tiny(data={"classes": ["7", "1", "4"]}, trainer={"max_steps": 60, "validate_every": 30})
+    result = fit(recipe, folder, progress=False)
+    assert main(["export", result["checkpoint"], "-o", str(folder / "model.obn")]) == 0
+    return {**result, "obn": str(folder / "model.obn")}
+
+
+def evaluated(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    capsys.readouterr()
+    assert main(["evaluate", *words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("file", ["checkpoint", "obn"])
+def test_repeats_the_accuracy_of_training(
+    file: str, trained: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = evaluated(capsys, trained[file])
+    assert list(result) == ["top1", "top5", "images", "seconds"]
+    assert result["top1"] == trained["best_top1"] > 0.9
+    assert result["top5"] == 1.0
+    assert result["images"] == 36 + 36 + 36
+    assert evaluated(capsys, trained[file], "--data", "digits")["top1"] == result["top1"]
+
+
+def test_for_people(trained: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert main(["evaluate", trained["obn"]]) == 0
+    assert f"top-1 {trained['best_top1']:.2%}, top-5 100.00% of 108 images" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nowhere.ckpt"], "nowhere.ckpt: no such checkpoint"),
+        (["nowhere.obn"], "nowhere.obn"),
+        (["CHECKPOINT", "--data", "mnits"], "no data set 'mnits'"),
+        (["CHECKPOINT", "--data", "cifar10"], "has no class '7'"),
+    ],
+)
+def test_bad_input_is_one_line(
+    words: list[str], message: str, trained: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+    assert main(["evaluate", *(trained["checkpoint"] if word == "CHECKPOINT" else word for word in words)]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
