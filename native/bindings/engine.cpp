@@ -17,7 +17,9 @@ namespace {
 using Input = nb::ndarray<const float, nb::ndim<4>, nb::c_contig, nb::device::cpu>;
 using Output = nb::ndarray<float, nb::ndim<4>, nb::c_contig, nb::device::cpu>;
 
-nb::object decoded(const char* bytes) { return nb::steal(PyUnicode_DecodeUTF8(bytes, static_cast<Py_ssize_t>(std::strlen(bytes)), "replace")); }
+nb::object decoded(const char* bytes) {
+  return nb::steal(PyUnicode_DecodeUTF8(bytes, static_cast<Py_ssize_t>(std::strlen(bytes)), "replace"));
+}
 
 // Raises what the status means to Python; the GIL is held.
 void check(onebit_status status, const onebit_error& error) {
@@ -52,7 +54,8 @@ class Model {
   nb::list outputs() const {
     nb::list result;
     for (size_t i = 0; i < onebit_model_output_count(handle_); ++i)
-      result.append(nb::make_tuple(onebit_model_output_name(handle_, i), shape_of(onebit_model_output_shape(handle_, i))));
+      result.append(
+          nb::make_tuple(onebit_model_output_name(handle_, i), shape_of(onebit_model_output_shape(handle_, i))));
     return result;
   }
 
@@ -83,8 +86,8 @@ class Model {
     nb::list result;
     for (size_t i = 0; i < onebit_model_layer_count(handle_); ++i) {
       const onebit_layer layer = onebit_model_layer(handle_, i);
-      result.append(nb::make_tuple(layer.name, layer.op, shape_of(layer.input), shape_of(layer.output), layer.weight_bits,
-                                   layer.bytes, layer.operations, layer.traffic));
+      result.append(nb::make_tuple(layer.name, layer.op, shape_of(layer.input), shape_of(layer.output),
+                                   layer.weight_bits, layer.bytes, layer.operations, layer.traffic));
     }
     return result;
   }
@@ -95,8 +98,11 @@ class Model {
 
 class Session {
  public:
-  Session(const Model& model, uint32_t batch, uint32_t threads, const std::string& isa, const std::vector<std::string>& outputs)
-      : batch(batch), layers_(onebit_model_layer_count(model.handle())), input_size_(size_of(onebit_model_input(model.handle()))) {
+  Session(const Model& model, uint32_t batch, uint32_t threads, const std::string& isa,
+          const std::vector<std::string>& outputs)
+      : batch(batch),
+        layers_(onebit_model_layer_count(model.handle())),
+        input_size_(size_of(onebit_model_input(model.handle()))) {
     std::vector<const char*> names;
     for (const std::string& output : outputs) {
       names.push_back(output.c_str());
@@ -104,7 +110,8 @@ class Session {
         if (output == onebit_model_output_name(model.handle(), i))
           output_sizes_.push_back(size_of(onebit_model_output_shape(model.handle(), i)));
     }
-    const onebit_session_options options{batch, threads, isa.empty() ? nullptr : isa.c_str(), names.data(), names.size()};
+    const onebit_session_options options{batch, threads, isa.empty() ? nullptr : isa.c_str(), names.data(),
+                                         names.size()};
     onebit_error error;
     onebit_status status;
     {
@@ -185,8 +192,8 @@ void bind_engine(nb::module_& m) {
       .def("integers", &Model::integers)
       .def_prop_ro("handle", [](const Model& model) { return nb::capsule(model.handle(), "onebit_model"); });
   nb::class_<Session>(m, "Session")
-      .def(nb::init<const Model&, uint32_t, uint32_t, const std::string&, const std::vector<std::string>&>(), nb::arg("model"),
-           nb::arg("batch"), nb::arg("threads"), nb::arg("isa"), nb::arg("outputs"))
+      .def(nb::init<const Model&, uint32_t, uint32_t, const std::string&, const std::vector<std::string>&>(),
+           nb::arg("model"), nb::arg("batch"), nb::arg("threads"), nb::arg("isa"), nb::arg("outputs"))
       .def("run", &Session::run, nb::arg("input").noconvert(), nb::arg("outputs").noconvert())
       .def("profile", &Session::profile)
       .def_ro("batch", &Session::batch)
@@ -194,7 +201,8 @@ void bind_engine(nb::module_& m) {
       .def_prop_ro("arena_bytes", &Session::arena_bytes)
       .def_prop_ro("weight_bytes", &Session::weight_bytes);
   m.def("isas", &instruction_sets, "Instruction sets that this build and this CPU have, best first.");
-  m.def("rates", &rates, nb::arg("isa"), "What one thread reaches in the caches: binary and real products, bytes; a second.");
+  m.def("rates", &rates, nb::arg("isa"),
+        "What one thread reaches in the caches: binary and real products, bytes; a second.");
   m.def(
       "crc32c", [](const nb::bytes& data, uint32_t init) { return onebit_crc32c(data.c_str(), data.size(), init); },
       nb::arg("data"), nb::arg("init") = 0, "CRC-32C of the bytes; init is the checksum of what came before them.");

@@ -1,5 +1,5 @@
-// Reads the input as an .obn file, as it is and with its checksums made right, and runs what loads. The first byte chooses
-// how.
+// Reads the input as an .obn file, as it is and with its checksums made right, and runs what loads. The first byte
+// chooses how.
 #include <cstdint>
 #include <memory>
 #include <vector>

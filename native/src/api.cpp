@@ -18,7 +18,8 @@ void copy_text(std::string_view text, char* buffer, size_t size) noexcept {
 
 }  // namespace
 
-onebit_status report(onebit_status status, std::string_view message, std::string_view hint, onebit_error* error) noexcept {
+onebit_status report(onebit_status status, std::string_view message, std::string_view hint,
+                     onebit_error* error) noexcept {
   if (error != nullptr) {
     copy_text(message, error->message, sizeof error->message);
     copy_text(hint, error->hint, sizeof error->hint);

@@ -9,7 +9,8 @@
 namespace onebit {
 
 // Fills `error` if it is not null, cutting texts that are too long, and returns `status`.
-onebit_status report(onebit_status status, std::string_view message, std::string_view hint, onebit_error* error) noexcept;
+onebit_status report(onebit_status status, std::string_view message, std::string_view hint,
+                     onebit_error* error) noexcept;
 
 // For what a caller may not pass.
 inline void expect(bool condition, const char* message) {

@@ -43,7 +43,8 @@ onebit_status onebit_model_open(const char* path, onebit_model** model, onebit_e
   });
 }
 
-onebit_status onebit_model_open_memory(const void* bytes, size_t size, onebit_model** model, onebit_error* error) noexcept {
+onebit_status onebit_model_open_memory(const void* bytes, size_t size, onebit_model** model,
+                                       onebit_error* error) noexcept {
   return onebit::guarded(error, [&] {
     onebit::expect((bytes != nullptr || size == 0) && model != nullptr, "bytes and model may not be null");
     *model = nullptr;

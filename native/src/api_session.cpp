@@ -24,15 +24,17 @@ const onebit::Kernels& kernels_for(const char* isa) {
   for (const char* const* name = onebit::available_kernels(); *name != nullptr; ++name)
     have += (have.empty() ? "" : ", ") + std::string(*name);
   const char* wanted = isa == nullptr ? std::getenv("ONEBIT_ISA") : isa;
-  throw onebit::Error(ONEBIT_UNSUPPORTED,
-                      onebit::text("this CPU or this build has no instruction set ", onebit::quoted(wanted == nullptr ? "" : wanted)),
-                      "it has: " + have);
+  throw onebit::Error(
+      ONEBIT_UNSUPPORTED,
+      onebit::text("this CPU or this build has no instruction set ", onebit::quoted(wanted == nullptr ? "" : wanted)),
+      "it has: " + have);
 }
 
 // Marks the session as busy while it lives.
 class Turn {
  public:
-  explicit Turn(onebit_session& session) : session_(session), mine_(!session.busy.test_and_set(std::memory_order_acquire)) {}
+  explicit Turn(onebit_session& session)
+      : session_(session), mine_(!session.busy.test_and_set(std::memory_order_acquire)) {}
   ~Turn() {
     if (mine_) session_.busy.clear(std::memory_order_release);
   }
@@ -47,7 +49,8 @@ class Turn {
 };
 
 onebit_status report_busy(onebit_error* error) {
-  return onebit::report(ONEBIT_BUSY, "another thread is running in this session", "open a session for each thread", error);
+  return onebit::report(ONEBIT_BUSY, "another thread is running in this session", "open a session for each thread",
+                        error);
 }
 
 }  // namespace
@@ -55,7 +58,8 @@ onebit_status report_busy(onebit_error* error) {
 onebit_status onebit_session_open(onebit_model* model, const onebit_session_options* options, onebit_session** session,
                                   onebit_error* error) noexcept {
   return onebit::guarded(error, [&] {
-    onebit::expect(model != nullptr && options != nullptr && session != nullptr, "model, options and session may not be null");
+    onebit::expect(model != nullptr && options != nullptr && session != nullptr,
+                   "model, options and session may not be null");
     *session = nullptr;
     onebit::expect(options->batch >= 1 && options->batch <= onebit::kMaxBatch, "batch is outside 1 to 4096");
     onebit::expect(options->threads >= 1 && options->threads <= onebit::kMaxThreads, "threads is outside 1 to 256");
@@ -101,9 +105,13 @@ onebit_status onebit_session_profile(onebit_session* session, uint64_t* times, o
 
 const char* onebit_session_isa(const onebit_session* session) noexcept { return session->session.plan().kernels.name; }
 
-uint64_t onebit_session_arena_bytes(const onebit_session* session) noexcept { return session->session.plan().arena_bytes; }
+uint64_t onebit_session_arena_bytes(const onebit_session* session) noexcept {
+  return session->session.plan().arena_bytes;
+}
 
-uint64_t onebit_session_weight_bytes(const onebit_session* session) noexcept { return session->session.plan().weights->bytes; }
+uint64_t onebit_session_weight_bytes(const onebit_session* session) noexcept {
+  return session->session.plan().weights->bytes;
+}
 
 const char* onebit_isa(size_t index) noexcept {
   const char* const* names = onebit::available_kernels();

@@ -7,12 +7,12 @@
 
 extern size_t example_file(unsigned char** bytes); /* support/example_file.cpp; the caller frees the bytes */
 
-#define CHECK_THAT(condition)                                              \
-  do {                                                                     \
-    if (!(condition)) {                                                    \
-      fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);      \
-      exit(1);                                                             \
-    }                                                                      \
+#define CHECK_THAT(condition)                                         \
+  do {                                                                \
+    if (!(condition)) {                                               \
+      fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
+      exit(1);                                                        \
+    }                                                                 \
   } while (0)
 
 static size_t volume(onebit_shape shape) { return (size_t)shape.h * shape.w * shape.c; }

@@ -1,4 +1,5 @@
-// The reader: checksums and hash against known answers, a valid file, and a message for each rule that a file can break.
+// The reader: checksums and hash against known answers, a valid file, and a message for each rule that a file can
+// break.
 #include <functional>
 #include <string>
 
@@ -29,20 +30,25 @@ void known_answers() {
   CHECK_THAT(hash("") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "SHA-256 of nothing");
   CHECK_THAT(hash("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", "SHA-256 of abc");
   CHECK_THAT(hash("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq") ==
-                 "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1", "SHA-256 of 56 bytes");
-  for (const char* text : {"", "a", "\xC3\xA9", "\xE2\x82\xAC", "\xF0\x9F\x98\x80"}) CHECK_THAT(is_utf8(text), "%s", text);
+                 "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1",
+             "SHA-256 of 56 bytes");
+  for (const char* text : {"", "a", "\xC3\xA9", "\xE2\x82\xAC", "\xF0\x9F\x98\x80"})
+    CHECK_THAT(is_utf8(text), "%s", text);
   for (const char* text : {"\x80", "\xC3", "\xC0\xAF", "\xE0\x80\xAF", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xFF"})
     CHECK_THAT(!is_utf8(text), "%s is no UTF-8", text);
 }
 
-std::shared_ptr<const Model> read(const Buffer& file) { return read_model(Bytes::from_memory(file.data(), file.size())); }
+std::shared_ptr<const Model> read(const Buffer& file) {
+  return read_model(Bytes::from_memory(file.data(), file.size()));
+}
 
 void valid_file() {
   const auto model = read(test::example().bytes());
   CHECK_THAT(model->nodes.size() == 9 && model->values.size() == 10 && model->outputs.size() == 2, "counts");
   CHECK_THAT(model->input_value().h == 6 && model->input_value().w == 5 && model->input_value().c == 3, "input");
   const Node& stem = model->nodes[0];
-  CHECK_THAT(stem.kernel_h == 3 && stem.pad_top == 1 && stem.activation == Activation::prelu && stem.bias == nullptr, "stem");
+  CHECK_THAT(stem.kernel_h == 3 && stem.pad_top == 1 && stem.activation == Activation::prelu && stem.bias == nullptr,
+             "stem");
   CHECK_THAT(model->nodes[3].pad_value == -1 && model->nodes[3].residual == model->nodes[0].output, "residual");
   CHECK_THAT((*model->entry<std::vector<std::string>>("classes"))[2] == "cat", "classes");
   CHECK_THAT(model->entry<std::string>("classes") == nullptr, "of another type");
@@ -52,8 +58,10 @@ void refused(const std::string& message, const Buffer& file) {
   try {
     read(file);
   } catch (const Error& error) {
-    CHECK_THAT(error.message.find(message) != std::string::npos, "'%s' does not say '%s'", error.message.c_str(), message.c_str());
-    CHECK_THAT(error.message.find('\n') == std::string::npos && !error.hint.empty(), "'%s' is no one line with a hint", error.what());
+    CHECK_THAT(error.message.find(message) != std::string::npos, "'%s' does not say '%s'", error.message.c_str(),
+               message.c_str());
+    CHECK_THAT(error.message.find('\n') == std::string::npos && !error.hint.empty(), "'%s' is no one line with a hint",
+               error.what());
     return;
   }
   CHECK_THAT(false, "a file was not refused: %s", message.c_str());
@@ -128,7 +136,9 @@ void broken_tensors() {
   refused_file("dimension 0 is 0", put(0, 2, 0));
   refused_file("dimension 1 is 2", put(0, 3, 2));
   refused_file("outside 1 to 16777216", put(0, 2, 1u << 25));
-  refused_file("too large", [&](FileWriter& w) { for (size_t i = 2; i < 6; ++i) put(2, i, 1u << 24)(w); });
+  refused_file("too large", [&](FileWriter& w) {
+    for (size_t i = 2; i < 6; ++i) put(2, i, 1u << 24)(w);
+  });
   refused_file("its shape takes", put(0, 8, 44));
   refused_file("multiple of 64", put(0, 6, 4));
   refused_file("after the end of DATA", put(0, 6, 1u << 30));
@@ -162,7 +172,8 @@ void broken_graphs() {
   refused_file("the output is", [](FileWriter& w) { w.nodes[0].attributes[0] = 2; });
   refused_file("larger than the padded input", [](FileWriter& w) { w.nodes[0].attributes[6] = 1000; });
   refused_file("groups do not divide", [](FileWriter& w) { w.nodes[0].attributes[8] = 2; });
-  refused_file("channels do not fit", [](FileWriter& w) { w.nodes[0].attributes[8] = 1, w.nodes[0].tensors[0] = w.nodes[8].tensors[0]; });
+  refused_file("channels do not fit",
+               [](FileWriter& w) { w.nodes[0].attributes[8] = 1, w.nodes[0].tensors[0] = w.nodes[8].tensors[0]; });
   refused_file("activation 4", [](FileWriter& w) { w.nodes[0].attributes[9] = 4; });
   refused_file("padding value 1 ", [](FileWriter& w) { w.nodes[0].attributes[10] = 1; });
   refused_file("padding value 2 ", [](FileWriter& w) { w.nodes[3].attributes[10] = 2; });

@@ -1,5 +1,5 @@
-// Arena, pool, plan and session: no value overlaps a living one, every row is done once, the answer depends on neither batch,
-// threads, instruction set nor wanted outputs, and a run allocates nothing.
+// Arena, pool, plan and session: no value overlaps a living one, every row is done once, the answer depends on neither
+// batch, threads, instruction set nor wanted outputs, and a run allocates nothing.
 #include <atomic>
 #include <cstring>
 #include <random>
@@ -86,7 +86,8 @@ void sessions() {
       const uint64_t before = allocations;
       session.run(input.data(), samples, outputs);
       CHECK_THAT(allocations == before, "a run allocated");
-      CHECK_THAT(some_logits == logits && some_features == features, "%s with %d threads answers differently", *name, threads);
+      CHECK_THAT(some_logits == logits && some_features == features, "%s with %d threads answers differently", *name,
+                 threads);
     }
     Session session(make_plan(model, *select_kernels(*name), samples, {"features"}), 1);
     std::vector<float> some_features(features.size());
@@ -100,7 +101,9 @@ void sessions() {
 // Taps that meet inside the image, counted one by one.
 void operation_counts() {
   std::mt19937 random(3);
-  const auto between = [&](int low, int high) { return low + static_cast<int>(random() % static_cast<unsigned>(high - low + 1)); };
+  const auto between = [&](int low, int high) {
+    return low + static_cast<int>(random() % static_cast<unsigned>(high - low + 1));
+  };
   for (int round = 0; round < 500; ++round) {
     Model model{Bytes::from_memory(nullptr, 0), {}, {}, {}, {}, {}, 0};
     Tensor weight{};
@@ -115,7 +118,8 @@ void operation_counts() {
     const int room = side + node.pad_top + node.pad_bottom - reach;
     if (room < 0) continue;
     const int out = room / node.stride_h + 1;
-    model.values = {{ValueType::f32, static_cast<uint32_t>(side), 1, 2}, {ValueType::f32, static_cast<uint32_t>(out), 1, 3}};
+    model.values = {{ValueType::f32, static_cast<uint32_t>(side), 1, 2},
+                    {ValueType::f32, static_cast<uint32_t>(out), 1, 3}};
     uint64_t expected = 0;
     for (int o = 0; o < out; ++o)
       for (int k = 0; k < node.kernel_h; ++k) {

@@ -1,5 +1,5 @@
-// Thousands of damaged files, each section in turn, most with their checksums made right again: every one is refused with an
-// Error or runs. Meant to be run under the sanitizers; the function is that of the libFuzzer target.
+// Thousands of damaged files, each section in turn, most with their checksums made right again: every one is refused
+// with an Error or runs. Meant to be run under the sanitizers; the function is that of the libFuzzer target.
 #include <random>
 
 #include "../fuzz/model_fuzzer.cpp"
@@ -19,7 +19,8 @@ class Mutator {
   // Changes a place in [begin, end) of the file.
   void change(Buffer& file, uint64_t begin, uint64_t end) {
     const uint64_t at = begin + below(end - begin);
-    static constexpr uint32_t words[] = {0, 1, 2, 3, 7, 64, 255, 1024, 65536, 1u << 24, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF};
+    static constexpr uint32_t words[] = {0,    1,     2,        3,          7,          64,        255,
+                                         1024, 65536, 1u << 24, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF};
     const uint64_t aligned = at / 4 * 4;
     switch (below(5)) {
       case 0: file[at] = static_cast<uint8_t>(file[at] ^ 1u << below(8)); break;
@@ -35,8 +36,9 @@ class Mutator {
           std::memcpy(&file[aligned], &word, 4);
         }
         break;
-      case 4: std::copy_n(file.begin() + static_cast<std::ptrdiff_t>(below(file.size() - 4)), 4,
-                          file.begin() + static_cast<std::ptrdiff_t>(std::min(at, file.size() - 4)));
+      case 4:
+        std::copy_n(file.begin() + static_cast<std::ptrdiff_t>(below(file.size() - 4)), 4,
+                    file.begin() + static_cast<std::ptrdiff_t>(std::min(at, file.size() - 4)));
     }
   }
 
@@ -58,7 +60,8 @@ int main(int argc, char** argv) {
     const size_t region = static_cast<size_t>(i) % 6;
     const uint64_t end = region == 5 ? file.size() : regions[region + 1];
     const bool truncate = mutator.below(20) == 0;
-    for (uint64_t changes = truncate ? 0 : 1 + mutator.below(3); changes > 0; --changes) mutator.change(file, regions[region], end);
+    for (uint64_t changes = truncate ? 0 : 1 + mutator.below(3); changes > 0; --changes)
+      mutator.change(file, regions[region], end);
     if (truncate) file.resize(regions[region] + mutator.below(end - regions[region]));
     if (mutator.below(100) == 0) file.resize(file.size() + 1 + mutator.below(200), 0);
     const bool repair = mutator.below(10) != 0;

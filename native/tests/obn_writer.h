@@ -73,7 +73,9 @@ struct FileWriter {
     return output;
   }
 
-  void text(const std::string& key, const std::string& value) { meta.push_back({key, 1, Buffer(value.begin(), value.end())}); }
+  void text(const std::string& key, const std::string& value) {
+    meta.push_back({key, 1, Buffer(value.begin(), value.end())});
+  }
   void texts(const std::string& key, const std::vector<std::string>& list) {
     Buffer value;
     for (const std::string& item : list) {
@@ -90,7 +92,8 @@ struct FileWriter {
 
   Buffer graph_section() const {
     Buffer section;
-    for (const size_t count : {values.size(), nodes.size(), size_t{0}, outputs.size()}) put(section, static_cast<uint32_t>(count));
+    for (const size_t count : {values.size(), nodes.size(), size_t{0}, outputs.size()})
+      put(section, static_cast<uint32_t>(count));
     for (const Output& output : outputs) {
       put(section, output.value);
       put_name(section, output.name);
@@ -177,28 +180,35 @@ inline FileWriter example() {
   const uint32_t input = w.value(ValueType::f32, 6, 5, 3);
   const uint32_t slope = w.tensor(DType::f32, {35}, counted(35, real));
   const uint32_t scale = w.tensor(DType::f32, {35}, counted(35, real));
-  const uint32_t stem = w.node(Op::conv_float, {input}, w.value(ValueType::f32, 6, 5, 35),
-                               {w.tensor(DType::f32, {35, 3, 3, 3}, counted(35 * 27, real)), scale, absent, slope, absent, absent},
-                               {1, 1, 1, 1, 1, 1, 1, 1, 1, 3, 0});
+  const uint32_t stem =
+      w.node(Op::conv_float, {input}, w.value(ValueType::f32, 6, 5, 35),
+             {w.tensor(DType::f32, {35, 3, 3, 3}, counted(35 * 27, real)), scale, absent, slope, absent, absent},
+             {1, 1, 1, 1, 1, 1, 1, 1, 1, 3, 0});
   std::vector<float> bounds;
   for (int i = 0; i < 35; ++i) bounds.insert(bounds.end(), {i % 3 == 0 ? -infinity : real(i), infinity});
-  const uint32_t bits = w.node(Op::binarize, {stem}, w.value(ValueType::bits, 6, 5, 35), {w.tensor(DType::f32, {35, 2}, bounds)});
-  const uint32_t interval = w.tensor(DType::i32, {35, 2}, counted(70, [](int i) { return i % 2 == 0 ? -i % 9 : 1000; }));
-  const uint32_t inner = w.node(
-      Op::conv_binary, {bits}, w.value(ValueType::bits, 6, 5, 35),
-      {w.tensor(DType::bits, {35, 3, 3, 35}, spare(counted(35 * 9 * 2, word), 7u)), absent, absent, absent, absent, interval},
-      {1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0});
-  const uint32_t deep = w.node(
-      Op::conv_binary, {inner, stem}, w.value(ValueType::f32, 6, 5, 35),
-      {w.tensor(DType::bits, {35, 3, 3, 35}, spare(counted(35 * 9 * 2, word), 7u)), scale, slope, absent, absent, absent},
-      {1, 1, 1, 1, 1, 1, 1, 1, 1, 2, -1});
+  const uint32_t bits =
+      w.node(Op::binarize, {stem}, w.value(ValueType::bits, 6, 5, 35), {w.tensor(DType::f32, {35, 2}, bounds)});
+  const uint32_t interval =
+      w.tensor(DType::i32, {35, 2}, counted(70, [](int i) { return i % 2 == 0 ? -i % 9 : 1000; }));
+  const uint32_t inner = w.node(Op::conv_binary, {bits}, w.value(ValueType::bits, 6, 5, 35),
+                                {w.tensor(DType::bits, {35, 3, 3, 35}, spare(counted(35 * 9 * 2, word), 7u)), absent,
+                                 absent, absent, absent, interval},
+                                {1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0});
+  const uint32_t deep = w.node(Op::conv_binary, {inner, stem}, w.value(ValueType::f32, 6, 5, 35),
+                               {w.tensor(DType::bits, {35, 3, 3, 35}, spare(counted(35 * 9 * 2, word), 7u)), scale,
+                                slope, absent, absent, absent},
+                               {1, 1, 1, 1, 1, 1, 1, 1, 1, 2, -1});
   const uint32_t padded = w.node(Op::pad_channels, {deep}, w.value(ValueType::f32, 6, 5, 38), {}, {1, 2});
-  const uint32_t scaled = w.node(Op::pointwise, {padded, padded}, w.value(ValueType::f32, 6, 5, 38), {absent, absent, absent, absent}, {1});
-  const uint32_t pooled = w.node(Op::max_pool, {scaled}, w.value(ValueType::f32, 3, 2, 38), {}, {2, 2, 2, 2, 0, 0, 0, 0});
-  const uint32_t features = w.node(Op::average_pool, {pooled}, w.value(ValueType::f32, 1, 1, 38), {}, {3, 2, 1, 1, 0, 0, 0, 0, 0});
-  const uint32_t logits = w.node(Op::conv_float, {features}, w.value(ValueType::f32, 1, 1, 4),
-                                 {w.tensor(DType::f32, {4, 1, 1, 38}, counted(4 * 38, real)), absent, absent, absent, absent, absent},
-                                 {1, 1, 0, 0, 0, 0, 1, 1, 1, 0, 0});
+  const uint32_t scaled =
+      w.node(Op::pointwise, {padded, padded}, w.value(ValueType::f32, 6, 5, 38), {absent, absent, absent, absent}, {1});
+  const uint32_t pooled =
+      w.node(Op::max_pool, {scaled}, w.value(ValueType::f32, 3, 2, 38), {}, {2, 2, 2, 2, 0, 0, 0, 0});
+  const uint32_t features =
+      w.node(Op::average_pool, {pooled}, w.value(ValueType::f32, 1, 1, 38), {}, {3, 2, 1, 1, 0, 0, 0, 0, 0});
+  const uint32_t logits =
+      w.node(Op::conv_float, {features}, w.value(ValueType::f32, 1, 1, 4),
+             {w.tensor(DType::f32, {4, 1, 1, 38}, counted(4 * 38, real)), absent, absent, absent, absent, absent},
+             {1, 1, 0, 0, 0, 0, 1, 1, 1, 0, 0});
   w.outputs = {{logits, "logits"}, {features, "features"}};
   return w;
 }

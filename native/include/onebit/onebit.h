@@ -1,8 +1,9 @@
 /* The C API of the onebit engine: reads an .obn file and runs it.
  *
- * A model is immutable and may be shared between threads. A session holds the memory of one run; it serves one thread at a
- * time, and a call while another is running in it is refused with ONEBIT_BUSY. Functions that can fail return a status
- * and, where `error` is not null, say there what is wrong and how to mend it. No exception crosses this boundary.
+ * A model is immutable and may be shared between threads. A session holds the memory of one run; it serves one thread
+ * at a time, and a call while another is running in it is refused with ONEBIT_BUSY. Functions that can fail return a
+ * status and, where `error` is not null, say there what is wrong and how to mend it. No exception crosses this
+ * boundary.
  *
  *   onebit_error error;
  *   onebit_model* model;
@@ -43,7 +44,7 @@ typedef enum onebit_status {
   ONEBIT_UNSUPPORTED = 4,      /* a newer version, or an instruction set that is not here */
   ONEBIT_BUSY = 5,             /* another thread is inside this session */
   ONEBIT_NO_MEMORY = 6,
-  ONEBIT_INTERNAL = 7          /* a fault of onebit */
+  ONEBIT_INTERNAL = 7 /* a fault of onebit */
 } onebit_status;
 
 /* UTF-8, always terminated; the hint may be empty. */
@@ -62,12 +63,12 @@ typedef struct onebit_shape {
 
 /* ---- The model. Strings and arrays that it returns live until it is closed. ---- */
 
-/* Maps the file and checks all of it. The file may be replaced by renaming another over it while the model is open, but its
- * bytes may not be changed in place. */
+/* Maps the file and checks all of it. The file may be replaced by renaming another over it while the model is open, but
+ * its bytes may not be changed in place. */
 ONEBIT_API onebit_status onebit_model_open(const char* path, onebit_model** model, onebit_error* error) ONEBIT_NOEXCEPT;
 
-/* The same from memory. Bytes that are aligned to 64 are used in place and must stay as they are until the model and its
- * sessions are closed; others are copied. */
+/* The same from memory. Bytes that are aligned to 64 are used in place and must stay as they are until the model and
+ * its sessions are closed; others are copied. */
 ONEBIT_API onebit_status onebit_model_open_memory(const void* bytes, size_t size, onebit_model** model,
                                                   onebit_error* error) ONEBIT_NOEXCEPT;
 
@@ -93,8 +94,8 @@ ONEBIT_API const uint32_t* onebit_model_integers(const onebit_model* model, cons
 /* A node of the graph. */
 typedef struct onebit_layer {
   const char* name;
-  const char* op;       /* "conv_binary", "conv_float", ... as in docs/file-format.md */
-  onebit_shape input;   /* of the first input */
+  const char* op;     /* "conv_binary", "conv_float", ... as in docs/file-format.md */
+  onebit_shape input; /* of the first input */
   onebit_shape output;
   uint32_t weight_bits; /* 1, 32, or 0 without weights */
   uint64_t bytes;       /* of its constant tensors in the file */
@@ -125,8 +126,9 @@ ONEBIT_API onebit_status onebit_session_open(onebit_model* model, const onebit_s
 /* Null is allowed. Not while a run is going on. */
 ONEBIT_API void onebit_session_close(onebit_session* session) ONEBIT_NOEXCEPT;
 
-/* Runs `count` samples (1 to batch). input: count * h * w * c floats, finite, normalised as in training. outputs: a buffer
- * for each wanted output, in the order of the options (or of the model), of count * h * w * c floats of that output. */
+/* Runs `count` samples (1 to batch). input: count * h * w * c floats, finite, normalised as in training. outputs: a
+ * buffer for each wanted output, in the order of the options (or of the model), of count * h * w * c floats of that
+ * output. */
 ONEBIT_API onebit_status onebit_session_run(onebit_session* session, const float* input, uint32_t count,
                                             float* const* outputs, onebit_error* error) ONEBIT_NOEXCEPT;
 
@@ -151,7 +153,8 @@ typedef struct onebit_rates {
   double real;   /* binary32 multiply-accumulates a second */
   double bytes;  /* bytes copied a second, read and written ones both counted */
 } onebit_rates;
-ONEBIT_API onebit_status onebit_measure_rates(const char* isa, onebit_rates* rates, onebit_error* error) ONEBIT_NOEXCEPT;
+ONEBIT_API onebit_status onebit_measure_rates(const char* isa, onebit_rates* rates,
+                                              onebit_error* error) ONEBIT_NOEXCEPT;
 
 /* CRC-32C as docs/file-format.md states it; `initial` is the checksum of what came before, 0 for nothing. */
 ONEBIT_API uint32_t onebit_crc32c(const void* bytes, size_t size, uint32_t initial) ONEBIT_NOEXCEPT;

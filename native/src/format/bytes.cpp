@@ -29,7 +29,7 @@ Bytes Bytes::map(const std::string& path) {
   };
   const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe must not block
   if (file < 0) throw refuse(errno);
-  struct stat status {};
+  struct stat status{};
   const int code = ::fstat(file, &status) == 0 ? 0 : errno;
   Bytes result;
   Error error(ONEBIT_OK, "");

@@ -30,9 +30,11 @@ void check_header(const Bytes& bytes) {
                 "update onebit, or export the model with this version");
   if (sections != kSectionCount) bad_file("header: ", sections, " sections instead of ", kSectionCount);
   if (length != bytes.size())
-    bad_file(length > bytes.size() ? "truncated" : "oversized", ": ", bytes.size(), " bytes, and its header says ", length);
+    bad_file(length > bytes.size() ? "truncated" : "oversized", ": ", bytes.size(), " bytes, and its header says ",
+             length);
   if (!is_zero(data + 32, 32)) bad_file("header: the bytes from 32 to 63 are not zero");
-  if (body_crc != crc32c(data + kHeaderSize, bytes.size() - kHeaderSize)) bad_file("damaged: the checksum does not match");
+  if (body_crc != crc32c(data + kHeaderSize, bytes.size() - kHeaderSize))
+    bad_file("damaged: the checksum does not match");
 }
 
 }  // namespace

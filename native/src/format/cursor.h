@@ -58,7 +58,8 @@ class Cursor {
 
   std::string utf8(uint64_t size) {
     const std::string value(reinterpret_cast<const char*>(take(size)), size);
-    if (!is_utf8(value) || value.find('\0') != std::string::npos) bad_file(place_, " has a text that is not UTF-8 without NUL");
+    if (!is_utf8(value) || value.find('\0') != std::string::npos)
+      bad_file(place_, " has a text that is not UTF-8 without NUL");
     return value;
   }
 

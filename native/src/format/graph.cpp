@@ -18,7 +18,8 @@ Value read_value(Cursor& cursor, uint32_t index) {
   Value value{static_cast<ValueType>(type), 0, 0, 0};
   for (uint32_t* side : {&value.h, &value.w, &value.c}) {
     *side = cursor.u32();
-    if (*side < 1 || *side > kMaxSide) bad_file("GRPH: value ", index, ": a side of ", *side, " is outside 1 to ", kMaxSide);
+    if (*side < 1 || *side > kMaxSide)
+      bad_file("GRPH: value ", index, ": a side of ", *side, " is outside 1 to ", kMaxSide);
   }
   if (uint64_t{value.h} * value.w > kMaxElements || value.elements() > kMaxElements)
     bad_file("GRPH: value ", index, " has more than ", kMaxElements, " elements");
@@ -41,7 +42,8 @@ Node read_node(Cursor& cursor, uint32_t index, const Model& model, std::vector<b
   place += text(" ", quoted(node.name), " (", expected->name, ")");
   if (inputs < 1 || inputs > (expected->residual ? kMaxInputs : 1)) bad_file(place, " has ", inputs, " inputs");
   if (tensors != expected->tensors) bad_file(place, " has ", tensors, " tensors instead of ", expected->tensors);
-  if (attributes != expected->attributes) bad_file(place, " has ", attributes, " attributes instead of ", expected->attributes);
+  if (attributes != expected->attributes)
+    bad_file(place, " has ", attributes, " attributes instead of ", expected->attributes);
 
   RawNode raw;
   for (uint32_t i = 0; i < inputs; ++i) {
@@ -92,7 +94,8 @@ void read_graph(const Section& section, Model& model) {
   for (uint32_t i = 0; i < values; ++i) model.values.push_back(read_value(cursor, i));
   if (model.input_value().type != ValueType::f32) bad_file("GRPH: the input is not f32");
   for (const Output& output : model.outputs)
-    if (model.values[output.value].type != ValueType::f32) bad_file("GRPH: output ", quoted(output.name), " is not f32");
+    if (model.values[output.value].type != ValueType::f32)
+      bad_file("GRPH: output ", quoted(output.name), " is not f32");
 
   std::vector<bool> produced(values, false);
   produced[model.input] = true;

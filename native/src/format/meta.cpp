@@ -17,17 +17,14 @@ std::vector<Number> numbers(const uint8_t* data, uint64_t size, const std::strin
 MetaValue read_value(MetaType type, const uint8_t* data, uint64_t size, const std::string& place) {
   Cursor cursor(place, data, size);
   switch (type) {
-    case MetaType::text:
-      return cursor.utf8(size);
+    case MetaType::text: return cursor.utf8(size);
     case MetaType::texts: {
       std::vector<std::string> texts;
       while (cursor.left() > 0) texts.push_back(cursor.utf8(cursor.u32()));
       return texts;
     }
-    case MetaType::floats:
-      return numbers<float>(data, size, place);
-    case MetaType::integers:
-      return numbers<uint32_t>(data, size, place);
+    case MetaType::floats: return numbers<float>(data, size, place);
+    case MetaType::integers: return numbers<uint32_t>(data, size, place);
   }
   bad_file(place, ": there is no type ", static_cast<unsigned>(type));
 }
@@ -49,7 +46,8 @@ Meta read_meta(const Section& section) {
     const std::string key = cursor.utf8(key_length);
     const std::string place = text("META: entry ", quoted(key));
     if (zero != 0) bad_file(place, ": the byte after the type is not zero");
-    if (i > 0 && key <= previous) bad_file(place, " stands after ", quoted(previous), ": keys must be unique and ascending");
+    if (i > 0 && key <= previous)
+      bad_file(place, " stands after ", quoted(previous), ": keys must be unique and ascending");
     const uint8_t* value = cursor.take(value_length);
     meta.emplace(key, read_value(type, value, value_length, place));
     previous = key;

@@ -13,7 +13,8 @@ namespace {
 template <class Type>
 const Type* typed(const Model& model, const char* key) {
   const Type* found = model.entry<Type>(key);
-  if (found == nullptr && model.meta.count(key) != 0) bad_file("META: entry '", key, "' has another type than the format gives it");
+  if (found == nullptr && model.meta.count(key) != 0)
+    bad_file("META: entry '", key, "' has another type than the format gives it");
   return found;
 }
 
@@ -55,7 +56,8 @@ void check_hash(const Model& model, const Sections& sections) {
   const auto* stated = typed<std::string>(model, "weights.sha256");
   if (stated == nullptr) bad_file("META: weights.sha256 is absent");
   Sha256 hash;
-  for (const Section* section : {&sections.graph, &sections.tensors, &sections.data}) hash.add(section->data, section->size);
+  for (const Section* section : {&sections.graph, &sections.tensors, &sections.data})
+    hash.add(section->data, section->size);
   if (hash.hex() != *stated) bad_file("META: weights.sha256 is not the hash of the weights");
 }
 

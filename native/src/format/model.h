@@ -39,11 +39,19 @@ struct Value {
   uint32_t h, w, c;
 
   uint64_t elements() const { return uint64_t{h} * w * c; }
-  uint64_t bytes() const { return type == ValueType::f32 ? 4 * elements() : 4 * uint64_t{h} * w * ((uint64_t{c} + 31) / 32); }
+  uint64_t bytes() const {
+    return type == ValueType::f32 ? 4 * elements() : 4 * uint64_t{h} * w * ((uint64_t{c} + 31) / 32);
+  }
 };
 
 enum class Op : uint32_t {
-  conv_float = 1, conv_binary = 2, binarize = 3, pointwise = 4, max_pool = 5, average_pool = 6, pad_channels = 7
+  conv_float = 1,
+  conv_binary = 2,
+  binarize = 3,
+  pointwise = 4,
+  max_pool = 5,
+  average_pool = 6,
+  pad_channels = 7
 };
 
 const char* op_name(Op op);
@@ -56,7 +64,8 @@ struct Node {
   std::string name;
   uint32_t input, output;
   uint32_t residual = none;
-  const Tensor *weight = nullptr, *scale = nullptr, *bias = nullptr, *slope = nullptr, *post = nullptr, *interval = nullptr;
+  const Tensor *weight = nullptr, *scale = nullptr, *bias = nullptr, *slope = nullptr, *post = nullptr,
+               *interval = nullptr;
   int32_t kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1;
   int32_t pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;
   int32_t dilation_h = 1, dilation_w = 1, groups = 1;

@@ -5,12 +5,13 @@
 namespace onebit {
 namespace {
 
-constexpr int32_t kMaxKernel = 1 << 10;      // also of strides and dilations
+constexpr int32_t kMaxKernel = 1 << 10;       // also of strides and dilations
 constexpr int64_t kMaxAccumulator = 1 << 24;  // taps of one dot product, so that it is exact in binary32
 
 constexpr Signature kSignatures[] = {
-    {"conv_float", 6, 11, true},    {"conv_binary", 6, 11, true},  {"binarize", 1, 0, false},   {"pointwise", 4, 1, true},
-    {"max_pool", 0, 8, false},      {"average_pool", 0, 9, false}, {"pad_channels", 0, 2, false},
+    {"conv_float", 6, 11, true},   {"conv_binary", 6, 11, true}, {"binarize", 1, 0, false},
+    {"pointwise", 4, 1, true},     {"max_pool", 0, 8, false},    {"average_pool", 0, 9, false},
+    {"pad_channels", 0, 2, false},
 };
 
 class OperatorReader {
@@ -42,7 +43,8 @@ class OperatorReader {
     if (number == Node::none) return nullptr;
     if (number >= model_.tensors.size()) bad_file("there is no tensor ", number, " for ", name);
     const Tensor& found = model_.tensors[number];
-    if (found.dtype != dtype || found.rank != rank) bad_file("tensor ", number, " has not the type or the rank of ", name);
+    if (found.dtype != dtype || found.rank != rank)
+      bad_file("tensor ", number, " has not the type or the rank of ", name);
     return &found;
   }
 
@@ -56,7 +58,8 @@ class OperatorReader {
 
   const Tensor* interval(size_t index, DType dtype) const {
     const Tensor* found = tensor(index, "interval", dtype, 2);
-    if (found != nullptr && (found->dims[0] != out_.c || found->dims[1] != 2)) bad_file("interval is not [", out_.c, ", 2]");
+    if (found != nullptr && (found->dims[0] != out_.c || found->dims[1] != 2))
+      bad_file("interval is not [", out_.c, ", 2]");
     return found;
   }
 
@@ -81,7 +84,8 @@ class OperatorReader {
     node_.slope = channels(first + 2, "slope");
     node_.post = channels(first + 3, "post");
     node_.activation = static_cast<Activation>(attribute(activation, "activation", 0, 3));
-    if ((node_.slope != nullptr) != (node_.activation == Activation::prelu)) bad_file("slope and activation do not fit");
+    if ((node_.slope != nullptr) != (node_.activation == Activation::prelu))
+      bad_file("slope and activation do not fit");
     if (node_.residual != Node::none) {
       expect_type(model_.values[node_.residual], ValueType::f32, "the residual");
       expect_shape(model_.values[node_.residual], out_.h, out_.w, out_.c, "the residual");
@@ -115,9 +119,11 @@ class OperatorReader {
     node_.weight = tensor(0, "weight", binary ? DType::bits : DType::f32, 4);
     if (node_.weight == nullptr) bad_file("weight is absent");
     const auto& dims = node_.weight->dims;
-    if (dims[0] != out_.c || dims[3] != in_.c / groups) bad_file("the weight's channels do not fit the input and the output");
+    if (dims[0] != out_.c || dims[3] != in_.c / groups)
+      bad_file("the weight's channels do not fit the input and the output");
     if (dims[1] > kMaxKernel || dims[2] > kMaxKernel) bad_file("a kernel side is more than ", kMaxKernel);
-    if (int64_t{dims[1]} * dims[2] > kMaxAccumulator / dims[3]) bad_file("a dot product has more than ", kMaxAccumulator, " taps");
+    if (int64_t{dims[1]} * dims[2] > kMaxAccumulator / dims[3])
+      bad_file("a dot product has more than ", kMaxAccumulator, " taps");
     node_.kernel_h = static_cast<int32_t>(dims[1]);
     node_.kernel_w = static_cast<int32_t>(dims[2]);
     window(0, node_.dilation_h, node_.dilation_w, out_.c);

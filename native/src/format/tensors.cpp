@@ -46,7 +46,8 @@ std::vector<Tensor> read_tensors(const Section& section, const Section& data) {
     tensor.dtype = static_cast<DType>(dtype);
     tensor.rank = cursor.u32();
     const uint32_t least_rank = tensor.dtype == DType::bits ? 2 : 1;
-    if (tensor.rank < least_rank || tensor.rank > 4) bad_file(place, ": rank ", tensor.rank, " is outside ", least_rank, " to 4");
+    if (tensor.rank < least_rank || tensor.rank > 4)
+      bad_file(place, ": rank ", tensor.rank, " is outside ", least_rank, " to 4");
     for (uint32_t axis = 0; axis < 4; ++axis) {
       const uint32_t dim = cursor.u32();
       const uint32_t most = axis < tensor.rank ? kMaxDim : 1;

@@ -6,7 +6,11 @@ bool is_utf8(std::string_view bytes) {
   size_t i = 0;
   while (i < bytes.size()) {
     const auto first = static_cast<uint8_t>(bytes[i]);
-    const size_t length = first < 0x80 ? 1 : (first >> 5) == 0x6 ? 2 : (first >> 4) == 0xE ? 3 : (first >> 3) == 0x1E ? 4 : 0;
+    const size_t length = first < 0x80           ? 1
+                          : (first >> 5) == 0x6  ? 2
+                          : (first >> 4) == 0xE  ? 3
+                          : (first >> 3) == 0x1E ? 4
+                                                 : 0;
     if (length == 0 || length > bytes.size() - i) return false;
     uint32_t point = length == 1 ? first : first & (0x7Fu >> length);
     for (size_t k = 1; k < length; ++k) {

@@ -28,9 +28,9 @@ ConvShape conv_shape(const Model& model, const Node& node, int32_t batch) {
   const Value& in = model.values[node.input];
   const Value& out = model.values[node.output];
   const auto side = [](uint32_t value) { return static_cast<int32_t>(value); };
-  return {batch, side(in.h), side(in.w), side(in.c), side(out.h), side(out.w), side(out.c),
-          node.kernel_h, node.kernel_w, node.stride_h, node.stride_w, node.pad_top, node.pad_left,
-          node.dilation_h, node.dilation_w, node.groups};
+  return {batch,         side(in.h),      side(in.w),      side(in.c),    side(out.h),   side(out.w),
+          side(out.c),   node.kernel_h,   node.kernel_w,   node.stride_h, node.stride_w, node.pad_top,
+          node.pad_left, node.dilation_h, node.dilation_w, node.groups};
 }
 
 uint64_t operations(const Model& model, const Node& node) {
@@ -47,7 +47,8 @@ PackedWeights::PackedWeights(const Model& model, const Kernels& kernels) : offse
     const Node& node = model.nodes[i];
     if (!node.has_weight()) continue;
     const ConvShape shape = conv_shape(model, node, 1);
-    const uint64_t size = node.op == Op::conv_float ? kernels.float_conv_pack_bytes(shape) : kernels.binary_conv_pack_bytes(shape);
+    const uint64_t size =
+        node.op == Op::conv_float ? kernels.float_conv_pack_bytes(shape) : kernels.binary_conv_pack_bytes(shape);
     offsets[i] = bytes;
     bytes += (size + kAlignment - 1) / kAlignment * kAlignment;
   }
@@ -65,10 +66,11 @@ PackedWeights::PackedWeights(const Model& model, const Kernels& kernels) : offse
   }
 }
 
-Plan::Plan(std::shared_ptr<const Model> model, const Kernels& kernels, std::shared_ptr<const PackedWeights> weights, int32_t batch,
-           const std::vector<std::string>& outputs)
+Plan::Plan(std::shared_ptr<const Model> model, const Kernels& kernels, std::shared_ptr<const PackedWeights> weights,
+           int32_t batch, const std::vector<std::string>& outputs)
     : model(std::move(model)), kernels(kernels), weights(std::move(weights)), batch(batch) {
-  if (batch < 1 || batch > kMaxBatch) throw Error(ONEBIT_INVALID_ARGUMENT, text("batch ", batch, " is outside 1 to ", kMaxBatch));
+  if (batch < 1 || batch > kMaxBatch)
+    throw Error(ONEBIT_INVALID_ARGUMENT, text("batch ", batch, " is outside 1 to ", kMaxBatch));
   choose_outputs(outputs);
   choose_steps();
   place_values();

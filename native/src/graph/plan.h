@@ -1,5 +1,5 @@
-// What a model needs to run on one instruction set with one batch size: which nodes, where each value lies, the weights as
-// the kernels read them. Immutable.
+// What a model needs to run on one instruction set with one batch size: which nodes, where each value lies, the weights
+// as the kernels read them. Immutable.
 #pragma once
 
 #include <cstdint>
@@ -31,8 +31,8 @@ struct Plan {
   static constexpr uint64_t nowhere = ~uint64_t{0};
 
   // `outputs` are the names wanted, all if empty. Throws Error.
-  Plan(std::shared_ptr<const Model> model, const Kernels& kernels, std::shared_ptr<const PackedWeights> weights, int32_t batch,
-       const std::vector<std::string>& outputs);
+  Plan(std::shared_ptr<const Model> model, const Kernels& kernels, std::shared_ptr<const PackedWeights> weights,
+       int32_t batch, const std::vector<std::string>& outputs);
 
   std::shared_ptr<const Model> model;
   const Kernels& kernels;

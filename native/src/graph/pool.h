@@ -18,13 +18,13 @@ class Pool {
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
-  // Calls work(begin, end) on parts of [0, rows) that depend on `rows` and the number of threads alone, and returns when all
-  // are done. Which thread takes a part is open: one that the system holds up costs the others little. `work` may not
-  // throw.
+  // Calls work(begin, end) on parts of [0, rows) that depend on `rows` and the number of threads alone, and returns
+  // when all are done. Which thread takes a part is open: one that the system holds up costs the others little. `work`
+  // may not throw.
   template <class Work>
   void split(int64_t rows, const Work& work) {
-    split({[](const void* context, int64_t begin, int64_t end) { (*static_cast<const Work*>(context))(begin, end); }, &work, rows,
-           0});
+    split({[](const void* context, int64_t begin, int64_t end) { (*static_cast<const Work*>(context))(begin, end); },
+           &work, rows, 0});
   }
 
  private:

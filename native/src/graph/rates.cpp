@@ -33,7 +33,8 @@ double products(const ConvShape& s) { return double(s.out_h) * s.out_w * s.out_c
 double binary_rate(const Kernels& kernels) {
   const ConvShape s = good_shape(256);
   const auto channels = static_cast<size_t>(s.in_c);
-  const std::vector<uint32_t> input(16 * 16 * channels / 32, 0x5A5A5A5Au), weight(channels * 9 * channels / 32, 0xC3C3C3C3u);
+  const std::vector<uint32_t> input(16 * 16 * channels / 32, 0x5A5A5A5Au),
+      weight(channels * 9 * channels / 32, 0xC3C3C3C3u);
   const std::vector<int32_t> interval(2 * channels, 0);
   std::vector<uint32_t> output(14 * 14 * channels / 32);
   const AlignedMemory packed = allocate_aligned(kernels.binary_conv_pack_bytes(s));

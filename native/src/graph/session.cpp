@@ -19,7 +19,8 @@ uint64_t work_of(const Model& model, const Node& node) {
   return elements / 16 + (node.op == Op::conv_binary ? products / 512 : products / 32);
 }
 
-void pad_channels(const float* input, int64_t pixels, int64_t in_c, int64_t out_c, int64_t before, float* output) noexcept {
+void pad_channels(const float* input, int64_t pixels, int64_t in_c, int64_t out_c, int64_t before,
+                  float* output) noexcept {
   std::memset(output, 0, static_cast<size_t>(pixels * out_c) * sizeof(float));
   for (int64_t i = 0; i < pixels; ++i)
     std::memcpy(output + i * out_c + before, input + i * in_c, static_cast<size_t>(in_c) * sizeof(float));
@@ -88,7 +89,8 @@ void Session::run_node(const Node& node, uint32_t index, int32_t count) noexcept
   switch (node.op) {
     case Op::conv_float: {
       const void* weight = plan_->weights->memory.get() + plan_->weights->offsets[index];
-      const FloatConvArgs args{conv_shape(model, node, count), at<float>(node.input), weight, epilogue(node), target<float>(node)};
+      const FloatConvArgs args{conv_shape(model, node, count), at<float>(node.input), weight, epilogue(node),
+                               target<float>(node)};
       return split(out_rows, work, args, kernels.float_conv);
     }
     case Op::conv_binary: {
@@ -115,13 +117,28 @@ void Session::run_node(const Node& node, uint32_t index, int32_t count) noexcept
     case Op::max_pool:
     case Op::average_pool: {
       const ConvShape shape = conv_shape(model, node, count);
-      const PoolArgs args{count, shape.in_h, shape.in_w, in_c, shape.out_h, shape.out_w, node.kernel_h, node.kernel_w,
-                          node.stride_h, node.stride_w, node.pad_top, node.pad_left, node.pad_bottom, node.pad_right,
-                          node.count_padding, at<float>(node.input), target<float>(node)};
+      const PoolArgs args{count,
+                          shape.in_h,
+                          shape.in_w,
+                          in_c,
+                          shape.out_h,
+                          shape.out_w,
+                          node.kernel_h,
+                          node.kernel_w,
+                          node.stride_h,
+                          node.stride_w,
+                          node.pad_top,
+                          node.pad_left,
+                          node.pad_bottom,
+                          node.pad_right,
+                          node.count_padding,
+                          at<float>(node.input),
+                          target<float>(node)};
       return split(out_rows, work, args, node.op == Op::max_pool ? kernels.max_pool : kernels.average_pool);
     }
     case Op::pad_channels:
-      return pad_channels(at<float>(node.input), in_rows * in.w, in.c, out.c, node.channels_before, target<float>(node));
+      return pad_channels(at<float>(node.input), in_rows * in.w, in.c, out.c, node.channels_before,
+                          target<float>(node));
   }
 }
 

@@ -66,7 +66,7 @@ def run(args: Namespace) -> dict[str, Any]:
 def show(result: dict[str, Any], console: Console) -> None:
     console.print(
         f"median {result['median_ms']:.3f} ms, 95th percentile {result['p95_ms']:.3f} ms, "
-        f"{result['threads']} thread(s), {result['isa']}, {result['peak_bytes'] / 1e6:.2f} MB of weights and activations"
+        f"{result['threads']} thread(s), {result['isa']}, {result['peak_bytes'] / 1e6:.2f} MB in use"
     )
     if "layers" in result:
         table = Table("layer", "kernel", "ms", "floor ms", "share", caption=_CAPTION)

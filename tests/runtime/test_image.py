@@ -1,0 +1,93 @@
+"""From images in every form to the network's input, and what is refused."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import onebit
+from onebit import OnebitError
+from onebit.runtime.image import to_input
+from tests.runtime.samples import CLASSES
+
+MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
+
+
+@pytest.fixture
+def pixels():
+    return np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+
+
+def test_an_image_of_the_right_size_is_normalised_as_in_training(pixels, tmp_path):
+    expected = (pixels.transpose(2, 0, 1) / np.float32(255) - np.float32(MEAN)[:, None, None]) / np.float32(STD)[
+        :, None, None
+    ]
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    for image in (pixels, Image.fromarray(pixels), tmp_path / "a.png", str(tmp_path / "a.png")):
+        x = to_input(image, (3, 8, 8), MEAN, STD)
+        assert x.dtype == np.float32
+        assert x.flags.c_contiguous
+        np.testing.assert_array_equal(x, expected)
+
+
+def test_sizes_and_channels_are_made_to_fit():
+    red = np.zeros((20, 30, 3), np.uint8)
+    red[..., 0] = 200
+    assert to_input(red, (3, 8, 6), (0,) * 3, (1,) * 3)[:, 4, 3] == pytest.approx([200 / 255, 0, 0])
+    grey = Image.fromarray(red).convert("L")
+    level = np.asarray(grey)[0, 0] / 255
+    np.testing.assert_allclose(to_input(red, (1, 8, 8), (0,), (1,)), level, rtol=1e-6)
+    np.testing.assert_allclose(to_input(np.asarray(grey), (3, 8, 8), (0,) * 3, (1,) * 3), level, rtol=1e-6)
+    deep = Image.fromarray(np.full((8, 8), 0x8000, np.uint16))
+    np.testing.assert_allclose(to_input(deep, (1, 8, 8), (0,), (1,)), 128 / 255, rtol=1e-6)
+
+
+def test_a_photograph_is_turned_as_its_exif_says(tmp_path):
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    pixels[:4] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 3  # by half a turn
+    Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
+    x = to_input(tmp_path / "a.png", (3, 8, 8), (0,) * 3, (1,) * 3)
+    assert x[0, 0, 0] == 0
+    assert x[0, 7, 0] == 1
+
+
+def test_predict_names_the_best_class(classifier_path, pixels):
+    model = onebit.load(classifier_path)
+    answer = model.predict(pixels)
+    logits = model(to_input(pixels, model.input_shape, model.mean, model.std)[None])[0]
+    assert answer.index == logits.argmax()
+    assert answer.label == CLASSES[answer.index]
+    assert answer.scores.sum() == pytest.approx(1)
+    assert answer.score == answer.scores.max()
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((8, 8, 3), np.float32), "float32 .* is no image"),
+        (np.zeros((8, 8, 4), np.uint8), "is no image"),
+        (np.zeros((0, 8), np.uint8), "is no image"),
+        (17, "a int is no image"),
+        ("missing.png", "missing.png: No such file"),
+    ],
+)
+def test_what_is_no_image_is_refused(image, message):
+    with pytest.raises(OnebitError, match=message):
+        to_input(image, (3, 8, 8), MEAN, STD)
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg", "gif", "bmp", "tiff", "webp"])
+def test_a_damaged_image_is_refused(tmp_path, pixels, kind):
+    path = tmp_path / f"a.{kind}"
+    Image.fromarray(np.tile(pixels, (20, 20, 1))).save(path)
+    content = path.read_bytes()
+    for damaged in (b"", content[:20], content[: len(content) // 2]):
+        path.write_bytes(damaged)
+        with pytest.raises(OnebitError, match=f"a.{kind}: "):
+            to_input(path, (3, 8, 8), MEAN, STD)
+
+
+def test_a_model_of_other_channels_says_so():
+    with pytest.raises(OnebitError, match="takes 2 channels"):
+        to_input(np.zeros((8, 8), np.uint8), (2, 8, 8), (0, 0), (1, 1))
