@@ -16,6 +16,14 @@ namespace {
 using Features = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Probabilities = nb::ndarray<uint32_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
+[[noreturn]] void fail(const char* message, const char* hint) {
+  const nb::object type = nb::module_::import_("onebit.errors").attr("OnebitError");
+  const nb::object problem =
+      type(nb::bytes(message).attr("decode")("utf-8", "replace"), nb::bytes(hint).attr("decode")("utf-8", "replace"));
+  PyErr_SetObject(type.ptr(), problem.ptr());
+  throw nb::python_error();
+}
+
 // Runs `call` without the GIL and raises what its status means.
 template <class Call>
 void checked(const Call& call) {
@@ -27,11 +35,7 @@ void checked(const Call& call) {
   }
   if (status == ONEBIT_OK) return;
   if (status == ONEBIT_INTERNAL) throw std::runtime_error(error.message);
-  const nb::object type = nb::module_::import_("onebit.errors").attr("OnebitError");
-  const nb::object problem = type(nb::bytes(error.message).attr("decode")("utf-8", "replace"),
-                                  nb::bytes(error.hint).attr("decode")("utf-8", "replace"));
-  PyErr_SetObject(type.ptr(), problem.ptr());
-  throw nb::python_error();
+  fail(error.message, error.hint);
 }
 
 nb::dict as_dict(const onebit_learner_report& report) {
@@ -116,7 +120,7 @@ class Learner {
 
  private:
   onebit_learner* handle() const {
-    if (handle_ == nullptr) throw nb::value_error("the learner is closed");
+    if (handle_ == nullptr) fail("the learner is closed", "open it again");
     return handle_;
   }
   void expect_width(const Features& features) const {

@@ -121,6 +121,7 @@ void counters_and_rings() {
   CHECK_THAT(learner.classes().size() == 1, "a class that was never seen is left out");
   const auto features = random_features(random, 4 * 4, 0, 1);
   const TrainOptions options{2, 4, 0.1};
+  CHECK_THAT(status_of([&] { learner.teach(features.data(), {""}, "empty", options); }) == ONEBIT_INVALID_ARGUMENT, "no name");
   learner.teach(features.data(), std::vector<std::string>(4, "class 0"), "a", options);
   CHECK_THAT(learner.classes()[0].past == std::numeric_limits<uint32_t>::max(), "the count must saturate");
   const size_t size = medium.durable.size();

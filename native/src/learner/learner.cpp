@@ -31,9 +31,9 @@ uint32_t slot_for(State& state, const std::string& name) {
   const auto find = [&state](const std::string& wanted) {
     return std::find_if(state.classes.begin(), state.classes.end(), [&](const ClassSlot& slot) { return slot.name == wanted; });
   };
+  check_name(name);
   auto slot = find(name);
   if (slot == state.classes.end()) {
-    check_name(name);
     slot = find("");
     if (slot == state.classes.end()) {
       refuse(text("no room for the class ", quoted(name), ": all ", state.classes.size(), " are in use"),

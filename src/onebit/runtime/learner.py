@@ -244,8 +244,9 @@ class Learner:
         """Reads every byte of the state again.
 
         Returns:
-            ``bytes`` of the file, ``experiences`` counted, ``commits`` to go back to with :meth:`rollback`, ``unfinished``
-            commits that a power cut broke off (harmless), ``damaged`` commits (bytes that changed on the medium).
+            ``bytes`` of the file, ``experiences`` counted, ``commits`` that :meth:`rollback` can go back,
+            ``unfinished`` commits that a power cut broke off (harmless), ``damaged`` commits (bytes that changed on the
+            medium).
 
         Raises:
             OnebitError: the newest commit is damaged.

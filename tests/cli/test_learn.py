@@ -1,0 +1,101 @@
+"""``onebit learn`` from end to end, and what it refuses."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import onebit
+from onebit import cli
+
+
+@pytest.fixture
+def store(tmp_path: Path, digits_model: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    assert cli.main(["learn", "new", str(tmp_path / "store"), str(digits_model)]) == 0
+    capsys.readouterr()
+    return str(tmp_path / "store")
+
+
+def learn(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    assert cli.main(["learn", *words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_the_life_of_a_learner(store: str, digit_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shown = learn(capsys, "show", store)
+    assert {"classes", "commits", "bytes", "backbone", "replay"} <= set(shown)
+    assert shown["classes"] == [{"name": str(i), "samples": 100} for i in range(6)]
+    assert len(shown["backbone"]) == 64
+
+    taught = learn(capsys, "teach", store, str(digit_folder), "--experience", "monday")
+    assert taught["counted"]
+    assert taught["new"] == ["6", "7", "8", "9"]
+    assert taught["commits"] == 1
+    assert taught["bytes"] == shown["bytes"] == (Path(store) / "learner.state").stat().st_size
+    assert not learn(capsys, "teach", store, str(digit_folder), "--experience", "monday")["counted"]
+
+    one = str(next((digit_folder / "6").iterdir()))
+    assert learn(capsys, "teach", store, one, "--name", "mine")["new"] == ["mine"]
+    assert learn(capsys, "rollback", store)["classes"] == taught["classes"]
+    assert "9" not in [row["name"] for row in learn(capsys, "forget", store, "9")["classes"]]
+    assert learn(capsys, "check", store)["unfinished"] == 0
+    with onebit.Learner.open(store) as learner:
+        assert learner.classes["6"] == 8
+
+
+def test_a_person_sees_the_classes(store: str, digit_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["learn", "teach", store, str(digit_folder)]) == 0
+    printed = capsys.readouterr().out
+    assert "learned from 32 images" in printed
+    assert cli.main(["learn", "teach", store, str(digit_folder)]) == 0
+    assert "counted before" in capsys.readouterr().out
+    assert cli.main(["learn", "check", store]) == 0
+    assert "every byte checked" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["show", "nowhere"],
+        ["teach", "STORE"],
+        ["teach", "STORE", "nowhere"],
+        ["teach", "STORE", "EMPTY"],
+        ["teach", "STORE", "EMPTY", "--name", "x"],
+        ["teach", "STORE", "BAD"],
+        ["teach", "STORE", "a.png", "b.png"],
+        ["new", "STORE", "MODEL"],
+        ["new", "other"],
+        ["new", "other", "missing.obn"],
+        ["forget", "STORE", "nobody"],
+        ["forget", "STORE"],
+        ["rollback", "STORE"],
+        ["rollback", "STORE", "--commits", "0"],
+        ["show", "STORE", "more"],
+    ],
+)
+def test_mistakes_are_one_line_and_exit_2(
+    words: list[str], store: str, digits_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "bad" / "kind").mkdir(parents=True)
+    (tmp_path / "bad" / "kind" / "broken.png").write_bytes(b"\x89PNG and no more")
+    places = {"STORE": store, "EMPTY": tmp_path / "empty", "BAD": tmp_path / "bad", "MODEL": digits_model}
+    before = (Path(store) / "learner.state").read_bytes()
+    assert cli.main(["learn", *(str(places.get(word, word)) for word in words)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert len(captured.err.strip().splitlines()) == 1
+    assert (Path(store) / "learner.state").read_bytes() == before
+
+
+def test_a_damaged_newest_commit_is_said(store: str, digit_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    learn(capsys, "teach", store, str(digit_folder))
+    file = Path(store) / "learner.state"
+    content = bytearray(file.read_bytes())
+    at = content.rindex(b"9" + bytes(63))
+    content[at] ^= 1
+    file.write_bytes(content)
+    with pytest.warns(UserWarning, match="damaged"):
+        assert cli.main(["learn", "check", store]) == 2
+    assert "damaged" in capsys.readouterr().err

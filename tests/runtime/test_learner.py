@@ -1,0 +1,212 @@
+"""onebit.Learner: teaching, counting once, rollback, forgetting, what it refuses, and learning on real digits."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import onebit
+from onebit import OnebitError, deploy
+from tests.continual.digits import OLD, digits
+from tests.runtime.packed import write_backbone
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> onebit.Model:
+    """Eight random projections of a grey 6 x 6 image, and a head of three classes, one of them never seen."""
+    weight = np.random.default_rng(1).standard_normal((3, 8)) * 0.3
+    path = write_backbone(
+        tmp_path / "m.obn", weight, np.zeros(3), (-2, 2), ["cat", "dog", "owl"], [20, 30, 0], (6, 6, 1)
+    )
+    return onebit.load(path)
+
+
+def pictures(seed: int, count: int = 12) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    base = rng.integers(0, 200, (6, 6))
+    return [(base + rng.integers(0, 50, (6, 6))).astype(np.uint8) for _ in range(count)]
+
+
+def state(learner: onebit.Learner) -> tuple[dict[str, int], bytes]:
+    """The classes and the answers on fixed images."""
+    return learner.classes, learner.scores(pictures(0) + pictures(1) + pictures(2)).tobytes()
+
+
+def test_teach_and_predict(tmp_path: Path, model: onebit.Model) -> None:
+    with onebit.Learner.create(tmp_path / "store", model) as learner:
+        assert learner.classes == {"cat": 20, "dog": 30}
+        taught = learner.teach(pictures(1) + pictures(2), ["fox"] * 12 + ["elk"] * 12)
+        assert taught.counted
+        assert taught.new == ("fox", "elk")
+        assert learner.classes == {"cat": 20, "dog": 30, "fox": 12, "elk": 12}
+        answer = learner.predict(pictures(2, 13)[-1])
+        assert answer.label == "elk"
+        assert list(learner.classes)[answer.index] == "elk"
+        assert answer.scores.sum() == pytest.approx(1, abs=1e-4)
+        answers = state(learner)
+    with onebit.Learner.open(tmp_path / "store") as learner:
+        assert state(learner) == answers
+
+
+def test_every_form_of_an_image_teaches_the_same(tmp_path: Path, model: onebit.Model) -> None:
+    images = pictures(3)
+    paths = [tmp_path / f"{i}.png" for i in range(len(images))]
+    for image, path in zip(images, paths, strict=True):
+        Image.fromarray(image).save(path)
+    normalised = np.stack(images)[:, None].astype(np.float32) / np.float32(255)
+    results = []
+    for i, form in enumerate((images, paths, [Image.fromarray(image) for image in images], normalised)):
+        with onebit.Learner.create(tmp_path / f"store{i}", model) as learner:
+            learner.teach(form, "fox", experience="x")
+            results.append(state(learner))
+    assert results.count(results[0]) == 4
+
+
+def test_an_experience_is_counted_once(tmp_path: Path, model: onebit.Model) -> None:
+    with onebit.Learner.create(tmp_path / "store", model) as learner:
+        assert learner.teach(pictures(1), "fox", experience="monday").counted
+        before = state(learner)
+        assert not learner.teach(pictures(2), "elk", experience="monday").counted
+        assert state(learner) == before
+    with onebit.Learner.open(tmp_path / "store") as learner:
+        assert not learner.teach(pictures(1), "fox", experience="monday").counted
+        # Without an id the images make one.
+        assert learner.teach(pictures(2), "elk").counted
+        assert not learner.teach(pictures(2), "elk").counted
+        assert learner.teach(pictures(2), "fox").counted
+
+
+def test_rollback_is_exact(tmp_path: Path, model: onebit.Model) -> None:
+    with onebit.Learner.create(tmp_path / "store", model, history=3) as learner:
+        states = [state(learner)]
+        for i in range(6):
+            learner.teach(pictures(i), ["fox", "elk", "cat"][i % 3], experience=str(i))
+            states.append(state(learner))
+        assert learner.check()["commits"] == 3
+        learner.rollback()
+        assert state(learner) == states[5]
+        learner.rollback(2)
+        assert state(learner) == states[3]
+        with pytest.raises(OnebitError, match="cannot go back"):
+            learner.rollback()
+        # Taught again, it is the same state again: the generator went back too.
+        for i in range(3, 6):
+            assert learner.teach(pictures(i), ["fox", "elk", "cat"][i % 3], experience=str(i)).counted
+        assert state(learner) == states[6]
+
+
+def test_forgetting_leaves_nothing(tmp_path: Path, model: onebit.Model) -> None:
+    with onebit.Learner.create(tmp_path / "store", model) as learner:
+        learner.teach(pictures(1), "secret name", experience="a")
+        learner.teach(pictures(2), "elk", experience="b")
+        file = tmp_path / "store" / "learner.state"
+        size = file.stat().st_size
+        assert b"secret name" in file.read_bytes()
+        learner.forget("secret name")
+        assert b"secret name" not in file.read_bytes()
+        assert list(learner.classes) == ["cat", "dog", "elk"]
+        assert learner.check()["commits"] == 0
+        assert file.stat().st_size == size
+        with pytest.raises(OnebitError, match="no class"):
+            learner.forget("secret name")
+
+
+def test_the_state_is_locked_and_belongs_to_one_backbone(tmp_path: Path, model: onebit.Model) -> None:
+    other = onebit.load(
+        write_backbone(tmp_path / "o.obn", np.ones((2, 8)), None, (-2, 2), ["a", "b"], [1, 1], (6, 6, 1))
+    )
+    with onebit.Learner.create(tmp_path / "store", model), pytest.raises(OnebitError, match="in use"):
+        onebit.Learner.open(tmp_path / "store")
+    with pytest.raises(OnebitError, match="another backbone"):
+        onebit.Learner.open(tmp_path / "store", other)
+    with pytest.raises(OnebitError, match="already"):
+        onebit.Learner.create(tmp_path / "store", other)
+    assert onebit.Learner.open(tmp_path / "store").classes == {"cat": 20, "dog": 30}
+
+
+@pytest.mark.parametrize(
+    ("images", "names", "options"),
+    [
+        ([], "fox", {}),
+        (pictures(1), ["fox"], {}),
+        (pictures(1), "", {}),
+        (pictures(1), "a\0b", {}),
+        (pictures(1), "\ud800", {}),
+        (pictures(1), "x" * 64, {}),
+        (pictures(1), "a\nb", {}),
+        (["no-such-file.png"], "fox", {}),
+        ([np.zeros((2, 2, 4), np.uint8)], "fox", {}),
+        (np.full((2, 1, 6, 6), np.nan, np.float32), "fox", {}),
+        (np.zeros((2, 1, 5, 6), np.float32), "fox", {}),
+        (pictures(1), "fox", {"experience": ""}),
+        (pictures(1), "fox", {"steps": 0}),
+        (pictures(1), "fox", {"batch": 0}),
+        (pictures(1), "fox", {"learning_rate": float("nan")}),
+    ],
+)
+def test_bad_lessons_change_nothing(tmp_path: Path, model: onebit.Model, images, names, options) -> None:
+    with onebit.Learner.create(tmp_path / "store", model) as learner:
+        before = (tmp_path / "store" / "learner.state").read_bytes()
+        with pytest.raises(OnebitError):
+            learner.teach(images, names, **options)
+        assert (tmp_path / "store" / "learner.state").read_bytes() == before
+
+
+def test_creation_is_whole_or_not_at_all(tmp_path: Path, model: onebit.Model) -> None:
+    with pytest.raises(OnebitError):
+        onebit.Learner.create(tmp_path / "store", model, max_classes=0)
+    with pytest.raises(OnebitError):
+        onebit.Learner.create(tmp_path / "store", model, max_classes=1)  # the backbone has two
+    assert not (tmp_path / "store").exists()
+    with pytest.raises(OnebitError):
+        onebit.Learner.create(tmp_path / "no" / "store", model)
+    with pytest.raises(OnebitError, match="holds no learner"):
+        onebit.Learner.open(tmp_path / "store")
+
+
+def test_progress_and_a_closed_learner(tmp_path: Path, model: onebit.Model) -> None:
+    learner = onebit.Learner.create(tmp_path / "store", model)
+    calls: list[tuple[int, int]] = []
+    learner.teach(pictures(1, 130), "fox", progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(64, 130), (128, 130), (130, 130)]
+    learner.close()
+    learner.close()
+    with pytest.raises(OnebitError, match="closed"):
+        learner.predict(pictures(1)[0])
+
+
+@pytest.mark.parametrize("isa", ["portable", ""])
+def test_four_digits_are_learned_and_six_are_kept(tmp_path: Path, isa: str) -> None:
+    """A binary backbone that saw 0 to 5, packed; 6 and 7, then 8 and 9 are taught on the device."""
+    data = digits()
+    old = data.indices(data.train, 0, OLD)
+    deploy.export(
+        data.net,
+        tmp_path / "d.obn",
+        data.images[:1],
+        classes=[str(j) for j in range(OLD)],
+        samples=data.samples,
+        mean=[data.mean],
+        std=[data.std],
+        calibration=data.images[old],
+    )
+    with onebit.Learner.create(tmp_path / "store", onebit.load(tmp_path / "d.obn", isa=isa)) as learner:
+        for low in (6, 8):
+            taught = data.indices(data.train, low, low + 2)
+            learner.teach(data.images[taught].numpy(), [str(int(j)) for j in data.labels[taught]], experience=str(low))
+
+        def accuracy(asked: torch.Tensor) -> float:
+            names = np.array([int(name) for name in learner.classes])
+            return float(
+                (names[learner.scores(data.images[asked].numpy()).argmax(1)] == data.labels[asked].numpy()).mean()
+            )
+
+        assert accuracy(data.indices(data.test, 0, OLD)) >= 0.8
+        assert accuracy(data.indices(data.test, OLD, 10)) >= 0.8
+    digest = (tmp_path / "store" / "learner.state").read_bytes()
+    assert DIGESTS.setdefault("state", digest) == digest  # the same bytes on every instruction set
+
+
+DIGESTS: dict[str, bytes] = {}
