@@ -45,7 +45,9 @@ def test_the_wheels_are_small(wheels: Path) -> None:
 
 
 @pytest.mark.slow
-def test_it_runs_times_and_learns_without_torch(device: Path, digits_model: Path, digit_folder: Path, tmp_path: Path) -> None:
+def test_it_runs_times_and_learns_without_torch(
+    device: Path, digits_model: Path, digit_folder: Path, tmp_path: Path
+) -> None:
     onebit = device / "onebit"
     images = sorted(digit_folder.glob("*/*.png"))
     assert output(device / "python", "-c", "import onebit, sys; print('torch' in sys.modules)").strip() == "False"

@@ -60,5 +60,7 @@ def test_exit_codes(
 
 
 def test_the_module_loads_neither_torch_nor_the_training_side() -> None:
-    code = "import sys, onebit, onebit.cli; print([m for m in ('torch', 'lightning', 'matplotlib') if m in sys.modules])"
+    code = (
+        "import sys, onebit, onebit.cli; print([m for m in ('torch', 'lightning', 'matplotlib') if m in sys.modules])"
+    )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"

@@ -1,8 +1,8 @@
 """The ``onebit`` command: one module a subcommand, imported only when it is called.
 
-A command's module defines ``EXAMPLE`` (shown by ``--help``), ``configure(parser)`` (adds its arguments), ``run(args)`` (does the work and
-returns the object that ``--json`` prints) and ``show(result, console)`` (prints the same for a person). Anything else than the
-result goes to stderr. Exit codes: 0 done, 2 the caller can mend it (one line says how), 1 a fault of ours.
+A command's module defines ``EXAMPLE`` (shown by ``--help``), ``configure(parser)`` (adds its arguments), ``run(args)`` (does
+the work and returns the object that ``--json`` prints) and ``show(result, console)`` (prints the same for a person). Anything
+else than the result goes to stderr. Exit codes: 0 done, 2 the caller can mend it (one line says how), 1 a fault of ours.
 """
 
 import errno
@@ -57,6 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(words, as_json)
     except SystemExit as stop:  # --help
         return int(stop.code or 0)
+    except BrokenPipeError:  # the reader of our output, such as head, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except BaseException as problem:
         return _fail(problem, words[0], as_json)
 
@@ -82,9 +85,10 @@ def _run(words: list[str], as_json: bool) -> int:
     parser, module = build_parser(name)
     result = module.run(parser.parse_args(words[1:]))
     if as_json:
-        print(json.dumps(result))
+        print(json.dumps(result), flush=True)
     else:
         module.show(result, Console())
+        sys.stdout.flush()
     return 0
 
 
