@@ -1,8 +1,7 @@
 // Useful products a second of the 3x3 binary convolutions of Bi-Real-Net-18 and CIFAR ResNet-20, a thread, on every
 // instruction set that this machine has, beside the floor counted from the inner loop.
 //
-//   kernels [isa ...]        one JSON object a line: isa, layer, microseconds (best and median), tmac_per_second,
-//   floor_share
+//   kernels_benchmark [isa ...]    one JSON object a line
 //
 // Products are out_h * out_w * out_c * 9 * in_c; those of the zero padding count too, as is usual. The floor is the
 // time of the inner loop's vector operations alone at the rate at which the cores named below start them:
