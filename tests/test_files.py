@@ -14,9 +14,14 @@ from onebit.files import replacing
 def test_a_failure_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
     target = tmp_path / "m.obn"
     target.write_text("old")
-    with pytest.raises(RuntimeError), replacing(target, force=True) as temporary:
-        temporary.write_text("half")
-        raise RuntimeError
+
+    def fail() -> None:
+        with replacing(target, force=True) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
 

@@ -1,8 +1,9 @@
 """The ``onebit`` command: one module a subcommand, imported only when it is called.
 
-A command's module defines ``EXAMPLE`` (shown by ``--help``), ``configure(parser)`` (adds its arguments), ``run(args)`` (does
-the work and returns the object that ``--json`` prints) and ``show(result, console)`` (prints the same for a person). Anything
-else than the result goes to stderr. Exit codes: 0 done, 2 the caller can mend it (one line says how), 1 a fault of ours.
+A command's module defines ``EXAMPLE`` (shown by ``--help``), ``configure(parser)`` (adds its arguments),
+``run(args)`` (does the work and returns the object that ``--json`` prints) and ``show(result, console)`` (prints
+the same for a person). Anything else than the result goes to stderr. Exit codes: 0 done, 2 the caller can mend it
+(one line says how), 1 a fault of ours.
 """
 
 import errno

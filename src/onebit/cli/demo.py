@@ -1,8 +1,9 @@
 """``onebit demo``: the whole way in minutes, on scikit-learn's handwritten digits.
 
-Three networks are trained: a real-valued one and a binary one (CycleBNN) over all ten digits, and a binary backbone that
-never sees 6 to 9. The second is packed and compared with PyTorch; the third is packed and taught the rest as on a device,
-in two experiences, while the power is cut. Every accuracy is that of the last weights on the held-out fifth of the images.
+Three networks are trained: a real-valued one and a binary one (CycleBNN) over all ten digits, and a binary backbone
+that never sees 6 to 9. The second is packed and compared with PyTorch; the third is packed and taught the rest as
+on a device, in two experiences, while the power is cut. Every accuracy is that of the last weights on the held-out
+fifth of the images.
 """
 
 import shutil
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from onebit.training import Recipe
 
 EXAMPLE = "onebit demo --json"
-OLD: list[int | str] = ["0", "1", "2", "3", "4", "5"]
+OLD = ["0", "1", "2", "3", "4", "5"]
 EXPERIENCES = (["6", "7"], ["8", "9"])
 EPOCHS = 30
 POWER_CUTS = 8
@@ -134,7 +135,7 @@ def _new_digits(folder: Path, seed: int) -> dict[str, Any]:
         }
 
 
-def _recipe(seed: int, *, binary: bool, classes: list[int | str] | None = None) -> "Recipe":
+def _recipe(seed: int, *, binary: bool, classes: list[str] | None = None) -> "Recipe":
     from onebit.training.recipe import (
         DataConfig,
         MethodConfig,
@@ -216,7 +217,7 @@ def _finish(child: "subprocess.Popen[str]") -> None:
 def _cut_the_power(store: Path, pictures: Path) -> bool:
     """Kills a teaching process at moments spread over the second half of its life.
 
-    True if after each the store was whole and held all of the experience or nothing of it, and a cut came in the middle.
+    True if after each the store was whole with all of the experience or nothing of it, and a cut came in the middle.
     """
     import onebit
 
