@@ -20,13 +20,8 @@ def main() -> None:
     parser.add_argument("--output", default="results/digits_demo.json")
     args = parser.parse_args()
     runs = [_demo(seed) for seed in args.seeds]
-    summary = {
-        key: {
-            "mean": statistics.mean(run[key] for run in runs),
-            "deviation": statistics.stdev(run[key] for run in runs),
-        }
-        for key in FIGURES
-    }
+    values = {key: [run[key] for run in runs] for key in FIGURES}
+    summary = {k: {"mean": statistics.mean(v), "deviation": statistics.stdev(v)} for k, v in values.items()}
     write_record(args.output, {"command": "onebit demo --seed N --json", "summary": summary, "runs": runs})
     for key, value in summary.items():
         print(f"{key:16} {100 * value['mean']:6.2f} ± {100 * value['deviation']:.2f} %")
