@@ -8,7 +8,7 @@ namespace {
 // A layer takes microseconds and waking a thread takes as long, so a thread looks a while before it sleeps.
 constexpr int kLooks = 2000;
 
-// More parts than threads, so that a late thread leaves its share to the others.
+// The parts of a thread's share, so that others can help it.
 constexpr int64_t kPartsPerThread = 4;
 
 template <class Condition>
@@ -24,10 +24,10 @@ void look(const Condition& condition) {
 
 }  // namespace
 
-Pool::Pool(int threads) {
-  workers_.reserve(static_cast<size_t>(threads - 1));
+Pool::Pool(int threads) : shares_(static_cast<size_t>(threads)) {
+  workers_.reserve(shares_.size() - 1);
   try {
-    while (static_cast<int>(workers_.size()) < threads - 1) workers_.emplace_back([this] { work(); });
+    for (size_t self = 1; self < shares_.size(); ++self) workers_.emplace_back([this, self] { work(self); });
   } catch (...) {
     stop();
     throw;
@@ -46,9 +46,16 @@ void Pool::stop() {
   for (std::thread& worker : workers_) worker.join();
 }
 
-void Pool::take_parts(const Call& call) {
-  for (int64_t part = next_++; part < call.parts; part = next_++)
-    call.function(call.context, call.rows * part / call.parts, call.rows * (part + 1) / call.parts);
+bool Pool::all_taken() const {
+  return std::all_of(shares_.begin(), shares_.end(), [](const Share& share) { return share.next >= share.end; });
+}
+
+void Pool::take_parts(const Call& call, size_t self) {
+  for (size_t i = 0; i < threads(); ++i) {
+    Share& share = shares_[(self + i) % threads()];
+    for (int64_t part = share.next++; part < share.end; part = share.next++)
+      call.function(call.context, call.rows * part / call.parts, call.rows * (part + 1) / call.parts);
+  }
 }
 
 void Pool::split(Call call) {
@@ -56,15 +63,20 @@ void Pool::split(Call call) {
     call.function(call.context, 0, call.rows);
     return;
   }
-  call.parts = std::min(call.rows, kPartsPerThread * static_cast<int64_t>(workers_.size() + 1));
+  const auto count = static_cast<int64_t>(threads());
+  call.parts = std::min(call.rows, kPartsPerThread * count);
   {
     const std::lock_guard lock(mutex_);
     call_ = call;
-    next_ = 0;
+    for (int64_t i = 0; i < count; ++i) {
+      Share& share = shares_[static_cast<size_t>(i)];
+      share.next = call.parts * i / count;
+      share.end = call.parts * (i + 1) / count;
+    }
     ++generation_;
   }
   started_.notify_all();
-  take_parts(call);
+  take_parts(call, 0);
   // All parts are taken; those that others took must be done. Who comes later finds none left and touches nothing.
   const auto alone = [this] { return inside_ == 0; };
   look(alone);
@@ -72,7 +84,7 @@ void Pool::split(Call call) {
   finished_.wait(lock, alone);
 }
 
-void Pool::work() {
+void Pool::work(size_t self) {
   uint64_t seen = 0;
   for (;;) {
     const auto called = [&] { return generation_ != seen; };
@@ -83,11 +95,11 @@ void Pool::work() {
       started_.wait(lock, called);
       if (stopping_) return;
       seen = generation_;
-      if (next_ >= call_.parts) continue;
+      if (all_taken()) continue;
       call = call_;
       ++inside_;
     }
-    take_parts(call);
+    take_parts(call, self);
     const std::lock_guard lock(mutex_);
     if (--inside_ == 0) finished_.notify_one();
   }

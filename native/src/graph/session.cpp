@@ -10,7 +10,7 @@ namespace onebit {
 namespace {
 
 // Nanoseconds of a layer below which waking the other threads costs more than they save.
-constexpr uint64_t kWorthSplitting = 20000;
+constexpr uint64_t kWorthSplitting = 10000;
 
 // A layer's nanoseconds on a fast core, roughly: what kWorthSplitting is compared with, and nothing else.
 uint64_t work_of(const Model& model, const Node& node) {
