@@ -75,3 +75,8 @@ def test_no_object_is_made_of_yaml(tmp_path: Path) -> None:
 
 def test_leaves_cover_every_section() -> None:
     assert {"model.name", "method.init_args", "data.classes", "trainer.max_steps", "seed"} <= leaves().keys()
+
+
+@pytest.mark.parametrize("classes", [["7", "1"], [7, 1]])
+def test_classes_by_name_stay_names(classes: list[Any]) -> None:
+    assert tiny(data={"classes": classes}).data.classes == classes

@@ -44,7 +44,7 @@ class DataConfig:
     options: dict[str, Any] = field(default_factory=dict)
     batch_size: int = 64
     augment: str = "none"
-    classes: list[int | str] | None = None
+    classes: list[str] | list[int] | None = None
     num_workers: int = 0
     normalize: bool = True
 
