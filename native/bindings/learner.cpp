@@ -1,4 +1,6 @@
 // The learner's part of the extension: the C API as one class, its errors as onebit.errors.OnebitError.
+#include "onebit/learner.h"
+
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
@@ -6,8 +8,6 @@
 
 #include <string>
 #include <vector>
-
-#include "onebit/learner.h"
 
 namespace nb = nanobind;
 
@@ -79,8 +79,8 @@ class Learner {
     return result;
   }
 
-  bool teach(const Features& features, const std::vector<std::string>& names, const std::string& experience, uint32_t steps,
-             uint32_t batch, double learning_rate) {
+  bool teach(const Features& features, const std::vector<std::string>& names, const std::string& experience,
+             uint32_t steps, uint32_t batch, double learning_rate) {
     expect_width(features);
     if (features.shape(0) != names.size()) throw nb::value_error("there must be one name a sample");
     std::vector<const char*> pointers;
@@ -88,7 +88,8 @@ class Learner {
     const onebit_teach_options options{steps, batch, learning_rate};
     int counted = 0;
     checked([&](onebit_error* error) {
-      return onebit_learner_teach(handle_, features.data(), pointers.data(), names.size(), experience.c_str(), &options, &counted, error);
+      return onebit_learner_teach(handle_, features.data(), pointers.data(), names.size(), experience.c_str(), &options,
+                                  &counted, error);
     });
     return counted != 0;
   }
@@ -103,7 +104,8 @@ class Learner {
   }
 
   void forget(const std::string& name) {
-    checked([&, learner = handle()](onebit_error* error) { return onebit_learner_forget(learner, name.c_str(), error); });
+    checked(
+        [&, learner = handle()](onebit_error* error) { return onebit_learner_forget(learner, name.c_str(), error); });
   }
 
   void rollback(uint32_t commits) {
@@ -124,7 +126,8 @@ class Learner {
     return handle_;
   }
   void expect_width(const Features& features) const {
-    if (features.shape(1) != onebit_learner_features(handle())) throw nb::value_error("the features do not have the backbone's width");
+    if (features.shape(1) != onebit_learner_features(handle()))
+      throw nb::value_error("the features do not have the backbone's width");
   }
 
   onebit_learner* handle_ = nullptr;
@@ -135,12 +138,12 @@ class Learner {
 void bind_learner(nb::module_& m) {
   nb::class_<Learner>(m, "Learner")
       .def(nb::init<const nb::bytes&, const nb::capsule&>(), nb::arg("path"), nb::arg("model"))
-      .def_static("create", &Learner::create, nb::arg("path"), nb::arg("model"), nb::arg("max_classes"), nb::arg("max_experiences"),
-                  nb::arg("history"), nb::arg("seed"))
+      .def_static("create", &Learner::create, nb::arg("path"), nb::arg("model"), nb::arg("max_classes"),
+                  nb::arg("max_experiences"), nb::arg("history"), nb::arg("seed"))
       .def("close", &Learner::close)
       .def_prop_ro("classes", &Learner::classes)
-      .def("teach", &Learner::teach, nb::arg("features").noconvert(), nb::arg("names"), nb::arg("experience"), nb::arg("steps"),
-           nb::arg("batch"), nb::arg("learning_rate"))
+      .def("teach", &Learner::teach, nb::arg("features").noconvert(), nb::arg("names"), nb::arg("experience"),
+           nb::arg("steps"), nb::arg("batch"), nb::arg("learning_rate"))
       .def("predict", &Learner::predict, nb::arg("features").noconvert(), nb::arg("probabilities").noconvert())
       .def("forget", &Learner::forget, nb::arg("name"))
       .def("rollback", &Learner::rollback, nb::arg("commits"))

@@ -19,12 +19,14 @@ int main() {
     CHECK_THAT(twice <= d && -twice <= d, "round_div(%lld, %lld)", (long long)n, (long long)d);
     CHECK_THAT((twice != d && -twice != d) || q % 2 == 0, "a half does not go to even");
     const int shift = static_cast<int>(random() % 62);
-    CHECK_THAT(round_shift(n, shift) == round_div(n, int64_t{1} << shift), "round_shift(%lld, %d)", (long long)n, shift);
+    CHECK_THAT(round_shift(n, shift) == round_div(n, int64_t{1} << shift), "round_shift(%lld, %d)", (long long)n,
+               shift);
   }
   for (int i = 0; i < 100000; ++i) {
     const uint64_t v = random() >> (random() % 64);
     const uint64_t root = integer_sqrt(v);
-    CHECK_THAT(root * root <= v && (root == UINT32_MAX || (root + 1) * (root + 1) > v), "the root of %llu", (unsigned long long)v);
+    CHECK_THAT(root * root <= v && (root == UINT32_MAX || (root + 1) * (root + 1) > v), "the root of %llu",
+               (unsigned long long)v);
   }
   for (int i = 0; i < 100000; ++i) {
     const double real = std::ldexp(static_cast<double>(random() >> 11), static_cast<int>(random() % 60) - 100);
@@ -32,12 +34,14 @@ int main() {
     const auto v = static_cast<int64_t>(random() >> 32) - (int64_t{1} << 31);
     const double expected = static_cast<double>(v) * real * whole / 3 * 65536;
     const auto got = static_cast<double>(multiply(v, Factor::from(real).times(whole).over(3), 16));
-    CHECK_THAT(std::fabs(got - expected) <= 0.5 + std::fabs(expected) * 3e-8 || std::fabs(expected) > 4e18, "%g is not %g", got, expected);
+    CHECK_THAT(std::fabs(got - expected) <= 0.5 + std::fabs(expected) * 3e-8 || std::fabs(expected) > 4e18,
+               "%g is not %g", got, expected);
   }
 
   double worst_exp = 0;
   for (int64_t t = 0; t < (int64_t{34} << 16); ++t) {
-    const double error = std::fabs(std::ldexp(static_cast<double>(exp2_negative(t)), -30) - std::exp2(-std::ldexp(static_cast<double>(t), -16)));
+    const double error = std::fabs(std::ldexp(static_cast<double>(exp2_negative(t)), -30) -
+                                   std::exp2(-std::ldexp(static_cast<double>(t), -16)));
     worst_exp = std::max(worst_exp, error);
   }
   CHECK_THAT(worst_exp < 4e-6 + std::ldexp(1, -30), "exp2: %g", worst_exp);
@@ -49,7 +53,8 @@ int main() {
     const double scale = std::exp(static_cast<double>(random() % 2000) / 100 - 24);
     const int64_t spread = int64_t{1} << (random() % 32);
     std::vector<int32_t> scores(count);
-    for (auto& s : scores) s = static_cast<int32_t>(static_cast<int64_t>(random() % (2 * static_cast<uint64_t>(spread))) - spread);
+    for (auto& s : scores)
+      s = static_cast<int32_t>(static_cast<int64_t>(random() % (2 * static_cast<uint64_t>(spread))) - spread);
     std::vector<int64_t> powers(count);
     std::vector<uint32_t> p(count);
     softmax(scores.data(), count, Factor::from(scale / std::log(2.0)), powers.data(), p.data());

@@ -1,5 +1,5 @@
-// The learner on random and extreme numbers: the same seed gives the same bytes, nothing overflows (run under the undefined-behaviour
-// sanitizer), counters saturate, and bad input changes nothing.
+// The learner on random and extreme numbers: the same seed gives the same bytes, nothing overflows (run under the
+// undefined-behaviour sanitizer), counters saturate, and bad input changes nothing.
 #include <cmath>
 #include <limits>
 #include <random>
@@ -108,7 +108,9 @@ void extremes() {
   for (int32_t i = -32768; i < 32768; ++i) {
     const auto value = static_cast<int16_t>(i);
     const auto level = WeightQuantizer::from_range(-32768, 32767)(value);
-    CHECK_THAT(std::abs(level) <= 255 && std::fabs(level * 52.0 * 65535 / (50 * 255) - value) <= 0.51 * 52 * 65535 / (50 * 255), "%d", i);
+    CHECK_THAT(std::abs(level) <= 255 &&
+                   std::fabs(level * 52.0 * 65535 / (50 * 255) - value) <= 0.51 * 52 * 65535 / (50 * 255),
+               "%d", i);
   }
 }
 
@@ -121,11 +123,13 @@ void counters_and_rings() {
   CHECK_THAT(learner.classes().size() == 1, "a class that was never seen is left out");
   const auto features = random_features(random, 4 * 4, 0, 1);
   const TrainOptions options{2, 4, 0.1};
-  CHECK_THAT(status_of([&] { learner.teach(features.data(), {""}, "empty", options); }) == ONEBIT_INVALID_ARGUMENT, "no name");
+  CHECK_THAT(status_of([&] { learner.teach(features.data(), {""}, "empty", options); }) == ONEBIT_INVALID_ARGUMENT,
+             "no name");
   learner.teach(features.data(), std::vector<std::string>(4, "class 0"), "a", options);
   CHECK_THAT(learner.classes()[0].past == std::numeric_limits<uint32_t>::max(), "the count must saturate");
   const size_t size = medium.durable.size();
-  for (const char* id : {"b", "c"}) CHECK_THAT(learner.teach(features.data(), {"x", "x", "y", "y"}, id, options), "%s", id);
+  for (const char* id : {"b", "c"})
+    CHECK_THAT(learner.teach(features.data(), {"x", "x", "y", "y"}, id, options), "%s", id);
   CHECK_THAT(!learner.teach(features.data(), {"x", "x", "y", "y"}, "c", options), "remembered");
   CHECK_THAT(learner.teach(features.data(), {"x", "x", "y", "y"}, "a", options), "the ring holds two ids");
   CHECK_THAT(medium.durable.size() == size, "the file grew");
@@ -134,20 +138,27 @@ void counters_and_rings() {
   auto broken = features;
   broken[5] = std::numeric_limits<float>::quiet_NaN();
   const std::string long_name(64, 'n');
-  for (const auto& names : std::vector<std::vector<std::string>>{{}, {"full"}, {long_name}, {""}, {"a\nb"}, {"\xC3"}, {"\xED\xA0\x80"}}) {
-    CHECK_THAT(status_of([&] { learner.teach(features.data(), names, "d", options); }) == ONEBIT_INVALID_ARGUMENT, "bad names");
+  for (const auto& names :
+       std::vector<std::vector<std::string>>{{}, {"full"}, {long_name}, {""}, {"a\nb"}, {"\xC3"}, {"\xED\xA0\x80"}}) {
+    CHECK_THAT(status_of([&] { learner.teach(features.data(), names, "d", options); }) == ONEBIT_INVALID_ARGUMENT,
+               "bad names");
   }
-  CHECK_THAT(status_of([&] { learner.teach(broken.data(), {"x", "x"}, "d", options); }) == ONEBIT_INVALID_ARGUMENT, "NaN");
-  CHECK_THAT(status_of([&] { learner.teach(features.data(), {"x"}, "", options); }) == ONEBIT_INVALID_ARGUMENT, "no id");
-  for (const TrainOptions& bad : {TrainOptions{0, 1, 1}, {1, 0, 1}, {1, 5000, 1}, {1, 1, 0}, {1, 1, NAN}, {1, 1, INFINITY}}) {
-    CHECK_THAT(status_of([&] { learner.teach(features.data(), {"x"}, "d", bad); }) == ONEBIT_INVALID_ARGUMENT, "options");
+  CHECK_THAT(status_of([&] { learner.teach(broken.data(), {"x", "x"}, "d", options); }) == ONEBIT_INVALID_ARGUMENT,
+             "NaN");
+  CHECK_THAT(status_of([&] { learner.teach(features.data(), {"x"}, "", options); }) == ONEBIT_INVALID_ARGUMENT,
+             "no id");
+  for (const TrainOptions& bad :
+       {TrainOptions{0, 1, 1}, {1, 0, 1}, {1, 5000, 1}, {1, 1, 0}, {1, 1, NAN}, {1, 1, INFINITY}}) {
+    CHECK_THAT(status_of([&] { learner.teach(features.data(), {"x"}, "d", bad); }) == ONEBIT_INVALID_ARGUMENT,
+               "options");
   }
   CHECK_THAT(status_of([&] { learner.forget("nobody"); }) == ONEBIT_INVALID_ARGUMENT, "unknown");
   CHECK_THAT(medium.durable == before, "refused input changed the file");
 
   Hash other{};
   other[31] = 1;
-  CHECK_THAT(status_of([&] { Learner::open(std::make_unique<FaultyFile>(medium), other); }) == ONEBIT_INVALID_ARGUMENT, "foreign");
+  CHECK_THAT(status_of([&] { Learner::open(std::make_unique<FaultyFile>(medium), other); }) == ONEBIT_INVALID_ARGUMENT,
+             "foreign");
 }
 
 // Each bit of the two records flipped behind a right checksum: refused, or read without harm.
@@ -156,7 +167,8 @@ void hostile_records() {
   const auto backbone = random_backbone(random, 2, 6, -1, 1, true);
   const auto [constant, state] = Learner::start(backbone, {4, 2, 1, 0});
   const Bytes numbers = encode(constant), payload = encode(state);
-  CHECK_THAT(encode(decode_constant(numbers)) == numbers && encode(decode_state(constant, payload)) == payload, "round trip");
+  CHECK_THAT(encode(decode_constant(numbers)) == numbers && encode(decode_state(constant, payload)) == payload,
+             "round trip");
   size_t refused = 0;
   for (size_t bit = 0; bit < 8 * numbers.size(); ++bit) {
     Bytes bad = numbers;
@@ -184,7 +196,8 @@ void forget_wipes() {
   const auto row = learner.state().cw.begin() + 3 * 16;
   const Bytes name = {'s', 'e', 'c', 'r', 'e', 't'};
   Bytes bytes;
-  for (auto it = row; it != row + 16; ++it) bytes.insert(bytes.end(), {static_cast<uint8_t>(*it & 0xFF), static_cast<uint8_t>(*it >> 8 & 0xFF)});
+  for (auto it = row; it != row + 16; ++it)
+    bytes.insert(bytes.end(), {static_cast<uint8_t>(*it & 0xFF), static_cast<uint8_t>(*it >> 8 & 0xFF)});
   const auto there = [&](const Bytes& what) {
     return std::search(medium.durable.begin(), medium.durable.end(), what.begin(), what.end()) != medium.durable.end();
   };

@@ -1,4 +1,5 @@
-// The power is cut at every byte of a commit, of an erasing commit and of a rollback: the state is the one before or the one after.
+// The power is cut at every byte of a commit, of an erasing commit and of a rollback: the state is the one before or
+// the one after.
 #include <functional>
 
 #include "check.h"
@@ -17,9 +18,10 @@ Medium with_commits(uint32_t count) {
   return medium;
 }
 
-// Cuts `change` at every byte. `after` is the payload that it leaves, `erased` one that must then be nowhere in the file.
-void cut_everywhere(const char* what, const Medium& start, const std::function<void(store::Store&)>& change, const Bytes& before,
-                    const Bytes& after, const Bytes* erased = nullptr) {
+// Cuts `change` at every byte. `after` is the payload that it leaves, `erased` one that must then be nowhere in the
+// file.
+void cut_everywhere(const char* what, const Medium& start, const std::function<void(store::Store&)>& change,
+                    const Bytes& before, const Bytes& after, const Bytes* erased = nullptr) {
   std::mt19937 random(1);
   uint64_t befores = 0, afters = 0;
   bool done = false;
@@ -37,19 +39,22 @@ void cut_everywhere(const char* what, const Medium& start, const std::function<v
       medium.settle_some(random, percent);
       store::Store reopened = open_store(medium);
       const bool is_after = reopened.payload() == after;
-      CHECK_THAT(is_after || reopened.payload() == before, "%s cut at byte %llu leaves another state", what, (unsigned long long)budget);
+      CHECK_THAT(is_after || reopened.payload() == before, "%s cut at byte %llu leaves another state", what,
+                 (unsigned long long)budget);
       CHECK_THAT(!done || is_after, "%s: a finished change is not there", what);
       (is_after ? afters : befores) += 1;
       if (is_after && erased) {
         const auto found = std::search(medium.durable.begin(), medium.durable.end(), erased->begin(), erased->end());
-        CHECK_THAT(found == medium.durable.end(), "%s cut at byte %llu leaves erased bytes", what, (unsigned long long)budget);
+        CHECK_THAT(found == medium.durable.end(), "%s cut at byte %llu leaves erased bytes", what,
+                   (unsigned long long)budget);
       }
       if (budget % 64 && !done) continue;
       // Life goes on: the next commit works, and so does going back from it.
       const Bytes next = payload_of(99), current = reopened.payload();
       reopened.commit(next);
       reopened.rollback(1);
-      CHECK_THAT(open_store(medium).payload() == current, "%s cut at byte %llu: rollback", what, (unsigned long long)budget);
+      CHECK_THAT(open_store(medium).payload() == current, "%s cut at byte %llu: rollback", what,
+                 (unsigned long long)budget);
       CHECK_THAT(open_store(medium).check().damaged == 0 || budget, "%s: damage without a cut", what);
     }
   }
@@ -88,6 +93,8 @@ int main() {
     }
     medium.settle_all();
     CHECK_THAT(open_store(medium).payload() == next, "a cut while an erasing is finished loses the state");
-    CHECK_THAT(std::search(medium.durable.begin(), medium.durable.end(), newest.begin(), newest.end()) == medium.durable.end(), "erased");
+    CHECK_THAT(
+        std::search(medium.durable.begin(), medium.durable.end(), newest.begin(), newest.end()) == medium.durable.end(),
+        "erased");
   }
 }

@@ -1,7 +1,8 @@
 // Commits, rollback, history, erasing; every corrupted byte is detected; hostile files are refused; the lock.
+#include <unistd.h>
+
 #include <cstdio>
 #include <string>
-#include <unistd.h>
 
 #include "check.h"
 #include "format/crc32c.h"
@@ -27,7 +28,9 @@ void history() {
   const size_t size = medium.durable.size();
   for (uint32_t i = 1; i <= 50; ++i) {
     store::Store store = open_store(medium);
-    CHECK_THAT(store.payload() == payload_of(i - 1) && store.sequence() == i && store.ancestors() == std::min(i - 1, 3u), "%u", i);
+    CHECK_THAT(
+        store.payload() == payload_of(i - 1) && store.sequence() == i && store.ancestors() == std::min(i - 1, 3u), "%u",
+        i);
     store.commit(payload_of(i));
   }
   CHECK_THAT(medium.durable.size() == size, "the file grew");
@@ -45,7 +48,8 @@ void history() {
   CHECK_THAT(store.payload() == payload_of(48), "a second rollback goes further back, not forth");
   store.commit(payload_of(77));
   store.rollback(1);
-  CHECK_THAT(store.payload() == payload_of(48) && open_store(medium).payload() == payload_of(48), "back to where it branched");
+  CHECK_THAT(store.payload() == payload_of(48) && open_store(medium).payload() == payload_of(48),
+             "back to where it branched");
   CHECK_THAT(open_store(medium).constant() == Bytes({1, 2, 3}), "the constant stays");
 }
 
@@ -82,15 +86,16 @@ void hostile_files() {
   }
   std::mt19937 random(3);
   for (int i = 0; i < 300; ++i) {
-    // The first page's numbers are changed and its checksum is made right again. A payload's size may then pass: the learner
-    // checks it once more.
+    // The first page's numbers are changed and its checksum is made right again. A payload's size may then pass: the
+    // learner checks it once more.
     Medium bad = good;
     const size_t at = 8 + random() % 24;
     bad.durable[at] = static_cast<uint8_t>(bad.durable[at] ^ (1 + random() % 255));
     const uint32_t crc = crc32c(bad.durable.data(), 4092);
     std::memcpy(&bad.durable[4092], &crc, 4);
     const onebit_status status = status_of([&] { open_store(bad); });
-    CHECK_THAT(status == ONEBIT_BAD_FILE || status == ONEBIT_UNSUPPORTED || (status == ONEBIT_OK && at >= 16), "byte %zu: %d", at, status);
+    CHECK_THAT(status == ONEBIT_BAD_FILE || status == ONEBIT_UNSUPPORTED || (status == ONEBIT_OK && at >= 16),
+               "byte %zu: %d", at, status);
   }
   Medium noise;
   noise.durable.resize(good.durable.size());
@@ -111,8 +116,12 @@ void files() {
   CHECK_THAT(store::Store::open(store::open_file(path)).payload() == payload_of(1), "reopened");
   std::remove(path.c_str());
   CHECK_THAT(status_of([&] { store::open_file(path); }) == ONEBIT_IO, "missing");
-  CHECK_THAT(status_of([&] { store::create_file(path, size, [](store::File&) { throw Error(ONEBIT_IO, "no space"); }); }) == ONEBIT_IO, "fails");
-  CHECK_THAT(access(path.c_str(), F_OK) != 0 && access((path + ".part").c_str(), F_OK) != 0, "a failed creation leaves nothing");
+  CHECK_THAT(status_of([&] {
+               store::create_file(path, size, [](store::File&) { throw Error(ONEBIT_IO, "no space"); });
+             }) == ONEBIT_IO,
+             "fails");
+  CHECK_THAT(access(path.c_str(), F_OK) != 0 && access((path + ".part").c_str(), F_OK) != 0,
+             "a failed creation leaves nothing");
 }
 
 }  // namespace

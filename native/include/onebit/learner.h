@@ -1,14 +1,14 @@
 /* The C API of the learner: a packed model keeps learning where it runs (docs/learner.md).
  *
- * The model is the frozen backbone: run it with the output "features" (onebit_session_run) and hand those floats to the learner.
- * Every change is one commit to a file of fixed size: a power cut at any byte leaves the last commit or the next one.
- * A learner serves one thread at a time and locks its file against a second one.
+ * The model is the frozen backbone: run it with the output "features" (onebit_session_run) and hand those floats to the
+ * learner. Every change is one commit to a file of fixed size: a power cut at any byte leaves the last commit or the
+ * next one. A learner serves one thread at a time and locks its file against a second one.
  *
  *   onebit_learner* learner;
  *   onebit_teach_options teach = ONEBIT_TEACH_DEFAULTS;
  *   if (onebit_learner_open("learner.state", model, &learner, &error) != ONEBIT_OK) { puts(error.message); return 1; }
  *   onebit_learner_teach(learner, features, names, count, "monday", &teach, NULL, &error);
- *   onebit_learner_close(learner);                                                                                      */
+ *   onebit_learner_close(learner); */
 #ifndef ONEBIT_LEARNER_H
 #define ONEBIT_LEARNER_H
 
@@ -37,10 +37,12 @@ typedef struct onebit_teach_options {
 
 #define ONEBIT_TEACH_DEFAULTS {60, 50, 0.1}
 
-/* Makes the file and opens it. The model needs the output "features", META "features.range" and, as its "logits", one dense
- * layer over the features, whose rows are where the learner starts; "classes.samples" says how many images each class had. */
-ONEBIT_API onebit_status onebit_learner_create(const char* path, const onebit_model* model, const onebit_learner_options* options,
-                                               onebit_learner** learner, onebit_error* error) ONEBIT_NOEXCEPT;
+/* Makes the file and opens it. The model needs the output "features", META "features.range" and, as its "logits", one
+ * dense layer over the features, whose rows are where the learner starts; "classes.samples" says how many images each
+ * class had. */
+ONEBIT_API onebit_status onebit_learner_create(const char* path, const onebit_model* model,
+                                               const onebit_learner_options* options, onebit_learner** learner,
+                                               onebit_error* error) ONEBIT_NOEXCEPT;
 
 /* ONEBIT_BUSY if another learner has the file open; ONEBIT_INVALID_ARGUMENT if it belongs to another model. */
 ONEBIT_API onebit_status onebit_learner_open(const char* path, const onebit_model* model, onebit_learner** learner,
@@ -56,21 +58,24 @@ ONEBIT_API size_t onebit_learner_class_count(const onebit_learner* learner) ONEB
 ONEBIT_API const char* onebit_learner_class_name(const onebit_learner* learner, size_t index) ONEBIT_NOEXCEPT;
 ONEBIT_API uint32_t onebit_learner_class_samples(const onebit_learner* learner, size_t index) ONEBIT_NOEXCEPT;
 
-/* features: count x features floats, finite; names: one a sample, new ones become classes. `counted`, if not null, is 0 when the
- * experience was counted before, and then nothing happened. */
-ONEBIT_API onebit_status onebit_learner_teach(onebit_learner* learner, const float* features, const char* const* names, size_t count,
-                                              const char* experience, const onebit_teach_options* options, int* counted,
-                                              onebit_error* error) ONEBIT_NOEXCEPT;
+/* features: count x features floats, finite; names: one a sample, new ones become classes. `counted`, if not null, is 0
+ * when the experience was counted before, and then nothing happened. */
+ONEBIT_API onebit_status onebit_learner_teach(onebit_learner* learner, const float* features, const char* const* names,
+                                              size_t count, const char* experience, const onebit_teach_options* options,
+                                              int* counted, onebit_error* error) ONEBIT_NOEXCEPT;
 
 /* probabilities: count x class_count, in units of 1 / 65536. */
 ONEBIT_API onebit_status onebit_learner_predict(const onebit_learner* learner, const float* features, size_t count,
                                                 uint32_t* probabilities, onebit_error* error) ONEBIT_NOEXCEPT;
 
-/* Wipes the class's row and count, and every earlier commit, since those hold them too: a rollback cannot bring it back. */
-ONEBIT_API onebit_status onebit_learner_forget(onebit_learner* learner, const char* name, onebit_error* error) ONEBIT_NOEXCEPT;
+/* Wipes the class's row and count, and every earlier commit, since those hold them too: a rollback cannot bring it
+ * back. */
+ONEBIT_API onebit_status onebit_learner_forget(onebit_learner* learner, const char* name,
+                                               onebit_error* error) ONEBIT_NOEXCEPT;
 
 /* Goes back to the state of `commits` commits ago (at most report.commits), experiences' ids included. */
-ONEBIT_API onebit_status onebit_learner_rollback(onebit_learner* learner, uint32_t commits, onebit_error* error) ONEBIT_NOEXCEPT;
+ONEBIT_API onebit_status onebit_learner_rollback(onebit_learner* learner, uint32_t commits,
+                                                 onebit_error* error) ONEBIT_NOEXCEPT;
 
 typedef struct onebit_learner_report {
   uint64_t bytes;       /* of the file, always the same */
@@ -84,7 +89,8 @@ typedef struct onebit_learner_report {
 ONEBIT_API onebit_learner_report onebit_learner_found(const onebit_learner* learner) ONEBIT_NOEXCEPT;
 
 /* Reads every byte of the file again. ONEBIT_BAD_FILE if the newest commit is damaged. */
-ONEBIT_API onebit_status onebit_learner_check(onebit_learner* learner, onebit_learner_report* report, onebit_error* error) ONEBIT_NOEXCEPT;
+ONEBIT_API onebit_status onebit_learner_check(onebit_learner* learner, onebit_learner_report* report,
+                                              onebit_error* error) ONEBIT_NOEXCEPT;
 
 #ifdef __cplusplus
 }

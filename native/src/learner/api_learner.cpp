@@ -24,7 +24,8 @@ void need(const Pointers*... pointers) {
 }
 
 onebit_learner_report summary(const Learner& learner, const onebit::store::Report& report) {
-  return {learner.store().size(), learner.state().taught, learner.store().ancestors(), report.unfinished, report.damaged};
+  return {learner.store().size(), learner.state().taught, learner.store().ancestors(), report.unfinished,
+          report.damaged};
 }
 
 // Runs a change and then refreshes what the handle shows of the classes.
@@ -44,22 +45,27 @@ onebit_status onebit_learner_create(const char* path, const onebit_model* model,
   return guarded(error, [&] {
     need(path, model, options, learner);
     *learner = nullptr;
-    const onebit::learner::Options wanted{options->max_classes, options->max_experiences, options->history, options->seed};
+    const onebit::learner::Options wanted{options->max_classes, options->max_experiences, options->history,
+                                          options->seed};
     *learner = new onebit_learner(Learner::create(path, onebit::learner::read_backbone(*model->model), wanted));
   });
 }
 
-onebit_status onebit_learner_open(const char* path, const onebit_model* model, onebit_learner** learner, onebit_error* error) noexcept {
+onebit_status onebit_learner_open(const char* path, const onebit_model* model, onebit_learner** learner,
+                                  onebit_error* error) noexcept {
   return guarded(error, [&] {
     need(path, model, learner);
     *learner = nullptr;
-    *learner = new onebit_learner(Learner::open(onebit::store::open_file(path), onebit::learner::backbone_hash(*model->model)));
+    *learner = new onebit_learner(
+        Learner::open(onebit::store::open_file(path), onebit::learner::backbone_hash(*model->model)));
   });
 }
 
 void onebit_learner_close(onebit_learner* learner) noexcept { delete learner; }
 
-uint32_t onebit_learner_features(const onebit_learner* learner) noexcept { return learner->learner.constant().numbers.features; }
+uint32_t onebit_learner_features(const onebit_learner* learner) noexcept {
+  return learner->learner.constant().numbers.features;
+}
 
 size_t onebit_learner_class_count(const onebit_learner* learner) noexcept { return learner->classes.size(); }
 
@@ -71,9 +77,9 @@ uint32_t onebit_learner_class_samples(const onebit_learner* learner, size_t inde
   return index < learner->classes.size() ? learner->classes[index].past : 0;
 }
 
-onebit_status onebit_learner_teach(onebit_learner* learner, const float* features, const char* const* names, size_t count,
-                                   const char* experience, const onebit_teach_options* options, int* counted,
-                                   onebit_error* error) noexcept {
+onebit_status onebit_learner_teach(onebit_learner* learner, const float* features, const char* const* names,
+                                   size_t count, const char* experience, const onebit_teach_options* options,
+                                   int* counted, onebit_error* error) noexcept {
   return change(learner, error, [&](Learner& target) {
     need(features, names, experience, options);
     std::vector<std::string> labels;
@@ -81,13 +87,14 @@ onebit_status onebit_learner_teach(onebit_learner* learner, const float* feature
       need(names[i]);
       labels.emplace_back(names[i]);
     }
-    const bool done = target.teach(features, labels, experience, {options->steps, options->batch, options->learning_rate});
+    const bool done =
+        target.teach(features, labels, experience, {options->steps, options->batch, options->learning_rate});
     if (counted) *counted = done;
   });
 }
 
-onebit_status onebit_learner_predict(const onebit_learner* learner, const float* features, size_t count, uint32_t* probabilities,
-                                     onebit_error* error) noexcept {
+onebit_status onebit_learner_predict(const onebit_learner* learner, const float* features, size_t count,
+                                     uint32_t* probabilities, onebit_error* error) noexcept {
   return guarded(error, [&] {
     need(learner, features, probabilities);
     learner->learner.predict(features, count, probabilities);
@@ -109,7 +116,8 @@ onebit_learner_report onebit_learner_found(const onebit_learner* learner) noexce
   return summary(learner->learner, learner->learner.store().found());
 }
 
-onebit_status onebit_learner_check(onebit_learner* learner, onebit_learner_report* report, onebit_error* error) noexcept {
+onebit_status onebit_learner_check(onebit_learner* learner, onebit_learner_report* report,
+                                   onebit_error* error) noexcept {
   return guarded(error, [&] {
     need(learner, report);
     *report = summary(learner->learner, learner->learner.store().check());

@@ -13,7 +13,8 @@ namespace {
 }
 
 const Output& output(const Model& model, const char* name) {
-  const auto found = std::find_if(model.outputs.begin(), model.outputs.end(), [name](const Output& o) { return o.name == name; });
+  const auto found =
+      std::find_if(model.outputs.begin(), model.outputs.end(), [name](const Output& o) { return o.name == name; });
   if (found == model.outputs.end()) refuse(text("it has no output '", name, "'").c_str());
   return *found;
 }
@@ -37,7 +38,8 @@ uint8_t nibble(char c) { return static_cast<uint8_t>(c <= '9' ? c - '0' : c - 'a
 Hash backbone_hash(const Model& model) {
   const auto& hex = *model.entry<std::string>("weights.sha256");  // the reader has checked it
   Hash hash;
-  for (size_t i = 0; i < hash.size(); ++i) hash[i] = static_cast<uint8_t>(nibble(hex[2 * i]) << 4 | nibble(hex[2 * i + 1]));
+  for (size_t i = 0; i < hash.size(); ++i)
+    hash[i] = static_cast<uint8_t>(nibble(hex[2 * i]) << 4 | nibble(hex[2 * i + 1]));
   return hash;
 }
 

@@ -6,7 +6,8 @@
 
 namespace onebit::learner {
 
-// A class counts as seen this often where the file does not say (META classes.samples): enough for it not to be overrun.
+// A class counts as seen this often where the file does not say (META classes.samples): enough for it not to be
+// overrun.
 constexpr uint32_t kAssumedSamples = 1000;
 
 Hash backbone_hash(const Model& model);

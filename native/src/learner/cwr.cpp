@@ -24,8 +24,8 @@ void consolidate(int16_t* cw, const int16_t* row, size_t width, int64_t mu, uint
 
 }  // namespace
 
-void cwr_teach(const Numbers& numbers, State& state, const std::vector<int16_t>& inputs, const std::vector<uint32_t>& slots,
-               const TrainOptions& options) {
+void cwr_teach(const Numbers& numbers, State& state, const std::vector<int16_t>& inputs,
+               const std::vector<uint32_t>& slots, const TrainOptions& options) {
   const size_t width = numbers.width();
   const auto seen = state.seen();
   std::vector<uint32_t> row_of(state.classes.size()), current(seen.size()), targets(slots.size());
@@ -55,7 +55,8 @@ void cwr_teach(const Numbers& numbers, State& state, const std::vector<int16_t>&
     if (!current[row]) continue;
     ClassSlot& slot = state.classes[seen[row]];
     consolidate(state.cw.data() + seen[row] * width, tw.data() + row * width, width, mu, slot.past, current[row]);
-    slot.past = static_cast<uint32_t>(std::min<uint64_t>(uint64_t{slot.past} + current[row], std::numeric_limits<uint32_t>::max()));
+    slot.past = static_cast<uint32_t>(
+        std::min<uint64_t>(uint64_t{slot.past} + current[row], std::numeric_limits<uint32_t>::max()));
   }
 }
 

@@ -7,8 +7,8 @@
 //   seen class: cw_j <- (cw_j r + w_j) / (r + 1),  r = sqrt(past_j / cur_j)
 //   past_j <- past_j + cur_j
 //
-// cw is int16 in the masters' unit; mu and the average are rounded to nearest even; r has 16 fractional bits; past saturates.
-// A class that was never seen has no row in the softmax: its zero logit would beat negative ones.
+// cw is int16 in the masters' unit; mu and the average are rounded to nearest even; r has 16 fractional bits; past
+// saturates. A class that was never seen has no row in the softmax: its zero logit would beat negative ones.
 #pragma once
 
 #include <cstdint>
@@ -28,17 +28,17 @@ struct ClassSlot {
 
 // Everything that teaching changes. Its size is fixed by max_classes and max_experiences.
 struct State {
-  std::vector<ClassSlot> classes;    // max_classes
-  std::vector<int16_t> cw;           // max_classes x width
-  std::vector<uint64_t> experiences; // ring of hashes of ids
-  uint64_t taught = 0;               // experiences ever counted; the ring's next place is taught mod its size
+  std::vector<ClassSlot> classes;     // max_classes
+  std::vector<int16_t> cw;            // max_classes x width
+  std::vector<uint64_t> experiences;  // ring of hashes of ids
+  uint64_t taught = 0;                // experiences ever counted; the ring's next place is taught mod its size
   Random random{};
 
   std::vector<uint32_t> seen() const;  // slots in use, ascending
 };
 
 // One experience: inputs samples x width levels, slots[i] the slot of sample i, whose classes already have their names.
-void cwr_teach(const Numbers& numbers, State& state, const std::vector<int16_t>& inputs, const std::vector<uint32_t>& slots,
-               const TrainOptions& options);
+void cwr_teach(const Numbers& numbers, State& state, const std::vector<int16_t>& inputs,
+               const std::vector<uint32_t>& slots, const TrainOptions& options);
 
 }  // namespace onebit::learner

@@ -23,7 +23,9 @@ Factor Factor::from(double value) {
 
 Factor Factor::times(uint32_t whole) const { return normalized(static_cast<uint64_t>(mantissa) * whole, shift); }
 
-Factor Factor::over(uint32_t whole) const { return normalized((static_cast<uint64_t>(mantissa) << 32) / whole, shift + 32); }
+Factor Factor::over(uint32_t whole) const {
+  return normalized((static_cast<uint64_t>(mantissa) << 32) / whole, shift + 32);
+}
 
 int64_t multiply(int64_t v, Factor factor, int fraction) {
   constexpr int64_t limit = int64_t{1} << 62;

@@ -44,7 +44,8 @@ inline uint32_t integer_sqrt(uint64_t v) {
   return static_cast<uint32_t>(root);
 }
 
-// A real factor >= 0 as mantissa * 2^-shift, the mantissa in [2^29, 2^30), or 0. Excess bits are cut off (relative error < 2^-29).
+// A real factor >= 0 as mantissa * 2^-shift, the mantissa in [2^29, 2^30), or 0. Excess bits are cut off (relative
+// error < 2^-29).
 struct Factor {
   int32_t mantissa = 0;
   int shift = 0;

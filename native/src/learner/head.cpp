@@ -60,13 +60,14 @@ void Trainer::update(int16_t* masters, Factor rate, uint32_t key) {
 void Trainer::train(int16_t* masters, const int16_t* inputs, const uint32_t* targets, const TrainOptions& options,
                     Random& random) {
   const size_t width = numbers_.width();
-  const Factor rate =
-      Factor::from(std::ldexp(options.learning_rate * static_cast<double>(numbers_.quantizer.step) * (2.0 / kLevels), numbers_.fraction));
+  const Factor rate = Factor::from(std::ldexp(
+      options.learning_rate * static_cast<double>(numbers_.quantizer.step) * (2.0 / kLevels), numbers_.fraction));
   for (size_t i = 0; i < order_.size(); ++i) order_[i] = static_cast<uint32_t>(i);
   size_t begin = 0;
   for (uint32_t step = 0; step < options.steps; ++step) {
     if (begin == 0) {
-      for (size_t i = order_.size(); i > 1; --i) std::swap(order_[i - 1], order_[random.below(static_cast<uint32_t>(i))]);
+      for (size_t i = order_.size(); i > 1; --i)
+        std::swap(order_[i - 1], order_[random.below(static_cast<uint32_t>(i))]);
     }
     const size_t end = std::min(order_.size(), begin + options.batch);
     const Factor factor = numbers_.score_factor(quantize_weights(masters, weights_.size(), weights_.data()).span);

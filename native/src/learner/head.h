@@ -1,16 +1,16 @@
-// The quantised head and one pass of SGD over it: the five steps of Vorabbi et al. (arXiv 2308.15308), forward q_f = 8 bits,
-// master weights q_b = 16 bits, all in integers.
+// The quantised head and one pass of SGD over it: the five steps of Vorabbi et al. (arXiv 2308.15308), forward q_f = 8
+// bits, master weights q_b = 16 bits, all in integers.
 //
 //   1. x^ = step_x x,                    x = Q_8(features), calibrated range, an integer in [-255, 255]
 //      W^ = step_w w,                    w = Q_8(W), W's own range widened by 2 % on each side
 //   2. S = w x  (int32),                 z = step_x step_w S
 //   3. p^ = round(255 softmax(z)) / 255
-//   4. d^ = 2 e / (255 B),               e = round((255 p^ - 255 onehot) / 2), an int8: Q_8 over [-1/B, 1/B] with 0 on the grid
+//   4. d^ = 2 e / (255 B),               e = round((255 p^ - 255 onehot) / 2), an int8 (Q_8 over [-1/B, 1/B])
 //   5. G = d^T x^,                       W <- saturate16(W - round(lr G 2^f)),  a master is worth 2^-f
 //
-// Departures: the error's range is the one that it cannot leave, where the paper calibrates it on experience 0, which a device
-// has not seen; and step 5 rounds stochastically (floor of the update plus 16 uniform bits), so that an update below one
-// master step is kept on average instead of lost.
+// Departures: the error's range is the one that it cannot leave, where the paper calibrates it on experience 0, which a
+// device has not seen; and step 5 rounds stochastically (floor of the update plus 16 uniform bits), so that an update
+// below one master step is kept on average instead of lost.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +33,9 @@ struct Numbers {
 
   uint32_t width() const { return features + (bias ? 1u : 0u); }
   // The level of the bias column: the end of the range that is farther from 0.
-  int16_t bias_level() const { return static_cast<int16_t>(2 * quantizer.zero > kLevels ? -quantizer.zero : kLevels - quantizer.zero); }
+  int16_t bias_level() const {
+    return static_cast<int16_t>(2 * quantizer.zero > kLevels ? -quantizer.zero : kLevels - quantizer.zero);
+  }
   // Turns a difference of scores S, for weights of range `span`, into t = z log2(e).
   Factor score_factor(int32_t span) const;
   // Quantises one sample of `features` floats into `width()` levels.
@@ -52,7 +54,8 @@ class Trainer {
   Trainer(const Numbers& numbers, size_t rows, size_t samples);
 
   // masters: rows x width. inputs: samples x width levels. targets: a row a sample.
-  void train(int16_t* masters, const int16_t* inputs, const uint32_t* targets, const TrainOptions& options, Random& random);
+  void train(int16_t* masters, const int16_t* inputs, const uint32_t* targets, const TrainOptions& options,
+             Random& random);
 
  private:
   void accumulate(const int16_t* input, uint32_t target, Factor factor);
@@ -61,10 +64,10 @@ class Trainer {
   const Numbers& numbers_;
   size_t rows_;
   std::vector<uint32_t> order_;
-  std::vector<int16_t> weights_;    // w
-  std::vector<int32_t> scores_;     // S of one sample
+  std::vector<int16_t> weights_;  // w
+  std::vector<int32_t> scores_;   // S of one sample
   std::vector<int64_t> powers_;
-  std::vector<int32_t> gradient_;   // sum over the batch of e x
+  std::vector<int32_t> gradient_;  // sum over the batch of e x
 };
 
 // scores[k] = w_k . x for rows of `width` levels.

@@ -29,7 +29,8 @@ void check_name(const std::string& name) {
 
 uint32_t slot_for(State& state, const std::string& name) {
   const auto find = [&state](const std::string& wanted) {
-    return std::find_if(state.classes.begin(), state.classes.end(), [&](const ClassSlot& slot) { return slot.name == wanted; });
+    return std::find_if(state.classes.begin(), state.classes.end(),
+                        [&](const ClassSlot& slot) { return slot.name == wanted; });
   };
   check_name(name);
   auto slot = find(name);
@@ -46,8 +47,10 @@ uint32_t slot_for(State& state, const std::string& name) {
 
 void check_backbone(const Backbone& b) {
   const size_t classes = b.names.size();
-  if (b.features < 1 || b.features + !b.bias.empty() > kMaxWidth) refuse(text("a learner reads 1 to ", kMaxWidth - 1, " features"));
-  if (b.samples.size() != classes || b.weight.size() != classes * b.features || (!b.bias.empty() && b.bias.size() != classes)) {
+  if (b.features < 1 || b.features + !b.bias.empty() > kMaxWidth)
+    refuse(text("a learner reads 1 to ", kMaxWidth - 1, " features"));
+  if (b.samples.size() != classes || b.weight.size() != classes * b.features ||
+      (!b.bias.empty() && b.bias.size() != classes)) {
     refuse("the head does not fit the class names", "export the model again");
   }
   const auto finite = [](float v) { return std::isfinite(v); };
@@ -55,7 +58,8 @@ void check_backbone(const Backbone& b) {
     refuse("the head has weights that are not finite", "export the model again");
   }
   if (!std::isfinite(b.low) || !std::isfinite(b.high) || b.low > b.high) {
-    refuse(text("the range of the features is not a range: ", b.low, " to ", b.high), "export the model with calibration images");
+    refuse(text("the range of the features is not a range: ", b.low, " to ", b.high),
+           "export the model with calibration images");
   }
 }
 
@@ -107,7 +111,8 @@ std::pair<Constant, State> Learner::start(const Backbone& backbone, const Option
   // Room for weights four times as large as the head's; without a head, for logits of 4 from one feature.
   if (largest == 0) largest = 1 / (static_cast<double>(numbers.quantizer.step) * kLevels);
   numbers.fraction = 13 - static_cast<int32_t>(std::ceil(std::log2(largest)));
-  if (std::abs(numbers.fraction) > kMaxFraction) refuse("the head's weights are too small or too large", "scale the features in the model");
+  if (std::abs(numbers.fraction) > kMaxFraction)
+    refuse("the head's weights are too small or too large", "scale the features in the model");
   for (size_t k = 0; k < slots.size(); ++k) {
     for (size_t i = 0; i < width; ++i) {
       const double master = std::nearbyint(std::ldexp(rows[k * width + i], numbers.fraction));
@@ -120,9 +125,9 @@ std::pair<Constant, State> Learner::start(const Backbone& backbone, const Option
 Learner Learner::create(const std::string& path, const Backbone& backbone, const Options& options) {
   auto [constant, state] = start(backbone, options);
   const auto payload = encode(state);
-  auto file = store::create_file(path, store::Store::file_size(payload.size(), options.history), [&](store::File& made) {
-    store::Store::format(made, options.history, encode(constant), payload);
-  });
+  auto file = store::create_file(
+      path, store::Store::file_size(payload.size(), options.history),
+      [&](store::File& made) { store::Store::format(made, options.history, encode(constant), payload); });
   return open(std::move(file), backbone.hash);
 }
 
@@ -154,7 +159,8 @@ void Learner::load(State state) {
 void Learner::check_finite(const float* features, size_t count) const {
   const size_t width = constant_.numbers.features;
   for (size_t i = 0; i < count * width; ++i) {
-    if (!std::isfinite(features[i])) refuse(text("the features of image ", i / width, " hold a value that is not finite"), "check that image");
+    if (!std::isfinite(features[i]))
+      refuse(text("the features of image ", i / width, " hold a value that is not finite"), "check that image");
   }
 }
 

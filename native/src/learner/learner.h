@@ -1,4 +1,5 @@
-// A frozen backbone's learner: CWR* over a durable store. Each change is one commit: it is there as a whole or not at all.
+// A frozen backbone's learner: CWR* over a durable store. Each change is one commit: it is there as a whole or not at
+// all.
 #pragma once
 
 #include <cstdint>
@@ -37,8 +38,10 @@ class Learner {
   // The first state of a backbone: cw from the packed head, each row less the mean of all.
   static std::pair<Constant, State> start(const Backbone& backbone, const Options& options);
 
-  // features: names.size() x features floats, finite. False, and nothing happens, if this experience was counted before.
-  bool teach(const float* features, const std::vector<std::string>& names, const std::string& experience, const TrainOptions& options);
+  // features: names.size() x features floats, finite. False, and nothing happens, if this experience was counted
+  // before.
+  bool teach(const float* features, const std::vector<std::string>& names, const std::string& experience,
+             const TrainOptions& options);
   // probabilities: count x classes, in units of 1 / kOne, in the order of classes().
   void predict(const float* features, size_t count, uint32_t* probabilities) const;
   // Wipes the row, the count and every earlier commit, which held them.

@@ -26,7 +26,8 @@ WeightQuantizer WeightQuantizer::from_range(int32_t low, int32_t high) {
   high = std::max(high, 0);
   WeightQuantizer q;
   q.span = high - low;
-  if (q.span) q.zero = static_cast<int32_t>(round_div(int64_t{kLevels} * (q.span - 50 * int64_t{low}), int64_t{52} * q.span));
+  if (q.span)
+    q.zero = static_cast<int32_t>(round_div(int64_t{kLevels} * (q.span - 50 * int64_t{low}), int64_t{52} * q.span));
   return q;
 }
 

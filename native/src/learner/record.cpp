@@ -17,7 +17,8 @@ constexpr uint32_t kRecordVersion = 1;
 constexpr char kPlace[] = "the learner's record";
 
 [[noreturn]] void impossible(const char* what) {
-  throw Error(ONEBIT_BAD_FILE, text("the learner's state has an impossible ", what), "restore the file from a copy, or make a new learner");
+  throw Error(ONEBIT_BAD_FILE, text("the learner's state has an impossible ", what),
+              "restore the file from a copy, or make a new learner");
 }
 
 }  // namespace
@@ -47,7 +48,8 @@ std::vector<uint8_t> encode(const Constant& constant) {
 Constant decode_constant(const std::vector<uint8_t>& bytes) {
   Cursor in(kPlace, bytes.data(), bytes.size());
   const auto version = in.u32();
-  if (version != kRecordVersion) throw Error(ONEBIT_UNSUPPORTED, text("the learner's record has version ", version), "update onebit");
+  if (version != kRecordVersion)
+    throw Error(ONEBIT_UNSUPPORTED, text("the learner's record has version ", version), "update onebit");
   Constant constant;
   std::memcpy(constant.backbone.data(), in.take(constant.backbone.size()), constant.backbone.size());
   Numbers& numbers = constant.numbers;
@@ -89,7 +91,8 @@ std::vector<uint8_t> encode(const State& state) {
 
 State decode_state(const Constant& constant, const std::vector<uint8_t>& bytes) {
   const size_t width = constant.numbers.width();
-  const size_t expected = 16 + size_t{8} * constant.max_experiences + constant.max_classes * (kNameBytes + 4 + 2 * width);
+  const size_t expected =
+      16 + size_t{8} * constant.max_experiences + constant.max_classes * (kNameBytes + 4 + 2 * width);
   if (bytes.size() != expected) impossible("length");
   Cursor in(kPlace, bytes.data(), bytes.size());
   State state;
@@ -106,7 +109,8 @@ State decode_state(const Constant& constant, const std::vector<uint8_t>& bytes) 
     slot.name.assign(name, std::find(name, name + kNameBytes, '\0'));
     slot.past = in.u32();
     for (size_t i = 0; i < width; ++i) state.cw[j * width + i] = in.integer<int16_t>();
-    if (slot.name.empty() ? slot.past != 0 : !valid_name(slot.name) || !names.insert(slot.name).second) impossible("class");
+    if (slot.name.empty() ? slot.past != 0 : !valid_name(slot.name) || !names.insert(slot.name).second)
+      impossible("class");
   }
   return state;
 }

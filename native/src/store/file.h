@@ -1,5 +1,5 @@
-// The store's whole demand on a device: a region of bytes of fixed size that can be read, written in place and synced. POSIX has
-// PosixFile; bare flash supplies its own; the tests cut the power at any byte of theirs.
+// The store's whole demand on a device: a region of bytes of fixed size that can be read, written in place and synced.
+// POSIX has PosixFile; bare flash supplies its own; the tests cut the power at any byte of theirs.
 #pragma once
 
 #include <cstddef>
@@ -10,8 +10,8 @@
 
 namespace onebit::store {
 
-// Every call either does all it says or throws Error (ONEBIT_IO). Until sync() returns, a write may be on the medium in part,
-// in whole or not at all, and writes may pass each other.
+// Every call either does all it says or throws Error (ONEBIT_IO). Until sync() returns, a write may be on the medium in
+// part, in whole or not at all, and writes may pass each other.
 class File {
  public:
   virtual ~File() = default;
@@ -21,12 +21,12 @@ class File {
   virtual void sync() = 0;
 };
 
-// Opens a file that exists and locks it. Throws Error: ONEBIT_BUSY if a second process (or a second opening in this one) holds
-// the lock, ONEBIT_IO with the system's reason otherwise. The lock goes with the process, whatever ends it.
+// Opens a file that exists and locks it. Throws Error: ONEBIT_BUSY if a second process (or a second opening in this
+// one) holds the lock, ONEBIT_IO with the system's reason otherwise. The lock goes with the process, whatever ends it.
 std::unique_ptr<File> open_file(const std::string& path);
 
-// Makes and locks a file of `size` bytes beside `path`, lets `format` fill it, and then gives it its name: until it is whole
-// there is no file called `path`. Throws Error if `path` exists.
+// Makes and locks a file of `size` bytes beside `path`, lets `format` fill it, and then gives it its name: until it is
+// whole there is no file called `path`. Throws Error if `path` exists.
 std::unique_ptr<File> create_file(const std::string& path, uint64_t size, const std::function<void(File&)>& format);
 
 }  // namespace onebit::store

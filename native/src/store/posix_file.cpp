@@ -1,11 +1,12 @@
 // File over POSIX calls: pread, pwrite, fsync, flock, rename.
-#include <cerrno>
-#include <cstring>
 #include <fcntl.h>
-#include <string>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string>
 
 #include "error.h"
 #include "store/file.h"
@@ -22,14 +23,16 @@ namespace {
 
 class PosixFile : public File {
  public:
-  PosixFile(const std::string& path, int flags) : path_(path), handle_(::open(path.c_str(), flags | O_RDWR | O_CLOEXEC, 0666)) {
+  PosixFile(const std::string& path, int flags)
+      : path_(path), handle_(::open(path.c_str(), flags | O_RDWR | O_CLOEXEC, 0666)) {
     if (handle_ < 0) fail(path_);
-    struct stat status {};
+    struct stat status{};
     if (::flock(handle_, LOCK_EX | LOCK_NB) != 0) {
       const int code = errno;
       ::close(handle_);
       if (code != EWOULDBLOCK) fail(path_, code);
-      throw Error(ONEBIT_BUSY, text(path, " is in use by another learner"), "close the other one, or wait until it is done");
+      throw Error(ONEBIT_BUSY, text(path, " is in use by another learner"),
+                  "close the other one, or wait until it is done");
     }
     if (::fstat(handle_, &status) != 0) {
       const int code = errno;
@@ -98,7 +101,7 @@ std::unique_ptr<File> open_file(const std::string& path) { return std::make_uniq
 
 std::unique_ptr<File> create_file(const std::string& path, uint64_t size, const std::function<void(File&)>& format) {
   const auto refuse_existing = [&path] {
-    struct stat status {};
+    struct stat status{};
     if (::lstat(path.c_str(), &status) == 0) {
       throw Error(ONEBIT_INVALID_ARGUMENT, text(path, " exists already"), "open it, or name another place");
     }

@@ -42,7 +42,8 @@ Bytes slot_header(const Bytes& body, uint64_t sequence, uint64_t parent, bool er
 }
 
 [[noreturn]] void damaged(const char* what) {
-  throw Error(ONEBIT_BAD_FILE, text("the learner's state is damaged: ", what), "restore the file from a copy, or make a new learner");
+  throw Error(ONEBIT_BAD_FILE, text("the learner's state is damaged: ", what),
+              "restore the file from a copy, or make a new learner");
 }
 
 }  // namespace
@@ -55,7 +56,8 @@ uint64_t Store::offset(uint32_t index) const { return kPage + index * slot_size(
 
 void Store::format(File& file, uint32_t history, const Bytes& constant, const Bytes& payload) {
   if (constant.size() > kMaxConstant || payload.size() > kMaxPayload || history < 1 || history > kMaxHistory) {
-    throw Error(ONEBIT_INVALID_ARGUMENT, text("a learner keeps 1 to ", kMaxHistory, " earlier commits and at most 1 GiB a commit"));
+    throw Error(ONEBIT_INVALID_ARGUMENT,
+                text("a learner keeps 1 to ", kMaxHistory, " earlier commits and at most 1 GiB a commit"));
   }
   if (file.size() != file_size(payload.size(), history)) {
     throw Error(ONEBIT_INVALID_ARGUMENT, "the region for the learner's state has the wrong size");
@@ -89,11 +91,13 @@ void Store::read_page() {
   const uint8_t* magic = cursor.take(sizeof kMagic);
   const uint32_t crc = Cursor(kPlace, page.data() + kPage - 4, 4).u32();
   const bool whole = crc == crc32c(page.data(), kPage - 4);
-  if (std::memcmp(magic, kMagic, sizeof kMagic) != 0 && !whole) throw Error(ONEBIT_BAD_FILE, "this is not a learner's state");
+  if (std::memcmp(magic, kMagic, sizeof kMagic) != 0 && !whole)
+    throw Error(ONEBIT_BAD_FILE, "this is not a learner's state");
   if (!whole) damaged("its first page does not match its checksum");
   const auto version = cursor.u32();
   if (version != kVersion) {
-    throw Error(ONEBIT_UNSUPPORTED, text("the learner's state has version ", version, "; this onebit reads version ", kVersion),
+    throw Error(ONEBIT_UNSUPPORTED,
+                text("the learner's state has version ", version, "; this onebit reads version ", kVersion),
                 "update onebit");
   }
   const auto slots = cursor.u32();
@@ -124,11 +128,13 @@ Store::Slot Store::read_slot(uint32_t index, Bytes* payload) {
   const auto parent = cursor.u64();
   const auto payload_crc = cursor.u32();
   const uint32_t header_crc = Cursor(kPlace, bytes.data() + kHeader - 4, 4).u32();
-  if (header_crc != crc32c(bytes.data(), kHeader - 4) || std::memcmp(magic, kSlotMagic, sizeof kSlotMagic) != 0 || sequence == 0 ||
-      parent >= sequence || erases > 1 || payload_crc != crc32c(bytes.data() + kHeader, bytes.size() - kHeader)) {
+  if (header_crc != crc32c(bytes.data(), kHeader - 4) || std::memcmp(magic, kSlotMagic, sizeof kSlotMagic) != 0 ||
+      sequence == 0 || parent >= sequence || erases > 1 ||
+      payload_crc != crc32c(bytes.data() + kHeader, bytes.size() - kHeader)) {
     return slot;
   }
-  if (payload) payload->assign(bytes.begin() + kHeader, bytes.begin() + static_cast<std::ptrdiff_t>(kHeader + payload_size_));
+  if (payload)
+    payload->assign(bytes.begin() + kHeader, bytes.begin() + static_cast<std::ptrdiff_t>(kHeader + payload_size_));
   slot = {Slot::intact, sequence, parent, erases == 1};
   return slot;
 }

@@ -3,9 +3,10 @@
 //   page (4096 bytes): magic, version, slot count, payload size, constant; CRC-32C        written once
 //   slot 0 .. history + 1, each a multiple of 4096 bytes: header (64 bytes) | payload | zeros
 //
-// A commit overwrites a slot that neither the newest commit nor its `history` ancestors use, in three steps with a sync after each:
-// clear the slot's header, write the payload, write the header. So at any cut the newest commit is untouched, a cleared
-// header means "never finished", and a valid header over a bad payload can only be damage. docs/learner.md has the bytes.
+// A commit overwrites a slot that neither the newest commit nor its `history` ancestors use, in three steps with a sync
+// after each: clear the slot's header, write the payload, write the header. So at any cut the newest commit is
+// untouched, a cleared header means "never finished", and a valid header over a bad payload can only be damage.
+// docs/learner.md has the bytes.
 #pragma once
 
 #include <cstdint>
@@ -29,11 +30,12 @@ class Store {
  public:
   static uint64_t file_size(uint64_t payload_size, uint32_t history);
 
-  // Formats a file of file_size() bytes, with a first commit. `constant` (at most 2048 bytes) stays with the file for ever.
+  // Formats a file of file_size() bytes, with a first commit. `constant` (at most 2048 bytes) stays with the file for
+  // ever.
   static void format(File& file, uint32_t history, const Bytes& constant, const Bytes& payload);
 
-  // Finds the newest intact commit and finishes an erasing that was cut. Throws Error (ONEBIT_BAD_FILE) if the file is no store, is
-  // damaged in its first page, or holds no intact commit. found() tells what else was there.
+  // Finds the newest intact commit and finishes an erasing that was cut. Throws Error (ONEBIT_BAD_FILE) if the file is
+  // no store, is damaged in its first page, or holds no intact commit. found() tells what else was there.
   static Store open(std::unique_ptr<File> file);
 
   const Bytes& constant() const { return constant_; }

@@ -13,7 +13,8 @@ class Writer {
 
   template <class Integer>
   void integer(Integer value) {
-    for (size_t i = 0; i < sizeof value; ++i) bytes.push_back(static_cast<uint8_t>(static_cast<uint64_t>(value) >> (8 * i)));
+    for (size_t i = 0; i < sizeof value; ++i)
+      bytes.push_back(static_cast<uint8_t>(static_cast<uint64_t>(value) >> (8 * i)));
   }
   void raw(const void* data, size_t count) {
     const auto* from = static_cast<const uint8_t*>(data);
