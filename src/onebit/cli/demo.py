@@ -106,7 +106,7 @@ def _all_digits(folder: Path, seed: int) -> dict[str, Any]:
         "model_bytes": packed.stat().st_size,
         "float_bytes": sum(tensor.nbytes for tensor in float_net.state_dict().values()),
         "median_ms": timed["median_ms"],
-        "operations_saved_percent": _operations_saved(),
+        "operations_saved_percent": binary["operations_saved_percent"],
     }
 
 
@@ -167,18 +167,6 @@ def _export(run_folder: Path, path: Path) -> Path:
 
     export.run(Namespace(checkpoint=str(run_folder / "last.ckpt"), output=str(path), force=False))
     return path
-
-
-def _operations_saved() -> float:
-    """Of the binary network, by the ledger: every layer, the real-valued ones included."""
-    import torch
-
-    from onebit import cost, methods, models
-
-    net = models.create("small")
-    method = methods.CycleBNN()
-    methods.apply(method, net)
-    return cost.count(net, torch.zeros(1, 1, 8, 8), method).saved_percent
 
 
 def _test_images(data: "DataModule") -> tuple["NDArray[np.float32]", "NDArray[np.int64]"]:
