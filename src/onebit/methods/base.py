@@ -1,21 +1,18 @@
 """What every method offers, to any training loop."""
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor, nn
 
 from onebit.cost.rule import CostRule
-
-if TYPE_CHECKING:
-    from lightning.pytorch import Callback
 
 
 class Method(ABC):
     """A way of training a binary network: what it puts into the network, does at each iteration and adds to the loss.
 
     In one's own loop: ``attach`` before the optimiser is made (methods may add parameters), then in iteration t of N
-    ``step(t, N)`` before the forward pass and ``loss(loss)`` before the backward pass. With Lightning, :func:`apply`
+    ``step(t, N)`` before the forward pass and ``loss(loss)`` before the backward pass. With Lightning, :func:`onebit.methods.apply`
     does it.
 
     Everything that the trained network needs to answer lies in the network's own state dict; ``state_dict`` of the
@@ -43,29 +40,3 @@ class Method(ABC):
     @abstractmethod
     def cost_rule(self) -> CostRule:
         """Operand widths over training, for the ledger."""
-
-
-def apply(method: Method, net: nn.Module) -> "list[Callback]":
-    """Attaches a method to a network and returns the Lightning callbacks that run its schedule.
-
-    Apply before the optimiser is made. An iteration is an optimiser step, as in the papers: the batches of one
-    accumulated gradient share the method's state.
-
-    Args:
-        method: fresh; it belongs to this network from now on.
-        net: made of ``onebit.nn`` layers; changed in place.
-
-    Example:
-        >>> from torch import nn
-        >>> from onebit.methods import CycleBNN
-        >>> from onebit.nn import BinaryConv2d
-        >>> net = nn.Sequential(BinaryConv2d(4, 8, 3), nn.BatchNorm2d(8))
-        >>> apply(CycleBNN(bits=(2, 6)), net)
-        [<onebit.methods.callback.MethodCallback object at ...>]
-        >>> net[0].input_quantizer.bits
-        2
-    """
-    from onebit.methods.callback import MethodCallback  # imports lightning, which a plain PyTorch loop does not need
-
-    method.attach(net)
-    return [MethodCallback(method)]
