@@ -12,8 +12,8 @@ class Method(ABC):
     """A way of training a binary network: what it puts into the network, does at each iteration and adds to the loss.
 
     In one's own loop: ``attach`` before the optimiser is made (methods may add parameters), then in iteration t of N
-    ``step(t, N)`` before the forward pass and ``loss(loss)`` before the backward pass. With Lightning, :func:`onebit.methods.apply`
-    does it.
+    ``step(t, N)`` before the forward pass and ``loss(loss)`` before the backward pass. With Lightning,
+    :func:`onebit.methods.apply` does it.
 
     Everything that the trained network needs to answer lies in the network's own state dict; ``state_dict`` of the
     method holds what only training needs.
