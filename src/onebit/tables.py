@@ -4,8 +4,23 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich import box
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
+
+
+def folding_table(*headings: str, **options: Any) -> Table:
+    """A table that folds its cells where the terminal is narrow, so that no name and no number is cut.
+
+    Args:
+        headings: of the columns; none is shown if all are empty.
+        options: of ``rich.table.Table``.
+
+    Example:
+        >>> [column.overflow for column in folding_table("layer", "ms").columns]
+        ['fold', 'fold']
+    """
+    columns = (Column(heading, overflow="fold") for heading in headings)
+    return Table(*columns, **{"show_header": any(headings), **options})
 
 
 def layer_table(title: str, layers: Iterable[Mapping[str, Any]]) -> Table:

@@ -10,6 +10,7 @@ import errno
 import importlib
 import json
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -39,7 +40,18 @@ class _Parser(ArgumentParser):
     """Errors are raised, never printed with a usage block: main() turns them into one line."""
 
     def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
-        raise ArgumentError(None, message) from ex
+        raise ArgumentError(None, self._tidy(" ".join(message.split()))) from ex
+
+    def _tidy(self, message: str) -> str:
+        """jsonargparse names a key of its parser and a Python type; a person typed an option."""
+        key = re.match(r'Parser key "([\w.]+)": ', message)
+        expected = re.search(r"Subtypes: \[(.*?)\] Errors:|Expected an? (.*?)\. Got", message)
+        value = re.search(r" value: (.*)", message)
+        if key is None or expected is None or value is None:
+            return message
+        option = next((action.option_strings[0] for action in self._actions if action.dest == key[1]), key[1])
+        kind = re.sub(r", <class 'NoneType'>|<class '(\w+)'>|typing\.", r"\1", expected[1] or expected[2])
+        return f"{option} must be {kind.replace(', list', ' or list')}, not {value[1]}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -88,7 +100,9 @@ def _run(words: list[str], as_json: bool) -> int:
     if as_json:
         print(json.dumps(result), flush=True)
     else:
-        module.show(result, Console())
+        # Names from files and users are shown as they are; lines are long where no terminal limits them.
+        width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 200
+        module.show(result, Console(width=width, markup=False, emoji=False, highlight=False))
         sys.stdout.flush()
     return 0
 
@@ -107,7 +121,7 @@ def _explain(problem: BaseException, command: str) -> tuple[int, str, str]:
     if isinstance(problem, OnebitError):
         return 2, problem.message, problem.hint
     if isinstance(problem, ArgumentError):
-        return 2, " ".join(str(problem.message).split()), f"see onebit {command} --help"
+        return 2, str(problem.message), f"see onebit {command} --help"
     if isinstance(problem, KeyboardInterrupt):
         return 2, "interrupted", "nothing was half-written; run it again"
     if isinstance(problem, ModuleNotFoundError) and not str(problem.name).startswith("onebit"):

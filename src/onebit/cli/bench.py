@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 import onebit
 from onebit.errors import OnebitError
 from onebit.runtime import _engine
 from onebit.runtime.model import Layer
+from onebit.tables import folding_table
 
 EXAMPLE = "onebit bench digits.obn --threads 2 --profile"
 _CAPTION = "floor: its operations and bytes at the best rates of this instruction set's own kernels, measured here"
@@ -69,11 +68,11 @@ def show(result: dict[str, Any], console: Console) -> None:
         f"{result['threads']} thread(s), {result['isa']}, {result['peak_bytes'] / 1e6:.2f} MB in use"
     )
     if "layers" in result:
-        table = Table("layer", "kernel", "ms", "floor ms", "share", caption=_CAPTION)
+        table = folding_table("layer", "kernel", "ms", "floor ms", "share", caption=_CAPTION)
         total = sum(layer["ms"] for layer in result["layers"]) or 1.0
         for layer in result["layers"]:
             numbers = f"{layer['ms']:.4f}", f"{layer['floor_ms']:.4f}", f"{layer['ms'] / total:.1%}"
-            table.add_row(Text(layer["name"]), layer["kernel"], *numbers)
+            table.add_row(layer["name"], layer["kernel"], *numbers)
         console.print(table)
 
 

@@ -10,6 +10,7 @@ from rich.table import Column, Table
 
 from onebit.errors import OnebitError
 from onebit.files import check_target
+from onebit.tables import folding_table
 
 EXAMPLE = "onebit cost recipes/cyclebnn_cifar10_resnet20.yaml --plot cost.png"
 PLOTS = (".png", ".svg", ".pdf")
@@ -57,7 +58,7 @@ def show(result: dict[str, Any], console: Console) -> None:
         layers.add_row(layer["name"], shape, *counts, f"{layer['saved_percent']:.2f} %")
     console.print(layers)
 
-    table = Table(show_header=False, title="in all", box=box.SIMPLE)
+    table = folding_table("", "", title="in all", box=box.SIMPLE)
     formula = result["paper_formula_saved_percent"]
     table.add_row("training operations saved, as they run", f"{result['saved_percent']:.2f} %")
     table.add_row("the same at the method's widths", f"{result['charged_saved_percent']:.2f} %")

@@ -5,11 +5,11 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
-from rich.table import Column, Table
 
 from onebit import data
 from onebit.data.registry import find
 from onebit.errors import OnebitError
+from onebit.tables import folding_table
 
 EXAMPLE = "onebit data get cifar10 && onebit data check cifar10"
 
@@ -38,7 +38,7 @@ def run(args: Namespace) -> dict[str, Any]:
 
 
 def show(result: dict[str, Any], console: Console) -> None:
-    table = Table("data set", "training", "test", "classes", "state", Column("where", overflow="fold"))
+    table = folding_table("data set", "training", "test", "classes", "state", "where")
     for row in result["data_sets"]:
         numbers = (row["train"], row["test"], len(row["classes"]) or None)
         table.add_row(

@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
-from rich.table import Table
+
+from onebit.files import making
+from onebit.tables import folding_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,10 +45,9 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> dict[str, Any]:
     began = time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="onebit-demo-") as temporary:
-        folder = Path(args.keep or temporary)
-        folder.mkdir(exist_ok=not args.keep)
-        result = _all_digits(folder, args.seed) | _new_digits(folder, args.seed)
+    place = making(args.keep) if args.keep else tempfile.TemporaryDirectory(prefix="onebit-demo-")
+    with place as folder:
+        result = _all_digits(Path(folder), args.seed) | _new_digits(Path(folder), args.seed)
     return result | {"seconds": time.perf_counter() - began}
 
 
@@ -70,7 +71,7 @@ def show(result: dict[str, Any], console: Console) -> None:
         (f"whole after {POWER_CUTS} power cuts while learning", _yes(result["survived_power_cut"])),
         ("all of this took", f"{result['seconds']:.0f} s"),
     ]
-    table = Table("handwritten digits, 8×8", "", title="onebit demo")
+    table = folding_table("handwritten digits, 8×8", "", title="onebit demo")
     for row in rows:
         table.add_row(*row)
     console.print(table)

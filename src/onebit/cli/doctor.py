@@ -6,11 +6,11 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
-from rich.table import Table
 
 import onebit
 from onebit.errors import OnebitError
 from onebit.runtime import _engine
+from onebit.tables import folding_table
 
 EXAMPLE = "onebit doctor"
 # What the engine's kernels use, or could.
@@ -35,7 +35,7 @@ def run(args: Namespace) -> dict[str, Any]:
 
 
 def show(result: dict[str, Any], console: Console) -> None:
-    table = Table(show_header=False)
+    table = folding_table("", "")
     table.add_row("onebit", result["version"])
     table.add_row("instruction set", f"{result['isa']} (here: {', '.join(_engine.isas())}; ONEBIT_ISA forces one)")
     table.add_row("CPU features", ", ".join(result["cpu_features"]) or "unknown")

@@ -47,7 +47,7 @@ def run(args: Namespace) -> dict[str, Any]:
 def show(result: dict[str, Any], console: Console) -> None:
     console.print(layer_table(f"{result['path']}: {result['bytes']:,} bytes", result["layers"]))
     for note in (*result["notes"], f"range of the features: measured on {result['calibration']}"):
-        console.print(note, markup=False)
+        console.print(note)
 
 
 def _images(info: dict[str, Any]) -> tuple["Tensor", str]:

@@ -4,11 +4,9 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from onebit.runtime import Model, load
-from onebit.tables import layer_table
+from onebit.tables import folding_table, layer_table
 
 EXAMPLE = "onebit inspect digits.obn"
 
@@ -38,7 +36,7 @@ def run(args: Namespace) -> dict[str, Any]:
 
 def show(result: dict[str, Any], console: Console) -> None:
     console.print(layer_table(f"{result['path']}: {result['bytes']:,} bytes", result["layers"]))
-    facts = Table.grid(padding=(0, 2))
+    facts = folding_table("", "", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     outputs = ", ".join(f"{name} {tuple(shape)}" for name, shape in result["outputs"].items())
     operations = sum(layer["operations"] for layer in result["layers"])
     packed = sum(layer["operations"] for layer in result["layers"] if layer["packed"])
@@ -56,10 +54,10 @@ def show(result: dict[str, Any], console: Console) -> None:
     }
     for name, text in rows.items():
         if text:
-            facts.add_row(name, Text(text))
+            facts.add_row(name, text)
     console.print(facts)
     for note in result["notes"]:
-        console.print(note, markup=False)
+        console.print(note)
 
 
 def _layers(model: Model) -> list[dict[str, Any]]:

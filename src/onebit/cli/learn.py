@@ -6,15 +6,15 @@ from typing import Any
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
 import onebit
 from onebit.errors import OnebitError
+from onebit.runtime.image import SUFFIXES
 from onebit.runtime.learner import BATCH, LEARNING_RATE, STEPS
+from onebit.tables import folding_table
 
 EXAMPLE = "onebit learn new store digits.obn && onebit learn teach store pictures/ --experience monday"
 _ACTIONS = ("new", "teach", "show", "forget", "rollback", "check")
-_IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 _WORDS = {
     "new": "the packed model",
     "teach": "a folder with a subfolder of images a class, or images and --name",
@@ -25,7 +25,8 @@ _WORDS = {
 def configure(parser: ArgumentParser) -> None:
     parser.add_argument("action", choices=_ACTIONS, help="what to do")
     parser.add_argument("store", help="the learner's folder")
-    parser.add_argument("what", nargs="*", help="; ".join(f"{action}: {words}" for action, words in _WORDS.items()))
+    what = "; ".join(f"{action}: {words}" for action, words in _WORDS.items())
+    parser.add_argument("what", nargs="*", default=[], help=what)
     parser.add_argument("--name", help="teach: the class of all images")
     parser.add_argument("--experience", help="teach: an id, counted once (default: made from the images themselves)")
     parser.add_argument("--steps", type=int, default=STEPS, help="teach: mini-batches of SGD")
@@ -69,7 +70,7 @@ def run(args: Namespace) -> dict[str, Any]:
 
 
 def show(result: dict[str, Any], console: Console) -> None:
-    table = Table("class", "samples")
+    table = folding_table("class", "samples")
     for row in result["classes"]:
         table.add_row(row["name"], f"{row['samples']:,}")
     console.print(table)
@@ -98,7 +99,8 @@ def _state(learner: onebit.Learner) -> dict[str, Any]:
 
 
 def _teach(learner: onebit.Learner, images: list[Path], names: list[str], args: Namespace) -> dict[str, Any]:
-    with Progress(console=Console(stderr=True), transient=True, disable=args.json) as bar:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("looking at the images", total=len(images))
         taught = learner.teach(
             images,
@@ -121,8 +123,6 @@ def _examples(items: list[str], name: str | None) -> tuple[list[Path], list[str]
     """The images to teach and their names: a folder of class folders, or files and folders of one class."""
     if name is not None:
         images = [image for item in items for image in (_pictures(Path(item)) if Path(item).is_dir() else [Path(item)])]
-        if not images:
-            raise OnebitError(f"{items[0]} holds no image", hint=f"images end in {', '.join(_IMAGES)}")
         return images, [name] * len(images)
     folder = Path(items[0])
     if len(items) > 1 or not folder.is_dir():
@@ -130,11 +130,20 @@ def _examples(items: list[str], name: str | None) -> tuple[list[Path], list[str]
             f"{items[0]} is not a folder of class folders" if len(items) == 1 else "several items have no class",
             hint="name a folder with a subfolder a class, or say the class with --name",
         )
-    pairs = [(image, kind.name) for kind in sorted(folder.iterdir()) if kind.is_dir() for image in _pictures(kind)]
+    kinds = sorted(kind for kind in folder.iterdir() if kind.is_dir() and not kind.name.startswith("."))
+    pairs = [(image, kind.name) for kind in kinds for image in _pictures(kind)]
     if not pairs:
         raise OnebitError(f"{folder} has no subfolder with images", hint="one subfolder a class, or images and --name")
     return [image for image, _ in pairs], [kind for _, kind in pairs]
 
 
 def _pictures(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in _IMAGES)
+    """The images in a folder and the folders below it.
+
+    Raises:
+        OnebitError: there is none, so a class would not be learned.
+    """
+    found = [path for path in folder.glob("**/*") if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
+    if not found:
+        raise OnebitError(f"{folder} holds no image", hint=f"images end in {', '.join(SUFFIXES)}")
+    return sorted(found)

@@ -5,10 +5,9 @@ from typing import Any
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
-from rich.text import Text
 
 import onebit
+from onebit.tables import folding_table
 
 EXAMPLE = "onebit run digits.obn three.png seven.png"
 
@@ -22,17 +21,16 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> dict[str, Any]:
     model = onebit.load(args.model, threads=args.threads, isa=args.isa)
-    # A bar only where there is something to wait for.
-    paths = track(
-        args.images, "running", console=Console(stderr=True), transient=True, disable=args.json or len(args.images) < 10
-    )
+    console = Console(stderr=True)
+    waiting = console.is_terminal and len(args.images) >= 10
+    paths = track(args.images, "running", console=console, transient=True, disable=not waiting)
     return {"images": [_answer(model, path) for path in paths]}
 
 
 def show(result: dict[str, Any], console: Console) -> None:
-    table = Table("image", "label", "score")
+    table = folding_table("image", "label", "score")
     for image in result["images"]:
-        table.add_row(Text(image["path"]), Text(image["label"]), f"{image['score']:.1%}")
+        table.add_row(image["path"], image["label"], f"{image['score']:.1%}")
     console.print(table)
 
 

@@ -8,9 +8,9 @@ from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
-from rich.table import Table
 
 from onebit.files import check_target, replacing
+from onebit.tables import folding_table
 
 EXAMPLE = "onebit train recipes/digits_cyclebnn.yaml --output runs/digits --trainer.max_epochs 40"
 
@@ -23,8 +23,8 @@ def configure(parser: ArgumentParser) -> None:
         "--output", type=str | None, default=None, help="folder of the run (default: runs/NAME OF RECIPE)"
     )
     parser.add_argument("--resume", type=str | None, default=None, metavar="CKPT", help="go on from this checkpoint")
-    parser.add_argument("--force", action="store_true", help="replace the run that the folder holds")
     parser.add_argument("--record", type=str | None, default=None, metavar="JSON", help="write the record here as well")
+    parser.add_argument("--force", action="store_true", help="replace the run that the folder holds, and the record")
     group = parser.add_argument_group("values that replace the recipe's")
     for key, hint in leaves().items():
         group.add_argument(f"--{key}", type=hint, default=argparse.SUPPRESS, metavar="VALUE")
@@ -35,7 +35,7 @@ def run(args: Namespace) -> dict[str, Any]:
     from onebit.training.folder import is_first_process
 
     if args.record is not None:
-        check_target(args.record, force=True)
+        check_target(args.record, force=args.force)
     recipe = read_recipe(args.recipe, _overrides(args))
     output = args.output or Path("runs") / Path(args.recipe).stem
     if not is_first_process():
@@ -44,13 +44,13 @@ def run(args: Namespace) -> dict[str, Any]:
 
     result = fit(recipe, output, resume=args.resume, force=args.force)
     if args.record is not None:
-        with replacing(args.record, force=True) as temporary:
+        with replacing(args.record, force=args.force) as temporary:
             temporary.write_bytes((Path(output) / "record.json").read_bytes())
     return result
 
 
 def show(result: dict[str, Any], console: Console) -> None:
-    table = Table(show_header=False)
+    table = folding_table("", "")
     table.add_row("best top-1", f"{result['best_top1']:.2%}")
     table.add_row("last top-1", f"{result['last_top1']:.2%}")
     table.add_row("steps", f"{result['steps']} ({result['epochs']:.1f} epochs)")

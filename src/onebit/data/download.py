@@ -104,7 +104,8 @@ class _Resuming:
             TransferSpeedColumn(),
             TimeRemainingColumn(),
         )
-        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        console = Console(stderr=True)
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
             for attempt in range(1, ATTEMPTS + 1):
                 try:
                     self._transfer(url, progress)

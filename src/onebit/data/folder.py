@@ -7,22 +7,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
 from onebit.data.dataset import DataSet, Split, channel_statistics
 from onebit.errors import OnebitError
-
-SUFFIXES = frozenset((".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"))
+from onebit.runtime.image import SUFFIXES, to_pixels
 
 
 class Folder(DataSet):
     """Colour images from a folder: ``train/CLASS/*`` and ``test/CLASS/*`` (or ``val``), or ``CLASS/*`` split by a seed.
 
-    Classes are the names of the folders in ascending order. An image is read as RGB and stretched to the stated size
-    (bilinear); all are held in memory, size² · 3 bytes each. Mean and standard deviation are those of the training
-    part.
+    Classes are the names of the folders in ascending order. An image is read as RGB and stretched to the stated size,
+    as the packed model does on the device (``onebit.runtime.image``); all are held in memory, size² · 3 bytes each.
+    Mean and standard deviation are those of the training part.
 
     Args:
         path: the folder.
@@ -32,9 +30,11 @@ class Folder(DataSet):
         root: the folder that a relative path starts from, if the path does not exist by itself.
 
     Raises:
-        OnebitError: there is no such folder or no image in it; an image cannot be read (all of them are named).
+        OnebitError: there is no such folder, no image in it or in the training part of a class; an image cannot be
+            read (all of them are named).
 
     Example:
+        >>> from PIL import Image
         >>> folder = getfixture("tmp_path")
         >>> for name in ("cat", "dog"):
         ...     (folder / name).mkdir()
@@ -102,7 +102,14 @@ class Folder(DataSet):
 
     @cached_property
     def _train(self) -> Split:
-        return self._read(self._parts[0], "training")
+        files = self._parts[0]
+        empty = sorted(set(range(len(self.classes))) - {label for _, label in files}) if files else []
+        if empty:
+            raise OnebitError(
+                f"{self.folder()}: the class {self.classes[empty[0]]} has no image to train on",
+                hint=f"add images ({', '.join(SUFFIXES)}), or remove its folder",
+            )
+        return self._read(files, "training")
 
     @cached_property
     def _parts(self) -> tuple[list[tuple[Path, int]], list[tuple[Path, int]]]:
@@ -141,19 +148,19 @@ class Folder(DataSet):
 
     def _read(self, files: list[tuple[Path, int]], part: str) -> Split:
         if not files:
-            raise OnebitError(
-                f"{self.folder()}: no images in its {part} part", hint=f"known: {', '.join(sorted(SUFFIXES))}"
-            )
+            raise OnebitError(f"{self.folder()}: no images in its {part} part", hint=f"known: {', '.join(SUFFIXES)}")
         images = torch.empty(len(files), *self.shape, dtype=torch.uint8)
         unreadable = []
+        console = Console(stderr=True)
         with ThreadPoolExecutor() as pool:
             decoded = pool.map(self._decode, (path for path, _ in files))
             progress = track(
                 zip(files, decoded, strict=True),
                 "reading images",
                 len(files),
-                console=Console(stderr=True),
+                console=console,
                 transient=True,
+                disable=not console.is_terminal,
             )
             for number, ((path, _), pixels) in enumerate(progress):
                 if pixels is None:
@@ -170,11 +177,9 @@ class Folder(DataSet):
     def _decode(self, path: Path) -> np.ndarray | None:
         """uint8 (3, H, W); None if it is no image."""
         try:
-            with Image.open(path) as image:
-                small = image.convert("RGB").resize(self.size[::-1], Image.Resampling.BILINEAR)
-        except Exception:  # decoders fail in many ways on damaged files
+            return to_pixels(path, self.shape)
+        except OnebitError:
             return None
-        return np.array(small).transpose(2, 0, 1)
 
 
 def _folders(folder: Path) -> tuple[str, ...]:

@@ -12,32 +12,52 @@ from onebit.errors import OnebitError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+"""What files in a folder of images are read as images."""
 _MODES = {1: "L", 3: "RGB"}
 
 
 def to_input(
     image: Any, shape: tuple[int, int, int], mean: Sequence[float], std: Sequence[float]
 ) -> NDArray[np.float32]:
-    """The network's input for one image: turned as its EXIF says, stretched to the size (bilinear), normalised.
-
-    An image that has the network's size already keeps its pixels as they are.
+    """The network's input for one image: :func:`to_pixels`, normalised.
 
     Args:
-        image: a path, a Pillow image, or an array uint8 (H, W, 3) or (H, W).
-        shape: (C, H, W) of the network, C is 1 or 3.
+        image, shape: as there.
         mean, std: one a channel; the result is ``(pixel / 255 - mean) / std``.
 
     Returns:
         float32 (C, H, W).
 
     Raises:
-        OnebitError: there is no such file, it is no image or damaged, or the array has another form.
+        OnebitError: as there.
 
     Example:
         >>> import numpy as np
         >>> to_input(np.full((2, 2), 255, np.uint8), (1, 2, 2), [0.5], [0.5])
         array([[[1., 1.],
                 [1., 1.]]], dtype=float32)
+    """
+    pixels = to_pixels(image, shape).astype(np.float32)
+    scale, shift = (np.asarray(v, np.float32).reshape(-1, 1, 1) for v in (std, mean))
+    return np.ascontiguousarray((pixels / np.float32(255) - shift) / scale)
+
+
+def to_pixels(image: Any, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """One image in the form that networks see: turned as its EXIF says, grey or RGB, stretched to the size (bilinear).
+
+    An image that has this size already keeps its pixels as they are. Of an animation it is the first picture;
+    transparency is left out.
+
+    Args:
+        image: a path, a Pillow image, or an array uint8 (H, W, 3) or (H, W).
+        shape: (C, H, W), C is 1 or 3.
+
+    Returns:
+        uint8 (C, H, W).
+
+    Raises:
+        OnebitError: there is no such file, it is no image or damaged, or the array has another form.
     """
     channels, height, width = shape
     if channels not in _MODES:
@@ -52,13 +72,13 @@ def to_input(
         picture = _eight_bits(ImageOps.exif_transpose(picture)).convert(_MODES[channels])
         if picture.size != (width, height):
             picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+    except OnebitError as problem:
+        raise OnebitError(f"{_name(image)}: {problem.message}", problem.hint) from problem
     except Exception as problem:  # decoders raise what they like at damaged data
         raise OnebitError(
             f"{_name(image)}: a damaged image: {problem}", hint="save it again as PNG or JPEG"
         ) from problem
-    pixels = np.asarray(picture, np.float32).reshape(height, width, channels).transpose(2, 0, 1)
-    scale, shift = (np.asarray(v, np.float32).reshape(channels, 1, 1) for v in (std, mean))
-    return np.ascontiguousarray((pixels / np.float32(255) - shift) / scale)
+    return np.array(picture).reshape(height, width, channels).transpose(2, 0, 1)
 
 
 def _open(image: Any) -> "Image":

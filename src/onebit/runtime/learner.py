@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onebit.errors import OnebitError
-from onebit.files import replacing
+from onebit.files import making, replacing
 from onebit.runtime import _engine
 from onebit.runtime.image import to_input
 from onebit.runtime.model import Model, Prediction, load
@@ -89,12 +89,12 @@ class Learner:
         history: int = 8,
         seed: int = 0,
     ) -> "Learner":
-        """Makes a learner in a new or empty folder and opens it.
+        """Makes a learner in a new folder, whole or not at all, and opens it.
 
         It starts from the model's own classes: their rows are those of its packed head.
 
         Args:
-            folder: is made if it does not exist; its parent does.
+            folder: does not exist; its parent does.
             model: has the outputs ``features`` and ``logits`` (what ``onebit export`` writes for a classifier).
             max_classes: fixes the file's size, together with the next two.
             max_experiences: ids that are remembered; then the oldest is forgotten.
@@ -102,31 +102,24 @@ class Learner:
             seed: of the order of samples and of rounding, 64 bits.
 
         Raises:
-            OnebitError: there is a learner already, the model is no backbone for one, or the folder cannot be written.
+            OnebitError: the folder exists or cannot be made, or the model is no backbone for a learner.
+            OSError: the disk is full.
         """
         place = Path(folder)
         if (place / _STATE).exists():
             raise OnebitError(f"{place} holds a learner already", hint="open it, or name another folder")
         if not (0 <= seed < 2**64 and all(0 < n < 2**32 for n in (max_classes, max_experiences, history))):
             raise OnebitError("max_classes, max_experiences and history are above 0, and seed has 64 bits")
-        made = not place.exists()
-        try:
-            place.mkdir(exist_ok=True)
-            with replacing(place / _MODEL, force=True) as copy:
+        with making(place) as temporary:
+            with replacing(temporary / _MODEL) as copy:
                 copy.write_bytes(model.path.read_bytes())
-                if load(copy).sha256 != model.sha256:
-                    raise OnebitError(f"{model.path} changed since it was loaded", hint="load it again")
+            if load(temporary / _MODEL).sha256 != model.sha256:
+                raise OnebitError(f"{model.path} changed since it was loaded", hint="load it again")
             numbers = max_classes, max_experiences, history, seed
-            _engine.Learner.create(os.fsencode(place / _STATE), model.native.handle, *numbers)
-        except BaseException as problem:
-            if made and place.is_dir():
-                (place / _MODEL).unlink(missing_ok=True)
-                place.rmdir()
-            if isinstance(problem, OSError):
-                raise OnebitError(
-                    f"{problem.filename or place}: {problem.strerror}", hint="name a folder that can be written"
-                ) from problem
-            raise
+            try:
+                _engine.Learner.create(os.fsencode(temporary / _STATE), model.native.handle, *numbers)
+            except OnebitError as problem:
+                raise OnebitError(problem.message.replace(str(temporary), str(place)), problem.hint) from None
         return cls(place, model)
 
     @classmethod
@@ -172,7 +165,7 @@ class Learner:
             names: the class of each image, or of all; a name that is not known becomes a new class.
             experience: an id; one that was counted before is not counted again. By default it is made from the
                 images' features and names, so that the same call twice counts once.
-            steps: mini-batches of SGD, 60 unless said otherwise.
+            steps: mini-batches of SGD, 250 unless said otherwise.
             batch: images a mini-batch, 50.
             learning_rate: of SGD; the default, 0.1, suits features whose spread is about 1.
             progress: is called with (images done, images) while the backbone runs.

@@ -48,6 +48,10 @@ class RunFolder:
         if resume is not None:
             info = read_checkpoint(resume)["onebit"]
             _check_same(recipe.to_dict(), info["recipe"], resume)
+            if not force and self.last.exists() and not self._holds(resume):
+                raise OnebitError(
+                    f"{self.path} holds another run", hint="name another --output, or pass --force to replace it"
+                )
             return info["step"]
         if force or not is_first_process():
             return 0
@@ -72,7 +76,8 @@ class RunFolder:
         if not is_first_process():
             return
         self.path.mkdir(parents=True, exist_ok=True)
-        replaced = [self.record] if resume is not None else [self.record, self.plot, self.best, self.last]
+        own = resume is not None and (self._holds(resume) or not self.last.exists())
+        replaced = [self.record] if own else [self.record, self.plot, self.best, self.last]
         for file in replaced:
             file.unlink(missing_ok=True)
         if resume is not None and not self.best.exists() and (best := Path(resume).parent / self.best.name).exists():
@@ -80,6 +85,10 @@ class RunFolder:
                 temporary.write_bytes(best.read_bytes())
         with replacing(self.recipe, force=True) as temporary:
             temporary.write_text(yaml.safe_dump(recipe.to_dict(), sort_keys=False), encoding="utf-8")
+
+    def _holds(self, checkpoint: str | Path) -> bool:
+        """Whether it is one of this run's own."""
+        return Path(checkpoint).resolve().parent == self.path.resolve()
 
 
 def is_first_process() -> bool:

@@ -205,6 +205,21 @@ def _check_values(recipe: Recipe, source: str) -> None:
     for key, value in positive.items():
         if value is not None and value <= 0:
             raise OnebitError(f"{source}: {key} is {value}", hint="it must be above zero")
+    not_negative = {
+        "trainer.checkpoint_seconds": trainer.checkpoint_seconds,
+        "data.num_workers": recipe.data.num_workers,
+        "optimizer.weight_decay": recipe.optimizer.weight_decay,
+        "optimizer.momentum": recipe.optimizer.momentum,
+        "schedule.warmup": recipe.schedule.warmup,
+        "seed": recipe.seed,
+    }
+    for key, value in not_negative.items():
+        if value < 0:
+            raise OnebitError(f"{source}: {key} is {value}", hint="it must be zero or more")
+    if recipe.seed >= 2**32:
+        raise OnebitError(f"{source}: seed is {recipe.seed}", hint="it must be below 2**32")
+    if trainer.max_time is not None and not re.fullmatch(r"\d+:\d\d:\d\d:\d\d", trainer.max_time):
+        raise OnebitError(f"{source}: trainer.max_time is {trainer.max_time}", hint="write it as DD:HH:MM:SS")
 
 
 def _summary(problem: str) -> str:

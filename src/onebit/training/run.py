@@ -1,5 +1,6 @@
 """A training run: from a recipe to a folder with checkpoints, logs, a plot and a record."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def fit(
             weights at the end are those of an unbroken run, bit for bit, on the same machine with as many threads
             and devices.
         force: replace a run that ``output`` holds.
-        progress: show a bar on stderr.
+        progress: show a bar on stderr, if that is a terminal.
 
     Returns:
         ``checkpoint`` (the best), ``best_top1``, ``last_top1``, ``epochs``, ``steps``, ``seconds`` and
@@ -71,7 +72,7 @@ def fit(
     with Interruption() as interruption:
         keeper = Keeper(folder, _info(recipe, data), recipe.trainer.checkpoint_seconds, steps, interruption)
         callbacks += [RandomStream(recipe.seed), history, keeper]
-        if progress:
+        if progress and sys.stderr.isatty():
             callbacks.append(ProgressBar(history))
         folder.prepare(recipe, resume)
         trainer = make_trainer(recipe.trainer, folder.path, callbacks, validate_every=epoch, steps=steps)
