@@ -1,6 +1,12 @@
-"""What several parts' tests share: a packed digits model and a folder of digit pictures."""
+"""What several parts' tests share: a packed digits model, a folder of digit pictures, and a small disk."""
 
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: tests run side by side, and fighting threads cost much
 
 import numpy as np
 import pytest
@@ -39,3 +45,17 @@ def digit_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for i, image in enumerate(digits.images[digits.target == int(name)][:8]):
             Image.fromarray(np.round(image * 255 / 16).astype(np.uint8)).save(folder / name / f"{i}.png")
     return folder
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 512 KiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if shutil.which("mount") is None or os.geteuid() != 0:
+        pytest.skip("a small file system can be mounted by root on Linux only")
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", disk], capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"cannot mount a small file system here: {mounted.stderr.strip()}")
+    yield disk
+    subprocess.run(["umount", disk], check=True)

@@ -6,8 +6,22 @@ import pytest
 
 from onebit import cli
 
-KEYS = """float_top1 binary_top1 packed_top1 packed_equals_torch model_bytes float_bytes median_ms operations_saved_percent
-learned_classes old_top1 new_top1 naive_old_top1 survived_power_cut seconds""".split()
+KEYS = [
+    "float_top1",
+    "binary_top1",
+    "packed_top1",
+    "packed_equals_torch",
+    "model_bytes",
+    "float_bytes",
+    "median_ms",
+    "operations_saved_percent",
+    "learned_classes",
+    "old_top1",
+    "new_top1",
+    "naive_old_top1",
+    "survived_power_cut",
+    "seconds",
+]
 
 
 @pytest.mark.slow

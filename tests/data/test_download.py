@@ -2,9 +2,7 @@
 
 import hashlib
 import io
-import os
 import shutil
-import subprocess
 import tarfile
 from pathlib import Path
 
@@ -198,20 +196,6 @@ def test_too_little_space_is_said_before_anything_is_written(server, tmp_path, m
     with pytest.raises(OnebitError, match=r"is full: 300,\d+ bytes are needed and 0 are free"):
         data.get("cifar10", tmp_path)
     assert everything(tmp_path) == []
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A disk of 512 KiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if shutil.which("mount") is None or os.geteuid() != 0:
-        pytest.skip("a small file system can be mounted by root on Linux only")
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", disk], capture_output=True, text=True)
-    if mounted.returncode:
-        pytest.skip(f"cannot mount a small file system here: {mounted.stderr.strip()}")
-    yield disk
-    subprocess.run(["umount", disk], check=True)
 
 
 def test_a_disk_that_fills_up_in_the_transfer(server, small_disk, monkeypatch):
