@@ -4,11 +4,12 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from onebit import OnebitError
-from onebit.files import replacing
+from onebit.files import making, replacing
 
 
 def test_a_failure_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
@@ -60,3 +61,44 @@ def test_a_full_disk_keeps_the_old_file(tmp_path: Path) -> None:
     assert "File too large" in failed.stderr
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_full_disk_names_the_file(small_disk: Path) -> None:
+    target = small_disk / "m.obn"
+    with pytest.raises(OSError, match=r"No space left on device: '.*/m\.obn'"), replacing(target) as temporary:
+        temporary.write_bytes(bytes(1 << 20))
+    assert list(small_disk.iterdir()) == []
+
+
+def test_a_folder_is_made_whole_or_not_at_all(tmp_path: Path) -> None:
+    def fail() -> None:
+        with making(tmp_path / "store") as temporary:
+            (temporary / "half").write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
+    with pytest.raises(OnebitError, match="exists already"), making(tmp_path):
+        pass
+    place = tmp_path / "store"
+
+    def race() -> None:
+        with making(place) as temporary:
+            (temporary / "mine").write_text("mine")
+            place.mkdir()
+            (place / "theirs").write_text("theirs")
+
+    with pytest.raises(OnebitError, match="another process"):
+        race()
+    assert [path.name for path in tmp_path.glob("**/*")] == ["store", "theirs"]
+
+
+@pytest.mark.parametrize("write", [making, replacing])
+def test_a_folder_that_cannot_be_written_to(write: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may write everywhere
+    with pytest.raises(OnebitError, match="cannot be written to"), write(tmp_path / "new"):
+        pass

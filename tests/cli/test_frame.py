@@ -4,6 +4,7 @@ import errno
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -65,3 +66,43 @@ def test_the_module_loads_neither_torch_nor_the_training_side() -> None:
         "import sys, onebit, onebit.cli; print([m for m in ('torch', 'lightning', 'matplotlib') if m in sys.modules])"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "m.obn", "a.png", "--threads", "x"], "--threads must be int, not x"),
+        (["learn", "show", "s", "--learning-rate", "fast"], "--learning-rate must be float, not fast"),
+        (["train", "r.yaml", "--trainer.max_steps", "many"], "--trainer.max_steps must be int, not many"),
+        (["train", "r.yaml", "--data.classes", "3"], "--data.classes must be list[str] or list[int], not 3"),
+        (["learn"], "required: action, store (see"),
+    ],
+)
+def test_a_wrong_value_names_its_option(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(words) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_reader_of_the_output_may_leave() -> None:
+    """As with ``| head``."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "onebit", "data", "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == ""
+    assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize("columns", ["20", "40", None])
+def test_no_name_is_cut(
+    columns: str | None, digits_model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if columns is not None:
+        monkeypatch.setenv("COLUMNS", columns)
+    for command in ("inspect", "bench"):
+        assert cli.main([command, str(digits_model), *(["--profile"] if command == "bench" else [])]) == 0
+        printed = capsys.readouterr().out
+        assert "…" not in printed
+        assert ("blocks.0.conv.input_quantizer" in printed) == (columns is None)

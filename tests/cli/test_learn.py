@@ -1,6 +1,9 @@
 """``onebit learn`` from end to end, and what it refuses."""
 
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -99,3 +102,53 @@ def test_a_damaged_newest_commit_is_said(store: str, digit_folder: Path, capsys:
     with pytest.warns(UserWarning, match="damaged"):
         assert cli.main(["learn", "check", store]) == 2
     assert "damaged" in capsys.readouterr().err
+
+
+def test_a_folder_with_anything_in_it_is_not_taken(
+    tmp_path: Path, digits_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "model.obn").write_bytes(b"mine")
+    assert cli.main(["learn", "new", str(tmp_path), str(digits_model)]) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"mine"]
+
+
+def test_a_second_command_on_the_same_store_says_so(
+    store: str, digit_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with onebit.Learner.open(store):
+        assert cli.main(["learn", "teach", store, str(digit_folder)]) == 2
+    assert "in use by another learner" in capsys.readouterr().err
+    assert learn(capsys, "show", store)["experiences"] == 0
+
+
+def test_of_many_at_once_one_makes_the_store(tmp_path: Path, digits_model: Path) -> None:
+    words = [sys.executable, "-m", "onebit", "learn", "new", str(tmp_path / "store"), str(digits_model)]
+    commands = [subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    said = [command.communicate(timeout=60)[1].splitlines() for command in commands]
+    assert sorted(command.returncode for command in commands) == [0, 2, 2, 2]
+    assert sorted(map(len, said)) == [0, 1, 1, 1]
+    with onebit.Learner.open(tmp_path / "store") as learner:
+        assert len(learner.classes) == 6
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]
+
+
+def test_a_class_folder_without_images_is_refused(
+    store: str, digit_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures = tmp_path / "pictures"
+    shutil.copytree(digit_folder, pictures)
+    (pictures / ".hidden").mkdir()
+    (pictures / "nothing").mkdir()
+    assert cli.main(["learn", "teach", store, str(pictures)]) == 2
+    assert "nothing holds no image" in capsys.readouterr().err
+    (pictures / "nothing").rmdir()
+    assert learn(capsys, "teach", store, str(pictures))["samples"] == 32
+
+
+def test_names_are_shown_as_they_are(store: str, digit_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for i, name in enumerate(("[red]", ":smile:", "six six", "日本", "[/]")):
+        assert cli.main(["learn", "teach", store, str(digit_folder / "6" / f"{i}.png"), "--name", name]) == 0
+        captured = capsys.readouterr()
+        assert f"│ {name} " in captured.out
+        assert captured.err == "", "no bar where there is no terminal"

@@ -128,3 +128,33 @@ def test_doctor_says_where_data_is(capsys, monkeypatch, tmp_path):
     assert call(capsys, "doctor")["data"] == str(tmp_path)
     assert cli.main(["doctor"]) == 0
     assert "instruction set" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("damage", ["empty", "truncated", "flipped", "oversized", "folder", "missing"])
+@pytest.mark.parametrize("command", ["run", "bench", "inspect", "evaluate", "learn"])
+def test_a_damaged_model_is_refused_by_every_command(command, damage, folder, capsys):
+    content = bytearray((folder / "m.obn").read_bytes())
+    content[len(content) // 2] ^= 1 if damage == "flipped" else 0
+    bad = folder / "bad.obn"
+    if damage == "folder":
+        bad.mkdir()
+    elif damage != "missing":
+        whole = {"empty": b"", "truncated": content[:-9], "oversized": content + bytes(1000)}
+        bad.write_bytes(whole.get(damage, content))
+    words = {"run": [bad, folder / "0.png"], "learn": ["new", folder / "store", bad]}
+    assert "bad.obn: " in fails(capsys, command, *words.get(command, [bad]))
+    assert not (folder / "store").exists()
+
+
+def test_run_on_hundreds_of_images_and_names_of_all_kinds(folder, capsys):
+    names = ["[red]a[/].png", ":smile:.png", "déjà vu 日本.png", "-dash.png", "x" * 150 + ".png"]
+    (folder / "[red]a[").mkdir()
+    for name in names:
+        (folder / name).write_bytes((folder / "0.png").read_bytes())
+    paths = [*(folder / name for name in names), *[folder / "0.png"] * 300]
+    assert cli.main(["run", str(folder / "m.obn"), *map(str, paths)]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == "", "no bar where there is no terminal"
+    assert captured.out.count("0.png") == 300
+    assert all(str(folder / name) in captured.out for name in names[:4])
+    assert len({tuple(image["scores"]) for image in call(capsys, "run", folder / "m.obn", *paths)["images"]}) == 1

@@ -71,11 +71,23 @@ def test_json(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         (["RECIPE", "--resume", "nowhere.ckpt"], "nowhere.ckpt: no such checkpoint"),
         (["RECIPE", "--record", "nowhere/record.json"], "the folder nowhere does not exist"),
         (["RECIPE", "--trainer.accelerator", "abacus"], "accelerator"),
+        (["RECIPE", "--trainer.max_time", "an hour"], "trainer.max_time is an hour (write it as DD:HH:MM:SS)"),
+        (["RECIPE", "--data.num_workers=-1"], "data.num_workers is -1 (it must be zero or more)"),
+        (["RECIPE", "--seed=-1"], "seed is -1 (it must be zero or more)"),
+        (["RECIPE", "--seed", "4294967296"], "seed is 4294967296 (it must be below 2**32)"),
+        (["RECIPE", "--data.name", "mnist", "--model.options.in_shape", "[1,28,28]"], "the data set mnist is not in"),
+        (["."], ".: Is a directory"),
     ],
 )
 def test_bad_input_is_one_line(
-    words: list[str], message: str, recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    words: list[str],
+    message: str,
+    recipe: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("ONEBIT_DATA", str(tmp_path / "no-data"))
     out = tmp_path / "out"
     given = [str(recipe) if word == "RECIPE" else word for word in words]
     assert main(["train", *given, "--output", str(out)]) == 2
@@ -84,6 +96,25 @@ def test_bad_input_is_one_line(
     assert captured.err.count("\n") == 1
     assert captured.out == ""
     assert not list(tmp_path.glob("out/*.ckpt"))
+
+
+def test_what_is_there_is_not_replaced(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    short = ["train", str(recipe), "--trainer.max_steps", "2"]
+    record, first, second = tmp_path / "record.json", str(tmp_path / "first"), str(tmp_path / "second")
+    record.write_text("another's")
+    assert main([*short, "--output", first, "--record", str(record)]) == 2
+    assert "record.json exists already" in capsys.readouterr().err
+    assert record.read_text() == "another's"
+    assert not Path(first).exists()
+    assert main([*short, "--output", first]) == 0
+    assert main([*short, "--output", second, "--data.batch_size", "64"]) == 0
+    before = (Path(second) / "last.ckpt").read_bytes()
+    longer = ["train", str(recipe), "--resume", f"{first}/last.ckpt", "--output", second]
+    assert main(longer) == 2
+    assert "second holds another run" in capsys.readouterr().err
+    assert (Path(second) / "last.ckpt").read_bytes() == before
+    assert main([*longer, "--force"]) == 0
+    assert yaml.safe_load((Path(second) / "recipe.yaml").read_text())["data"]["batch_size"] == 128
 
 
 def test_unknown_key_names_the_nearest(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -108,3 +108,31 @@ def test_wrong_options_are_refused(tmp_path, wrong):
 def test_a_relative_path_is_looked_for_under_the_root(tmp_path):
     fill(tmp_path / "pets", {"a": 2})
     assert data.create("folder", path="pets", size=4, root=tmp_path).classes == ("a",)
+
+
+def test_images_are_read_as_the_packed_model_reads_them(tmp_path):
+    """Turned as their EXIF says, and sixteen bits without clipping."""
+    from onebit.runtime.image import to_input
+
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 5, 3), np.uint8)
+    fill(tmp_path / "test", {"a": 1})
+    place = tmp_path / "train" / "a"
+    place.mkdir(parents=True)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.fromarray(pixels).save(place / "0.jpg", exif=turned)
+    Image.fromarray(pixels[..., 0].astype(np.uint16) * 257).save(place / "1.png")
+    Image.fromarray(pixels).convert("P").save(place / "2.gif", save_all=True, append_images=[Image.new("P", (5, 9))])
+    found = data.create("folder", path=tmp_path, size=(6, 4)).train()[0]
+    for number, file in enumerate(sorted(place.iterdir())):
+        expected = to_input(file, (3, 6, 4), [0] * 3, [1] * 3)
+        assert np.array_equal(found[number].numpy().astype(np.float32) / 255, expected), file.name
+    assert not found[0].equal(found[1])
+
+
+def test_a_class_without_images_is_refused(tmp_path):
+    fill(tmp_path, {"a": 3, "b": 2})
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "notes.txt").write_text("no image")
+    with pytest.raises(OnebitError, match="the class c has no image to train on"):
+        data.create("folder", path=tmp_path, size=4).train()

@@ -91,3 +91,12 @@ def test_a_damaged_image_is_refused(tmp_path, pixels, kind):
 def test_a_model_of_other_channels_says_so():
     with pytest.raises(OnebitError, match="takes 2 channels"):
         to_input(np.zeros((8, 8), np.uint8), (2, 8, 8), (0, 0), (1, 1))
+
+
+def test_pixels_without_a_range_are_refused_in_one_sentence(tmp_path):
+    Image.fromarray(np.full((6, 6), np.nan, np.float32)).save(tmp_path / "f.tif")
+    with pytest.raises(OnebitError) as caught:
+        to_input(tmp_path / "f.tif", (1, 6, 6), [0], [1])
+    assert str(caught.value) == (
+        f"{tmp_path / 'f.tif'}: pixels of mode F have no fixed range (save the image with 8 bits a channel)"
+    )

@@ -54,6 +54,17 @@ class _Parser(ArgumentParser):
         return f"{option} must be {kind.replace(', list', ' or list')}, not {value[1]}"
 
 
+class _Console(Console):
+    """Shows names from files and users as they are; lines are long where no terminal limits them."""
+
+    def __init__(self) -> None:
+        width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 200
+        super().__init__(width=width, markup=False, emoji=False, highlight=False)
+
+    def on_broken_pipe(self) -> None:  # rich would end the process with 1
+        raise BrokenPipeError
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
@@ -100,9 +111,7 @@ def _run(words: list[str], as_json: bool) -> int:
     if as_json:
         print(json.dumps(result), flush=True)
     else:
-        # Names from files and users are shown as they are; lines are long where no terminal limits them.
-        width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 200
-        module.show(result, Console(width=width, markup=False, emoji=False, highlight=False))
+        module.show(result, _Console())
         sys.stdout.flush()
     return 0
 
