@@ -35,7 +35,7 @@ typedef struct onebit_teach_options {
   double learning_rate; /* above 0 */
 } onebit_teach_options;
 
-#define ONEBIT_TEACH_DEFAULTS {60, 50, 0.1}
+#define ONEBIT_TEACH_DEFAULTS {250, 50, 0.1}
 
 /* Makes the file and opens it. The model needs the output "features", META "features.range" and, as its "logits", one
  * dense layer over the features, whose rows are where the learner starts; "classes.samples" says how many images each

@@ -13,6 +13,8 @@
 // below one master step is kept on average instead of lost.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <vector>
 
@@ -32,9 +34,9 @@ struct Numbers {
   int32_t fraction = 0;  // f
 
   uint32_t width() const { return features + (bias ? 1u : 0u); }
-  // The level of the bias column: the end of the range that is farther from 0.
+  // The level of the bias column: the one nearest to the value 1, so that a bias learns as fast as it does in float.
   int16_t bias_level() const {
-    return static_cast<int16_t>(2 * quantizer.zero > kLevels ? -quantizer.zero : kLevels - quantizer.zero);
+    return static_cast<int16_t>(std::clamp(std::nearbyint(1.0 / static_cast<double>(quantizer.step)), 1.0, static_cast<double>(kLevels)));
   }
   // Turns a difference of scores S, for weights of range `span`, into t = z log2(e).
   Factor score_factor(int32_t span) const;

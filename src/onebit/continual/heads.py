@@ -9,14 +9,14 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def with_bias(features: Tensor, value: float = 1.0) -> Tensor:
-    """(N, d) -> (N, d + 1): the last column is ``value``.
+def with_bias(features: Tensor) -> Tensor:
+    """(N, d) -> (N, d + 1): the last column is 1.
 
     Example:
         >>> with_bias(torch.zeros(1, 2))
         tensor([[0., 0., 1.]])
     """
-    return torch.cat([features, features.new_full((len(features), 1), value)], dim=1)
+    return torch.cat([features, features.new_ones(len(features), 1)], dim=1)
 
 
 class NaiveFineTuning:
@@ -42,7 +42,7 @@ class NaiveFineTuning:
         weight: Tensor,
         past: Tensor,
         *,
-        steps: int = 60,
+        steps: int = 250,
         batch: int = 50,
         learning_rate: float = 0.1,
         seed: int = 0,
@@ -106,7 +106,7 @@ class CWRStar(NaiveFineTuning):
         weight: Tensor,
         past: Tensor,
         *,
-        steps: int = 60,
+        steps: int = 250,
         batch: int = 50,
         learning_rate: float = 0.1,
         seed: int = 0,

@@ -138,7 +138,7 @@ class QuantizedCWRStar:
         num_classes: int,
         *,
         seed: int = 0,
-        steps: int = 60,
+        steps: int = 250,
         batch: int = 50,
         learning_rate: float = 0.1,
         real_softmax: bool = False,
@@ -146,7 +146,7 @@ class QuantizedCWRStar:
         low, high = (torch.tensor(v, dtype=torch.float32) for v in (min(feature_range[0], 0), max(feature_range[1], 0)))
         self.step = (high - low) / LEVELS
         self.zero = int(torch.round(-low / self.step))
-        self.bias_level = (-self.zero if 2 * self.zero > LEVELS else LEVELS - self.zero) if bias is not None else None
+        self.bias_level = min(max(round(1 / float(self.step)), 1), LEVELS) if bias is not None else None
         self.random = Random(seed)
         self.steps, self.batch, self.learning_rate, self.real_softmax = steps, batch, learning_rate, real_softmax
 
