@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from onebit import OnebitError, cli
+
+ONEBIT = [sys.executable, "-m", "onebit"]
 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
@@ -83,16 +86,25 @@ def test_a_wrong_value_names_its_option(words: list[str], message: str, capsys: 
     assert message in capsys.readouterr().err
 
 
-def test_the_reader_of_the_output_may_leave() -> None:
+@pytest.mark.parametrize("words", [[], ["run", "--help"], ["inspect", "MODEL"], ["inspect", "MODEL", "--json"]])
+def test_the_reader_of_the_output_may_leave(words: list[str], digits_model: Path) -> None:
     """As with ``| head``."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "onebit", "data", "list"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    process.stdout.close()
-    assert process.stderr is not None
-    assert process.stderr.read() == ""
-    assert process.wait(60) == 0
+    given = [str(digits_model) if word == "MODEL" else word for word in words]
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([*ONEBIT, *given], stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("words", [["inspect", "MODEL"], ["inspect", "MODEL", "--json"], ["inspect", "x", "--json"]])
+def test_output_that_cannot_be_written_is_one_line(words: list[str], digits_model: Path) -> None:
+    given = [str(digits_model) if word == "MODEL" else word for word in words]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([*ONEBIT, *given], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("columns", ["20", "40", None])

@@ -67,25 +67,18 @@ class _Console(Console):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    if not words or words[0] in ("-h", "--help"):
-        _print_commands()
-        return 0
-    if words[0] == "--version":
-        from onebit import __version__
-
-        print(f"onebit {__version__}")
-        return 0
-    as_json = "--json" in words
+    words = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     try:
-        return _run(words, as_json)
+        _run(words)
+        sys.stdout.flush()
+        return 0
     except SystemExit as stop:  # --help
         return int(stop.code or 0)
     except BrokenPipeError:  # the reader of our output, such as head, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return 0
     except BaseException as problem:
-        return _fail(problem, words[0], as_json)
+        return _fail(problem, words)
 
 
 def build_parser(name: str) -> tuple[ArgumentParser, ModuleType]:
@@ -102,28 +95,45 @@ def build_parser(name: str) -> tuple[ArgumentParser, ModuleType]:
     return parser, module
 
 
-def _run(words: list[str], as_json: bool) -> int:
+def _run(words: list[str]) -> None:
     name = words[0]
+    if name in ("-h", "--help"):
+        _print_commands()
+        return
+    if name == "--version":
+        from onebit import __version__
+
+        print(f"onebit {__version__}")
+        return
     if name not in COMMANDS:
         raise OnebitError(f"there is no command '{name}'", hint=f"commands: {', '.join(COMMANDS)}")
     parser, module = build_parser(name)
-    result = module.run(parser.parse_args(words[1:]))
-    if as_json:
-        print(json.dumps(result), flush=True)
+    args = parser.parse_args(words[1:])
+    result = module.run(args)
+    if args.json:
+        print(json.dumps(result))
     else:
         module.show(result, _Console())
-        sys.stdout.flush()
-    return 0
 
 
-def _fail(problem: BaseException, command: str, as_json: bool) -> int:
+def _fail(problem: BaseException, words: list[str]) -> int:
+    command = words[0]
     code, message, hint = _explain(problem, command)
     if os.environ.get("ONEBIT_TRACEBACK"):
         traceback.print_exception(problem)
     print(f"onebit {command}: {message}" + (f" ({hint})" if hint else ""), file=sys.stderr)
-    if as_json:
-        print(json.dumps({"error": message, "hint": hint}))
+    try:
+        if "--json" in words:
+            print(json.dumps({"error": message, "hint": hint}))
+        sys.stdout.flush()
+    except OSError:  # the output was the problem
+        _discard_output()
     return code
+
+
+def _discard_output() -> None:
+    """What is still in the buffer goes nowhere, so that Python's own flush at the end cannot fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _explain(problem: BaseException, command: str) -> tuple[int, str, str]:
