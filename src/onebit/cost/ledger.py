@@ -22,8 +22,7 @@ class LayerCost:
         kind: of the layer's class.
         output_shape: without the batch.
         macs: by product: ``forward``; ``error``, the gradient of the layer's input; ``weight``, the gradient of its
-        weight.
-            A gradient that nothing needs is 0.
+            weight. A gradient that nothing needs is 0.
         binary: the method's rule applies.
         inference: operand widths at inference, the wider first.
         operands: operand widths in training.

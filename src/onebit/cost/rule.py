@@ -16,7 +16,9 @@ class Widths:
 
     Args:
         share: of the iterations, from 0 to 1.
-        activation, weight, gradient: bits, 32 for full precision.
+        activation: bits of the activations, 32 for full precision.
+        weight: bits of the weights.
+        gradient: bits of the incoming gradients.
 
     Example:
         >>> Widths(1.0, activation=1, weight=1, gradient=8).products()

@@ -49,7 +49,8 @@ def export(
             them each quantiser is checked, so real images are better than noise.
         classes: names in the order of the logits.
         samples: how many training images each class had.
-        mean, std: of the normalisation ``(pixel / 255 - mean) / std``, one number a channel; 0 and 1 if none.
+        mean: of the normalisation ``(pixel / 255 - mean) / std``, one number a channel; 0 if none.
+        std: of the same; 1 if none.
         provenance: JSON-able; who trained it with what. Time, user and versions are added under ``exported``.
         calibration: images as ``example``, over which the range of the features is measured; ``example`` if none.
         force: replace a file that exists.

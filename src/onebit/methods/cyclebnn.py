@@ -93,7 +93,7 @@ class CycleBNN(Method):
 
     Raises:
         OnebitError: bits outside 1 to 24 or falling, no cycle, another scaling; and ``attach`` for a network without
-        binary layers.
+            binary layers.
 
     Example:
         >>> from onebit.nn import BinaryConv2d

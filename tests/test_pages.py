@@ -1,0 +1,73 @@
+"""What the README and the pages show: Python runs as printed, and each command line is one that the commands take."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from onebit import cli, methods, models
+from onebit.data import create
+from onebit.errors import OnebitError
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return [text for kind, text in FENCE.findall(page.read_text(encoding="utf-8")) if kind == language]
+
+
+@pytest.fixture
+def place(tmp_path: Path, digits_model: Path, digit_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with the files that the examples name."""
+    for name in ("digits.obn", "m.obn"):
+        (tmp_path / name).symlink_to(digits_model)
+    for name in ("photo.png", "photo.jpg", "a.png", "b.png", "c.png"):
+        Image.open(digit_folder / "7" / "0.png").save(tmp_path / name)
+    (tmp_path / "pets").symlink_to(digit_folder)
+    (tmp_path / "recipes").symlink_to(ROOT / "recipes")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def what_a_reader_has() -> dict[str, Any]:
+    """Names that a page takes for granted: a network, a method, a batch and a loop of one's own."""
+    net = models.create("resnet20_cifar")
+    return {
+        "torch": torch,
+        "net": net,
+        "method": methods.CycleBNN(),
+        "x": torch.zeros(1, 3, 32, 32),
+        "images": torch.randn(2, 3, 32, 32),
+        "labels": torch.tensor([0, 1]),
+        "criterion": torch.nn.CrossEntropyLoss(),
+        "total": 1,
+    }
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_python_of_a_page_runs(page: Path, place: Path) -> None:
+    names = what_a_reader_has()
+    for number, code in enumerate(blocks(page, "python")):
+        if "cifar10" in code and "DataModule" in code:
+            try:
+                create("cifar10").folder()
+            except OnebitError as missing:
+                pytest.skip(str(missing))
+        (place / "m.obn").unlink(missing_ok=True)
+        if "export" not in code:
+            (place / "m.obn").symlink_to((place / "digits.obn").resolve())
+        exec(compile(code, f"{page.name}, block {number}", "exec"), names)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_the_command_lines_of_a_page_are_taken(page: Path) -> None:
+    text = "\n".join(blocks(page, "")).replace("\\\n", " ")
+    for line in re.findall(r"^onebit (?!\w+:)(.*)$", text, re.MULTILINE):
+        name, *words = shlex.split(line, comments=True)
+        cli.build_parser(name)[0].parse_args(words)
