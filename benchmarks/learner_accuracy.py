@@ -10,7 +10,6 @@ import argparse
 import statistics
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,23 +29,27 @@ NAMES = OLD + [name for names in EXPERIENCES for name in names]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--epochs", type=int, nargs="+", default=[15, 30], help="lengths of the backbone's training")
     parser.add_argument("--output", default="results/digits_learner.json")
     args = parser.parse_args()
-    runs = []
-    for seed in args.seeds:
-        with tempfile.TemporaryDirectory() as folder:
-            runs.append({"seed": seed, **measure(seed, Path(folder))})
-        print(runs[-1])
-    keys = [key for key in runs[0] if key != "seed"]
-    summary = {k: {f"{part}_top1": _spread(run[k][part] for run in runs) for part in ("old", "new")} for k in keys}
-    write_record(
-        args.output, {"recipe": RECIPE.name, "old": OLD, "experiences": EXPERIENCES, "summary": summary, "runs": runs}
-    )
+    results = {}
+    for epochs in args.epochs:
+        runs = []
+        for seed in args.seeds:
+            with tempfile.TemporaryDirectory() as folder:
+                runs.append({"seed": seed, **measure(seed, epochs, Path(folder))})
+            print(epochs, runs[-1])
+        heads = [key for key in runs[0] if key != "seed"]
+        spread = {head: {part: _spread([run[head][part] for run in runs]) for part in ("old", "new")} for head in heads}
+        results[f"backbone trained {epochs} epochs"] = {"summary": spread, "runs": runs}
+    setting = {"recipe": RECIPE.name, "seeds": args.seeds, "old": OLD, "experiences": EXPERIENCES}
+    write_record(args.output, {**setting, "results": results})
 
 
-def measure(seed: int, folder: Path) -> dict[str, dict[str, float]]:
+def measure(seed: int, epochs: int, folder: Path) -> dict[str, dict[str, float]]:
     """The accuracies of one seed, of the backbone and of the learners."""
-    fit(read_recipe(RECIPE, {"data.classes": OLD, "seed": seed}), folder / "run", progress=False)
+    changes = {"data.classes": OLD, "seed": seed, "trainer.max_epochs": epochs}
+    fit(read_recipe(RECIPE, changes), folder / "run", progress=False)
     net, info = load_checkpoint(folder / "run" / "last.ckpt")
     old, new = _digits(OLD), _digits(NAMES[len(OLD) :])
     export(net, folder / "m.obn", old.train, classes=OLD, samples=info["samples"], mean=info["mean"], std=info["std"])
@@ -94,8 +97,7 @@ def _share(answers: Tensor, labels: Tensor) -> float:
     return float((answers == labels).double().mean())
 
 
-def _spread(values: Any) -> dict[str, float]:
-    values = list(values)
+def _spread(values: list[float]) -> dict[str, float]:
     return {"mean": statistics.mean(values), "deviation": statistics.stdev(values), "least": min(values)}
 
 

@@ -34,6 +34,7 @@ EXAMPLE = "onebit demo --json"
 OLD = ["0", "1", "2", "3", "4", "5"]
 EXPERIENCES = (["6", "7"], ["8", "9"])
 EPOCHS = 30
+BACKBONE_EPOCHS = 15  # longer training makes the old classes surer and the new ones harder to add (docs/learner.md)
 POWER_CUTS = 8
 _LOGITS_TOLERANCE = 1e-3  # relative to the largest logit of an image (docs/architecture.md)
 
@@ -117,7 +118,11 @@ def _new_digits(folder: Path, seed: int) -> dict[str, Any]:
     from onebit.data import DataModule
 
     new = [name for names in EXPERIENCES for name in names]
-    _train(folder / "backbone", _recipe(seed, binary=True, classes=OLD), "3/3 the backbone of six classes")
+    _train(
+        folder / "backbone",
+        _recipe(seed, binary=True, epochs=BACKBONE_EPOCHS, classes=OLD),
+        "3/3 the backbone of six classes",
+    )
     model = onebit.load(_export(folder / "backbone", folder / "backbone.obn"))
     pictures = [_pictures(folder / f"experience{i}", names) for i, names in enumerate(EXPERIENCES)]
     store = folder / "store"
@@ -136,7 +141,7 @@ def _new_digits(folder: Path, seed: int) -> dict[str, Any]:
         }
 
 
-def _recipe(seed: int, *, binary: bool, classes: list[str] | None = None) -> "Recipe":
+def _recipe(seed: int, *, binary: bool, epochs: int = EPOCHS, classes: list[str] | None = None) -> "Recipe":
     from onebit.training.recipe import (
         DataConfig,
         MethodConfig,
