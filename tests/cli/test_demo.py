@@ -1,6 +1,12 @@
 """The demo, once, as the README runs it: every promise that its table makes."""
 
 import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -39,6 +45,24 @@ def test_the_demo_keeps_its_promises(capsys: pytest.CaptureFixture[str]) -> None
     assert result["survived_power_cut"]
 
 
-def test_a_kept_folder_is_never_overwritten(tmp_path: object, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_kept_folder_is_never_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["demo", "--keep", str(tmp_path)]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+def test_interrupted_it_leaves_nothing_and_does_not_say_to_resume(tmp_path: Path) -> None:
+    keep = tmp_path / "kept"
+    words = [sys.executable, "-m", "onebit", "demo", "--keep", str(keep)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob(".kept.*/float/recipe.yaml")):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=120)
+    assert (process.returncode, stdout) == (2, "")
+    assert re.fullmatch(
+        r"onebit demo: the demo was stopped at step \d+ of \d+ \(run it again\)", stderr.splitlines()[-1]
+    )
+    assert list(tmp_path.iterdir()) == []

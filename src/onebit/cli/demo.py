@@ -19,6 +19,7 @@ import numpy as np
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
+from onebit.errors import OnebitError
 from onebit.files import making
 from onebit.tables import folding_table
 
@@ -163,9 +164,13 @@ def _recipe(seed: int, *, binary: bool, epochs: int = EPOCHS, classes: list[str]
 
 def _train(folder: Path, recipe: "Recipe", title: str) -> dict[str, Any]:
     from onebit.training import fit
+    from onebit.training.keeper import Stopped
 
     print(f"training {title}", file=sys.stderr)
-    return fit(recipe, folder)
+    try:
+        return fit(recipe, folder)
+    except Stopped as stop:  # how to go on would be wrong: the folder goes
+        raise OnebitError(f"the demo was {stop.message}", hint="run it again") from None
 
 
 def _export(run_folder: Path, path: Path) -> Path:
