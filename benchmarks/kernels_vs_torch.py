@@ -3,11 +3,10 @@
 The packed time is the convolution's own, from the engine's profile: bits in, floats out. PyTorch's is float32 in the
 faster of its two layouts (channels first, channels last). The answers are compared before anything is timed.
 
-Example: python benchmarks/kernels_vs_torch.py --isa avx2
+Example: python benchmarks/kernels_vs_torch.py --isa avx2 --output results/kernels_vs_torch_avx2.json
 """
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from onebit.deploy.graph import Binarize, ConvBinary, Graph, Value
 from onebit.deploy.window import Window
 from onebit.deploy.writer import write
 from onebit.errors import OnebitError
+from onebit.training.record import write_record
 
 LAYERS = [  # side, channels in, channels out
     (56, 64, 64),
@@ -35,6 +35,8 @@ LAYERS = [  # side, channels in, channels out
     (16, 32, 32),
     (8, 64, 64),
 ]
+
+SEED = 0
 
 
 def signs(*shape: int) -> Tensor:
@@ -96,19 +98,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--isa", default="", help="instruction set of the packed side (default: the best one)")
     parser.add_argument("--rounds", type=int, default=200, help="runs of each, alternating")
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    parser.add_argument("--output", help="a JSON file for the record")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    torch.manual_seed(0)
+    torch.manual_seed(SEED)
     try:
         with torch.inference_mode():
             rows = [measure(*layer, arguments.isa, arguments.rounds) for layer in LAYERS]
     except OnebitError as error:
         print(f"kernels_vs_torch: {error}", file=sys.stderr)
         sys.exit(2)
-    if arguments.json:
-        print(json.dumps({"torch": torch.__version__, "threads": 1, "layers": rows}))
-        return
+    if arguments.output:
+        write_record(arguments.output, {"seed": SEED, "rounds": arguments.rounds, "layers": rows})
     for row in rows:
         print("{layer:>12}  {isa}  packed {packed_us:8.1f} us  torch {torch_us:8.1f} us  {ratio:5.1f}x".format(**row))
 

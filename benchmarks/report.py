@@ -1,0 +1,142 @@
+"""Writes docs/results.md, and the learner's table in docs/learner.md, from the records in results/.
+
+python benchmarks/report.py
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+CIFAR = {
+    "full_precision_cifar10_resnet20_short": "real-valued twin",
+    "constant4_cifar10_resnet20_short": "binary, constant 4 bits",
+    "cyclebnn_cifar10_resnet20_short": "binary, CycleBNN, 2 to 6 bits",
+}
+DEMO = {
+    "float_top1": "ten digits: real-valued twin",
+    "binary_top1": "ten digits: binary network in PyTorch",
+    "packed_top1": "ten digits: packed network in the engine",
+    "old_top1": "taught on the device: the six old digits",
+    "new_top1": "the four new digits",
+    "naive_old_top1": "the six old digits after naive fine-tuning",
+}
+HEADS = {
+    "cwr_star_integers": "CWR*, integers (q_f 8, q_b 16), on the device",
+    "cwr_star_float": "CWR*, float",
+    "naive_float": "naive fine-tuning, float",
+}
+
+
+def main() -> None:
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8")
+        print(path.relative_to(ROOT))
+
+
+def pages() -> dict[Path, str]:
+    """The pages as they should be."""
+    parts = [
+        "# Results",
+        "Written by `benchmarks/report.py` from the records in `results/`: commit, machine, seed and date are there.",
+        "## Digits (8×8): the whole way",
+        _demo(_record("digits_demo")),
+        "## Digits: what the learner keeps",
+        learner_table(),
+        "## CIFAR-10: a shortened run",
+        _cifar({name: _record(name) for name in CIFAR}),
+        "## Binary convolutions",
+        _kernels(_record("kernels_binary_conv")),
+        _torch(_record("kernels_vs_torch")),
+    ]
+    learner = ROOT / "docs" / "learner.md"
+    return {ROOT / "docs" / "results.md": "\n\n".join(parts) + "\n", learner: _between(learner.read_text("utf-8"))}
+
+
+def learner_table() -> str:
+    """Accuracy of each head on old and new classes, for each length of the backbone's training."""
+    record = _record("digits_learner")
+    rows = []
+    for setting, result in record["results"].items():
+        for head, title in HEADS.items():
+            parts = [result["summary"][head][part] for part in ("old", "new")]
+            rows.append([setting, title, *(f"{_spread(p)} (least {100 * p['least']:.1f})" for p in parts)])
+    table = _table(["", "head", "old classes, %", "new classes, %"], rows)
+    return f"{table}\n\n{len(record['seeds'])} seeds. {_source(record)}"
+
+
+def _between(text: str) -> str:
+    head, begin, rest = text.partition("<!-- table: benchmarks/report.py -->\n")
+    _, end, tail = rest.partition("<!-- end of table -->\n")
+    return f"{head}{begin}\n{learner_table()}\n\n{end}{tail}"
+
+
+def _demo(record: dict[str, Any]) -> str:
+    rows = [[title, _spread(record["summary"][key])] for key, title in DEMO.items()]
+    runs = record["runs"]
+    equal = sum(run["packed_equals_torch"] for run in runs)
+    whole = sum(run["survived_power_cut"] for run in runs)
+    table = _table(["accuracy on held-out images", "%"], rows)
+    note = f"{len(runs)} seeds. Packed answers equal to PyTorch's: {equal} of {len(runs)}"
+    return f"{table}\n\n{note}; learner whole after eight power cuts: {whole} of {len(runs)}. {_source(record)}"
+
+
+def _cifar(records: dict[str, dict[str, Any]]) -> str:
+    rows = []
+    for name, record in records.items():
+        result = record["result"]
+        figures = [f"{100 * result[key]:.2f}" for key in ("last_top1", "best_top1")]
+        saved = f"{result['operations_saved_percent']:.2f}"
+        rows.append(
+            [CIFAR[name], *figures, f"{result['epochs']:.1f}", saved, f"{result['seconds'] / 60:.0f}", _source(record)]
+        )
+    head = ["ResNet-20", "last top-1, %", "best, %", "epochs", "operations saved, %", "minutes, one thread", ""]
+    note = (
+        "A twelfth of the published length in epochs, at batch 64 without AutoAugment and Cutout: it compares the three "
+        "runs, not with the paper. The machine was shared with other work, so the minutes are an upper bound."
+    )
+    return f"{_table(head, rows)}\n\n{note}"
+
+
+def _kernels(record: dict[str, Any]) -> str:
+    isas = list(dict.fromkeys(row["isa"] for row in record["layers"]))
+    cells = {
+        (r["layer"], r["isa"]): f"{r['tmac_per_second']:.2f} ({100 * r['floor_share']:.0f} %)" for r in record["layers"]
+    }
+    rows = [
+        [layer, *(cells[layer, isa] for isa in isas)]
+        for layer in dict.fromkeys(row["layer"] for row in record["layers"])
+    ]
+    note = "Useful products, 10¹² a second, one thread; in brackets the share of the floor that the benchmark counts."
+    return f"{_table(['3×3 convolution', *isas], rows)}\n\n{note} {_source(record)}"
+
+
+def _torch(record: dict[str, Any]) -> str:
+    rows = [
+        [r["layer"], r["isa"], f"{r['packed_us']:.1f}", f"{r['torch_us']:.1f}", f"{r['ratio']:.1f}"]
+        for r in record["layers"]
+    ]
+    head = ["3×3 convolution", "", "packed, µs", "PyTorch float32, µs", "ratio"]
+    return f"{_table(head, rows)}\n\nOne thread each, in turns, medians. {_source(record)}"
+
+
+def _record(name: str) -> dict[str, Any]:
+    return json.loads((ROOT / "results" / f"{name}.json").read_text("utf-8"))
+
+
+def _spread(value: dict[str, float]) -> str:
+    return f"{100 * value['mean']:.1f} ± {100 * value['deviation']:.1f}"
+
+
+def _source(record: dict[str, Any]) -> str:
+    made = record["provenance"]
+    return f"{made['machine']['cpu']}, commit {made['commit'][:7]}, {made['date'][:10]}."
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+if __name__ == "__main__":
+    main()
