@@ -92,7 +92,7 @@ def _cifar(records: dict[str, dict[str, Any]]) -> str:
         )
     head = ["ResNet-20", "last top-1, %", "best, %", "epochs", "operations saved, %", "minutes, one thread", ""]
     note = (
-        "A twelfth of the published length in epochs, at batch 64 without AutoAugment and Cutout: it compares the three "
+        "A twelfth of the published length in epochs, at batch 64 without AutoAugment and Cutout: compares the three "
         "runs, not with the paper. The machine was shared with other work, so the minutes are an upper bound."
     )
     return f"{_table(head, rows)}\n\n{note}"
