@@ -36,7 +36,7 @@ def test_the_demo_keeps_its_promises(capsys: pytest.CaptureFixture[str]) -> None
     result = json.loads(capsys.readouterr().out)
     assert list(result) == KEYS
     assert result["binary_top1"] >= 0.97
-    assert result["packed_top1"] == result["binary_top1"]
+    assert result["packed_top1"] == pytest.approx(result["binary_top1"], abs=1e-6)  # one is a mean in float32
     assert result["packed_equals_torch"]
     assert result["model_bytes"] < result["float_bytes"] / 8
     assert result["learned_classes"] == ["6", "7", "8", "9"]

@@ -111,6 +111,7 @@ def test_output_that_cannot_be_written_is_one_line(words: list[str], digits_mode
 def test_no_name_is_cut(
     columns: str | None, digits_model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
     if columns is not None:
         monkeypatch.setenv("COLUMNS", columns)
     for command in ("inspect", "bench"):

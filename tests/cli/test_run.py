@@ -146,7 +146,8 @@ def test_a_damaged_model_is_refused_by_every_command(command, damage, folder, ca
     assert not (folder / "store").exists()
 
 
-def test_run_on_hundreds_of_images_and_names_of_all_kinds(folder, capsys):
+def test_run_on_hundreds_of_images_and_names_of_all_kinds(folder, capsys, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)  # as in a pipe: lines of any length
     names = ["[red]a[/].png", ":smile:.png", "déjà vu 日本.png", "-dash.png", "x" * 150 + ".png"]
     (folder / "[red]a[").mkdir()
     for name in names:
