@@ -45,6 +45,8 @@ def pages() -> dict[Path, str]:
         learner_table(),
         "## CIFAR-10: a shortened run",
         _cifar({name: _record(name) for name in CIFAR}),
+        "## CIFAR-10: packed against PyTorch",
+        _packed(_record("packed_vs_torch")),
         "## Binary convolutions",
         _kernels(_record("kernels_binary_conv")),
         _torch(_record("kernels_vs_torch")),
@@ -96,6 +98,21 @@ def _cifar(records: dict[str, dict[str, Any]]) -> str:
         "runs, not with the paper. The machine was shared with other work, so the minutes are an upper bound."
     )
     return f"{_table(head, rows)}\n\n{note}"
+
+
+def _packed(record: dict[str, Any]) -> str:
+    result = record["result"]
+    compared = {
+        "packed network against PyTorch": result["packed_against_torch"],
+        "PyTorch without oneDNN against PyTorch": result["torch_without_onednn_against_torch"],
+    }
+    rows = [[title, *(f"{c[key]:,}" for key in ("same_top1", "within_tolerance"))] for title, c in compared.items()]
+    table = _table([f"of {result['images']:,} held-out images", "same top-1", "logits within 1e-3"], rows)
+    note = (
+        "The CycleBNN network above. A sign within rounding of its threshold may fall on either side: real-valued sums "
+        "differ in their last bit from one implementation to the next."
+    )
+    return f"{table}\n\n{note} {_source(record)}"
 
 
 def _kernels(record: dict[str, Any]) -> str:

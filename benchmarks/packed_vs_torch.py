@@ -1,0 +1,71 @@
+"""A trained network packed, beside itself in PyTorch, on every held-out image: logits and top-1.
+
+A sign whose argument lies within rounding of its threshold may fall on either side, and one such bit moves the logits. How
+often PyTorch differs from itself, when oneDNN's convolutions are switched off, is measured beside it.
+
+python benchmarks/packed_vs_torch.py runs/c/last.ckpt --output results/packed_vs_torch.json
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import onebit
+from onebit.data import DataModule
+from onebit.deploy import export
+from onebit.training import load_checkpoint
+from onebit.training.evaluation import held_out
+from onebit.training.record import write_record
+
+TOLERANCE = 1e-3  # of the largest logit of an image
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint")
+    parser.add_argument("--output", default="results/packed_vs_torch.json")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    net, info = load_checkpoint(args.checkpoint)
+    images = held_out(DataModule(info["data"]["name"], info["data"]["options"]), info["mean"], info["std"])
+    packed, plain, other, labels = [], [], [], []
+    with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
+        path = Path(folder) / "m.obn"
+        export(net, path, next(iter(images))[0])
+        model = onebit.load(path)
+        for x, y in images:
+            packed.append(model(x.numpy()))
+            plain.append(net(x).numpy())
+            with torch.backends.mkldnn.flags(enabled=False):
+                other.append(net(x).numpy())
+            labels.append(y.numpy())
+    truth = np.concatenate(labels)
+    result = {
+        "images": len(truth),
+        "torch_top1": float((np.concatenate(plain).argmax(axis=1) == truth).mean()),
+        "packed_top1": float((np.concatenate(packed).argmax(axis=1) == truth).mean()),
+        "packed_against_torch": _compare(np.concatenate(packed), np.concatenate(plain)),
+        "torch_without_onednn_against_torch": _compare(np.concatenate(other), np.concatenate(plain)),
+    }
+    recipe, seed = info["recipe"], info["seed"]
+    write_record(args.output, {"seed": seed, "step": info["step"], "recipe": recipe, "result": result})
+    print(result)
+
+
+def _compare(ours: NDArray[Any], theirs: NDArray[Any]) -> dict[str, float]:
+    difference = np.abs(ours - theirs).max(axis=1) / np.abs(theirs).max(axis=1)
+    return {
+        "same_top1": int((ours.argmax(axis=1) == theirs.argmax(axis=1)).sum()),
+        "within_tolerance": int((difference <= TOLERANCE).sum()),
+        "median_difference": float(np.median(difference)),
+        "largest_difference": float(difference.max()),
+    }
+
+
+if __name__ == "__main__":
+    main()
