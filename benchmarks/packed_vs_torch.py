@@ -1,7 +1,7 @@
 """A trained network packed, beside itself in PyTorch, on every held-out image: logits and top-1.
 
-A sign whose argument lies within rounding of its threshold may fall on either side, and one such bit moves the logits. How
-often PyTorch differs from itself, when oneDNN's convolutions are switched off, is measured beside it.
+A sign whose argument lies within rounding of its threshold may fall on either side, and one such bit moves the logits.
+How often PyTorch differs from itself, when oneDNN's convolutions are switched off, is measured beside it.
 
 python benchmarks/packed_vs_torch.py runs/c/last.ckpt --output results/packed_vs_torch.json
 """
