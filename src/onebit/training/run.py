@@ -78,8 +78,7 @@ def fit(
         trainer = make_trainer(recipe.trainer, folder.path, callbacks, validate_every=epoch, steps=steps)
         classifier = Classifier(net, len(data.classes), method, recipe.optimizer, recipe.schedule, steps)
         trainer.fit(classifier, datamodule=Stream(data, steps), ckpt_path=resume)
-    result = {
-        "checkpoint": str(folder.best),
+    figures = {
         "best_top1": keeper.best_top1,
         "last_top1": history.validations[-1]["top1"],
         "epochs": trainer.global_step / epoch,
@@ -90,7 +89,7 @@ def fit(
     if trainer.is_global_zero:
         plot_history(history, folder.plot, title=folder.path.name)
         content = {
-            "result": result,
+            "result": figures,
             "recipe": recipe.to_dict(),
             "saved_percent": {
                 "ledger": ledger.saved_percent,
@@ -100,7 +99,7 @@ def fit(
             "curve": history.curve,
         }
         write_record(folder.record, content)
-    return result
+    return {"checkpoint": str(folder.best), **figures}
 
 
 def _length(recipe: Recipe, data: DataModule) -> tuple[int, int]:

@@ -1,0 +1,26 @@
+"""The pages of results are what the records say, and every record says where it comes from."""
+
+import json
+import runpy
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+RECORDS = sorted((ROOT / "results").glob("*.json"))
+
+
+def test_the_pages_are_those_of_the_records() -> None:
+    for path, text in runpy.run_path(str(ROOT / "benchmarks" / "report.py"))["pages"]().items():
+        assert path.read_text("utf-8") == text, f"run python benchmarks/report.py: {path.name} is out of date"
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
+def test_a_record_says_where_it_comes_from(path: Path) -> None:
+    record = json.loads(path.read_text("utf-8"))
+    made = record["provenance"]
+    assert made["commit"]
+    assert made["modified"] is False
+    assert made["date"]
+    assert made["machine"]["cpu"]
+    assert '"seed' in path.read_text("utf-8")
