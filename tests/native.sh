@@ -22,13 +22,19 @@ check() {  # name, then options of cmake
 check plain -DCMAKE_CXX_FLAGS=-Werror -DCMAKE_C_FLAGS=-Werror
 check sanitized -DCMAKE_BUILD_TYPE=Sanitized "-DCMAKE_CXX_FLAGS=-O1 -g1 -Werror" -DONEBIT_SANITIZE=address,undefined
 
-if command -v clang++ >/dev/null; then
+can_fuzz() {  # clang++ may be there without its runtime libraries
+  command -v clang++ >/dev/null &&
+    echo 'extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }' |
+    clang++ -x c++ -fsanitize=fuzzer,address,undefined - -o /dev/null 2>/dev/null
+}
+
+if can_fuzz; then
   cmake -S native -B build/native-fuzz "${generator[@]}" -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ \
     -DONEBIT_FUZZ=ON -DONEBIT_TESTS=OFF -DONEBIT_SANITIZE=address,undefined,fuzzer-no-link >/dev/null
   cmake --build build/native-fuzz -j "$jobs"
   build/native-fuzz/model_fuzzer -max_total_time=10 -print_final_stats=1
   summary+=("fuzzed: model_fuzzer for 10 s")
 else
-  summary+=("not fuzzed with libFuzzer: clang++ is not installed (mutation_test ran in its place)")
+  summary+=("not fuzzed with libFuzzer: no clang++ with its fuzzer runtime (mutation_test ran in its place)")
 fi
 printf '%s\n' "${summary[@]}"

@@ -165,7 +165,9 @@ void counters_and_rings() {
 void hostile_records() {
   std::mt19937 random(4);
   const auto backbone = random_backbone(random, 2, 6, -1, 1, true);
-  const auto [constant, state] = Learner::start(backbone, {4, 2, 1, 0});
+  const std::pair started = Learner::start(backbone, {4, 2, 1, 0});
+  const auto& constant = started.first;
+  const auto& state = started.second;
   const Bytes numbers = encode(constant), payload = encode(state);
   CHECK_THAT(encode(decode_constant(numbers)) == numbers && encode(decode_state(constant, payload)) == payload,
              "round trip");

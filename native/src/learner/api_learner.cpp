@@ -20,7 +20,7 @@ namespace {
 
 template <class... Pointers>
 void need(const Pointers*... pointers) {
-  if (((pointers == nullptr) || ...)) throw Error(ONEBIT_INVALID_ARGUMENT, "an argument is null");
+  if (!(static_cast<bool>(pointers) && ...)) throw Error(ONEBIT_INVALID_ARGUMENT, "an argument is null");
 }
 
 onebit_learner_report summary(const Learner& learner, const onebit::store::Report& report) {

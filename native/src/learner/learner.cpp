@@ -124,10 +124,11 @@ std::pair<Constant, State> Learner::start(const Backbone& backbone, const Option
 
 Learner Learner::create(const std::string& path, const Backbone& backbone, const Options& options) {
   auto [constant, state] = start(backbone, options);
+  const auto header = encode(constant);
   const auto payload = encode(state);
   auto file = store::create_file(
       path, store::Store::file_size(payload.size(), options.history),
-      [&](store::File& made) { store::Store::format(made, options.history, encode(constant), payload); });
+      [&](store::File& made) { store::Store::format(made, options.history, header, payload); });
   return open(std::move(file), backbone.hash);
 }
 
