@@ -26,7 +26,7 @@ def test_no_command_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(name in printed for name in ("demo", "train", "learn"))
 
 
-@pytest.mark.parametrize("words", [["explode"], ["doctor", "--no-such-option"], ["run"]])
+@pytest.mark.parametrize("words", [["explode"], ["doctor", "--no-such-option"], ["doctor", "--js"], ["run"]])
 def test_wrong_words_are_one_line_and_exit_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(words) == 2
     captured = capsys.readouterr()

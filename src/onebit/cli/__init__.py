@@ -89,6 +89,7 @@ def build_parser(name: str) -> tuple[ArgumentParser, ModuleType]:
         description=f"{COMMANDS[name][0].upper()}{COMMANDS[name][1:]}.",
         epilog=f"example: {module.EXAMPLE}",
         formatter_class=DefaultHelpFormatter,
+        allow_abbrev=False,
     )
     module.configure(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout and nothing else there")
