@@ -47,8 +47,8 @@ class NaiveFineTuning:
         learning_rate: float = 0.1,
         seed: int = 0,
     ) -> None:
-        self.weight = weight.clone()
         self.past = past.clone()
+        self.weight = self._start(weight.clone())
         self.steps = steps
         self.batch = batch
         self.learning_rate = learning_rate
@@ -64,6 +64,9 @@ class NaiveFineTuning:
     def predict(self, features: Tensor) -> Tensor:
         """The most likely of the classes seen, int64 (n,)."""
         return (features @ self.weight.T).masked_fill(self.past == 0, -torch.inf).argmax(dim=1)
+
+    def _start(self, weight: Tensor) -> Tensor:
+        return weight
 
     def _train(self, weight: Tensor, features: Tensor, labels: Tensor, known: Tensor) -> Tensor:
         weight = weight.clone().requires_grad_()
@@ -101,21 +104,6 @@ class CWRStar(NaiveFineTuning):
         tensor([0])
     """
 
-    def __init__(
-        self,
-        weight: Tensor,
-        past: Tensor,
-        *,
-        steps: int = 250,
-        batch: int = 50,
-        learning_rate: float = 0.1,
-        seed: int = 0,
-    ) -> None:
-        super().__init__(weight, past, steps=steps, batch=batch, learning_rate=learning_rate, seed=seed)
-        seen = self.past > 0
-        if seen.any():
-            self.weight[seen] -= self.weight[seen].mean()
-
     def teach(self, features: Tensor, labels: Tensor) -> None:
         """One experience: features (n, d), labels int64 (n,)."""
         current = torch.bincount(labels, minlength=len(self.past))
@@ -125,3 +113,9 @@ class CWRStar(NaiveFineTuning):
         ratio = (self.past[here] / current[here]).sqrt().to(live.dtype)[:, None]
         self.weight[here] = (self.weight[here] * ratio + live[here] - live[here].mean()) / (ratio + 1)
         self.past += current
+
+    def _start(self, weight: Tensor) -> Tensor:
+        seen = self.past > 0
+        if seen.any():
+            weight[seen] -= weight[seen].mean()
+        return weight

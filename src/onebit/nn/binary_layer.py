@@ -1,5 +1,6 @@
 """What the binary layers share: a latent weight, its quantisers, and the order in which they act."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 from onebit.quantize import ApproxSign, Sign
 
 
-class BinaryLayer(nn.Module):
+class BinaryLayer(nn.Module, ABC):
     """Base of :class:`BinaryConv2d` and :class:`BinaryLinear`.
 
         y = output_transform(product(input_quantizer(x), weight_quantizer(weight)) + bias)
@@ -43,9 +44,9 @@ class BinaryLayer(nn.Module):
         """What the layer multiplies with: the latent weight after its quantiser, in the same shape."""
         return self.weight_quantizer(self.weight)
 
+    @abstractmethod
     def product(self, x: Tensor, weight: Tensor) -> Tensor:
         """The layer's bilinear map of quantised input and quantised weight."""
-        raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
         x, weight = self.input_quantizer(x), self.quantized_weight()

@@ -4,6 +4,7 @@ The derivative of the sign is zero almost everywhere, so each quantiser replaces
 derivative of a smoother function. They differ in nothing else.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -66,14 +67,14 @@ def binarize(x: Tensor, derivative: Derivative | None = None) -> Tensor:
     return _Binarize.apply(x, derivative)
 
 
-class BinaryQuantizer(nn.Module):
+class BinaryQuantizer(nn.Module, ABC):
     """A sign whose gradient is estimated with :meth:`derivative`; the base of the quantisers below."""
 
     precision = 1
 
+    @abstractmethod
     def derivative(self, x: Tensor) -> Tensor:
         """What stands for d sign / dx: a new tensor of the shape of ``x``."""
-        raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
         return binarize(x, self.derivative)
