@@ -157,7 +157,7 @@ def _recipe(seed: int, *, binary: bool, epochs: int = EPOCHS, classes: list[str]
         method=MethodConfig("onebit.methods.CycleBNN") if binary else None,
         data=DataConfig("digits", batch_size=32, classes=classes),
         optimizer=OptimizerConfig(lr=1e-2),
-        trainer=TrainerConfig(max_epochs=epochs, threads=1),  # a second thread costs more than it saves
+        trainer=TrainerConfig(max_epochs=epochs, threads=1),  # too small a network for two
         seed=seed,
     )
 
