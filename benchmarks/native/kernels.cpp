@@ -95,7 +95,7 @@ void measure(const onebit::Kernels& kernels, const Layer& layer) {
   std::vector<double> times;
   for (double total = 0; times.size() < 5 || total < 0.25; total += times.back()) {
     const auto start = Clock::now();
-    kernels.binary_conv(args, 0, s.out_h);
+    kernels.binary_conv(args, 0, kernels.binary_conv_units(s));
     times.push_back(seconds(start));
   }
   std::free(packed);

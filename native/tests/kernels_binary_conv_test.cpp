@@ -47,20 +47,27 @@ void cross(uint32_t seed, const ConvShape& s, bool opposed) {
   args.output = nullptr;
   args.output_bits = words.data();
   reference_kernels().binary_conv(args, 0, rows);
+  // What a binarize of the floats would give.
+  auto bounds = float_intervals(random, s.out_c);
+  Array<uint32_t> binarized(words.size());
+  reference_kernels().binarize({s.out_w, s.out_c, floats.data(), bounds.data(), binarized.data()}, 0, rows);
 
   for (const Kernels* kernels : tables()) {
     Packed packed(kernels->binary_conv_pack_bytes(s));
     kernels->binary_conv_pack(s, weight.data(), packed.data());
     args.weight = packed.data();
     Array<float> floats_here(pixels * s.out_c);
-    Array<uint32_t> words_here(pixels * words_for(s.out_c));
+    Array<uint32_t> words_here(pixels * words_for(s.out_c)), binarized_here(words.size());
+    const int64_t units = kernels->binary_conv_units(s);
     args.output = floats_here.data();
     args.output_bits = nullptr;
-    in_pieces(random, rows, [&](int64_t begin, int64_t end) { kernels->binary_conv(args, begin, end); });
+    args.bits = {binarized_here.data(), bounds.data()};
+    in_pieces(random, units, [&](int64_t begin, int64_t end) { kernels->binary_conv(args, begin, end); });
     args.output = nullptr;
     args.output_bits = words_here.data();
-    in_pieces(random, rows, [&](int64_t begin, int64_t end) { kernels->binary_conv(args, begin, end); });
-    const bool same = floats_here == floats && words_here == words;
+    args.bits = {};
+    in_pieces(random, units, [&](int64_t begin, int64_t end) { kernels->binary_conv(args, begin, end); });
+    const bool same = floats_here == floats && words_here == words && binarized_here == binarized;
     if (!same) print(s);
     CHECK(same, "%s differs from reference, seed %u, padding %d", kernels->name, seed, pad_value);
   }

@@ -20,7 +20,8 @@ void cross_conv(uint32_t seed) {
     Array<float> output(outputs);
     args.weight = packed.data();
     args.output = output.data();
-    in_pieces(random, rows, [&](int64_t begin, int64_t end) { kernels->float_conv(args, begin, end); });
+    in_pieces(random, kernels->float_conv_units(s),
+              [&](int64_t begin, int64_t end) { kernels->float_conv(args, begin, end); });
     if (!(output == expected)) print(s);
     CHECK(output == expected, "%s float_conv differs from reference, seed %u", kernels->name, seed);
   }
@@ -45,15 +46,20 @@ void cross_pool(uint32_t seed) {
   auto input = reals(random, int64_t{args.batch} * args.in_h * args.in_w * args.channels);
   args.input = input.data();
   const int64_t rows = int64_t{args.batch} * args.out_h, outputs = rows * args.out_w * args.channels;
+  auto bounds = float_intervals(random, args.channels);
   for (auto pool : {&Kernels::max_pool, &Kernels::average_pool}) {
     Array<float> expected(outputs);
+    Array<uint32_t> expected_bits(rows * args.out_w * words_for(args.channels));
     args.output = expected.data();
+    args.bits = {expected_bits.data(), bounds.data()};
     (reference_kernels().*pool)(args, 0, rows);
     for (const Kernels* kernels : tables()) {
       Array<float> output(outputs);
+      Array<uint32_t> output_bits(expected_bits.size());
       args.output = output.data();
+      args.bits.words = output_bits.data();
       in_pieces(random, rows, [&](int64_t begin, int64_t end) { (kernels->*pool)(args, begin, end); });
-      CHECK(output == expected, "%s %s differs from reference, seed %u", kernels->name,
+      CHECK(output == expected && output_bits == expected_bits, "%s %s differs from reference, seed %u", kernels->name,
             pool == &Kernels::max_pool ? "max_pool" : "average_pool", seed);
     }
   }
@@ -67,26 +73,19 @@ void cross_pointwise(uint32_t seed) {
   auto input = reals(random, values);
   RandomEpilogue epilogue(random, channels, values);
   Array<float> expected(values);
-  PointwiseArgs args = {pixels_per_row, channels, input.data(), epilogue.epilogue, expected.data()};
+  auto bounds = float_intervals(random, channels);
+  Array<uint32_t> expected_bits(rows * pixels_per_row * words_for(channels));
+  PointwiseArgs args = {pixels_per_row,    channels,        input.data(),
+                        epilogue.epilogue, expected.data(), {expected_bits.data(), bounds.data()}};
   reference_kernels().pointwise(args, 0, rows);
   for (const Kernels* kernels : tables()) {
     Array<float> output(values);
+    Array<uint32_t> output_bits(expected_bits.size());
     args.output = output.data();
+    args.bits.words = output_bits.data();
     in_pieces(random, rows, [&](int64_t begin, int64_t end) { kernels->pointwise(args, begin, end); });
-    CHECK(output == expected, "%s pointwise differs from reference, seed %u", kernels->name, seed);
-  }
-}
-
-float bound(Random& random) {
-  switch (random.between(0, 5)) {
-    case 0:
-      return std::numeric_limits<float>::infinity();
-    case 1:
-      return -std::numeric_limits<float>::infinity();
-    case 2:
-      return random.chance(50) ? 0.0f : -0.0f;
-    default:
-      return random.real();
+    CHECK(output == expected && output_bits == expected_bits, "%s pointwise differs from reference, seed %u",
+          kernels->name, seed);
   }
 }
 
@@ -95,8 +94,7 @@ void cross_binarize(uint32_t seed) {
   const int32_t channels = random.between(1, 150);
   const int64_t rows = random.between(1, 6), pixels_per_row = random.between(1, 9);
   auto input = reals(random, rows * pixels_per_row * channels);
-  Array<float> interval(2 * channels);
-  for (int64_t i = 0; i < interval.size(); ++i) interval[i] = bound(random);
+  auto interval = float_intervals(random, channels);
   for (int64_t i = 0; i < input.size(); ++i) {
     if (random.chance(10)) input[i] = interval[2 * (i % channels) + random.between(0, 1)];
     if (random.chance(2)) input[i] = random.chance(50) ? std::nanf("") : bound(random);

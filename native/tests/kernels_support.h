@@ -111,6 +111,23 @@ struct RandomEpilogue {
   Epilogue epilogue = {};
 };
 
+// A bound of an interval.
+inline float bound(Random& random) {
+  switch (random.between(0, 5)) {
+    case 0: return std::numeric_limits<float>::infinity();
+    case 1: return -std::numeric_limits<float>::infinity();
+    case 2: return random.chance(50) ? 0.0f : -0.0f;
+    default: return random.real();
+  }
+}
+
+// [channels][2], some of them empty.
+inline Array<float> float_intervals(Random& random, int64_t channels) {
+  Array<float> array(2 * channels);
+  for (int64_t i = 0; i < array.size(); ++i) array[i] = bound(random);
+  return array;
+}
+
 // A convolution of at most about `work` products.
 inline ConvShape random_conv(Random& random, int64_t work) {
   for (;;) {

@@ -40,7 +40,7 @@ double binary_rate(const Kernels& kernels) {
   const AlignedMemory packed = allocate_aligned(kernels.binary_conv_pack_bytes(s));
   kernels.binary_conv_pack(s, weight.data(), packed.get());
   const BinaryConvArgs args{s, 0, input.data(), packed.get(), {}, interval.data(), nullptr, output.data()};
-  return products(s) / shortest([&] { kernels.binary_conv(args, 0, s.out_h); });
+  return products(s) / shortest([&] { kernels.binary_conv(args, 0, kernels.binary_conv_units(s)); });
 }
 
 double real_rate(const Kernels& kernels) {
@@ -51,7 +51,7 @@ double real_rate(const Kernels& kernels) {
   const AlignedMemory packed = allocate_aligned(kernels.float_conv_pack_bytes(s));
   kernels.float_conv_pack(s, weight.data(), packed.get());
   const FloatConvArgs args{s, input.data(), packed.get(), {}, output.data()};
-  return products(s) / shortest([&] { kernels.float_conv(args, 0, s.out_h); });
+  return products(s) / shortest([&] { kernels.float_conv(args, 0, kernels.float_conv_units(s)); });
 }
 
 double byte_rate() {

@@ -91,7 +91,7 @@ void Session::run_node(const Node& node, uint32_t index, int32_t count) noexcept
       const void* weight = plan_->weights->memory.get() + plan_->weights->offsets[index];
       const FloatConvArgs args{conv_shape(model, node, count), at<float>(node.input), weight, epilogue(node),
                                target<float>(node)};
-      return split(out_rows, work, args, kernels.float_conv);
+      return split(kernels.float_conv_units(args.shape), work, args, kernels.float_conv);
     }
     case Op::conv_binary: {
       const void* weight = plan_->weights->memory.get() + plan_->weights->offsets[index];
@@ -104,7 +104,7 @@ void Session::run_node(const Node& node, uint32_t index, int32_t count) noexcept
                                 bits ? node.interval->integers() : nullptr,
                                 bits ? nullptr : target<float>(node),
                                 bits ? target<uint32_t>(node) : nullptr};
-      return split(out_rows, work, args, kernels.binary_conv);
+      return split(kernels.binary_conv_units(args.shape), work, args, kernels.binary_conv);
     }
     case Op::binarize: {
       const BinarizeArgs args{in.w, in_c, at<float>(node.input), node.interval->floats(), target<uint32_t>(node)};

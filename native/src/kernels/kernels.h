@@ -1,8 +1,9 @@
 // What every instruction set provides. One struct of arguments an operator, one table of functions an instruction set.
 //
-// Numeric rules (bit order, padding, float order, sign) are those of docs/file-format.md. Every table gives the same bits as
-// `reference`. A kernel neither allocates nor throws; it works on the output rows [begin, end) of batch * out_h rows, so that
-// a pool may split a call, and rows never share an output word.
+// Numeric rules (bit order, padding, float order, sign) are those of docs/file-format.md. Every table gives the same
+// bits as `reference`. A kernel neither allocates nor throws; it works on the parts [begin, end) of its call, so that a
+// pool may split it, and parts never share an output word. A part of a convolution is one of `*_units(shape)`; of the
+// others, a row of the batch * out_h output rows.
 #pragma once
 
 #include <cstddef>
@@ -12,8 +13,8 @@ namespace onebit {
 
 enum class Activation : int32_t { none = 0, relu = 1, hardtanh = 2, prelu = 3 };
 
-// Shape of a convolution (a dense layer is a convolution as large as its input). Padding at the bottom and right follows
-// from the output size.
+// Shape of a convolution (a dense layer is a convolution as large as its input). Padding at the bottom and right
+// follows from the output size.
 struct ConvShape {
   int32_t batch, in_h, in_w, in_c;
   int32_t out_h, out_w, out_c;
@@ -30,30 +31,61 @@ struct Epilogue {
   Activation activation;
 };
 
+// The floats that a kernel writes, binarised as well: what the next binary layer reads. Null where nobody does.
+struct Bits {
+  uint32_t* words = nullptr;        // [batch][out_h][out_w][ceil(channels / 32)]
+  const float* interval = nullptr;  // [channels][2]
+};
+
 struct FloatConvArgs {
   ConvShape shape;
-  const float* input;    // [batch][in_h][in_w][in_c]
-  const void* weight;    // as float_conv_pack left it
+  const float* input;  // [batch][in_h][in_w][in_c]
+  const void* weight;  // as float_conv_pack left it
   Epilogue epilogue;
-  float* output;         // [batch][out_h][out_w][out_c]
+  float* output;  // [batch][out_h][out_w][out_c]
 };
 
 struct BinaryConvArgs {
   ConvShape shape;
-  int32_t pad_value;           // 0, +1 or -1
-  const uint32_t* input;       // [batch][in_h][in_w][ceil(in_c / 32)]
-  const void* weight;          // as binary_conv_pack left it
-  Epilogue epilogue;           // used when output is floats
-  const int32_t* interval;     // [out_c][2], used when output is bits
-  float* output;               // exactly one of output and output_bits is set
-  uint32_t* output_bits;       // [batch][out_h][out_w][ceil(out_c / 32)]
+  int32_t pad_value;        // 0, +1 or -1
+  const uint32_t* input;    // [batch][in_h][in_w][ceil(in_c / 32)]
+  const void* weight;       // as binary_conv_pack left it
+  Epilogue epilogue;        // used when output is floats
+  const int32_t* interval;  // [out_c][2], used when output is bits
+  float* output;            // exactly one of output and output_bits is set
+  uint32_t* output_bits;    // [batch][out_h][out_w][ceil(out_c / 32)]
+  Bits bits = {};           // beside output
+};
+
+// An image in bytes with its padding around it: q = clamp(rint(x * multiplier) + zero_point, 0, 255), and zero_point in
+// the padding. A part is a row of the padded image.
+struct QuantizeArgs {
+  int32_t batch, in_h, in_w, channels;
+  int32_t pad_top, pad_left, pad_bottom, pad_right;
+  float multiplier;
+  int32_t zero_point;
+  const float* input;  // [batch][in_h][in_w][channels]
+  uint8_t* output;  // [batch][pad_top + in_h + pad_bottom][pad_left + in_w + pad_right][channels], and kInt8Slack bytes
+                    // that the convolution may read, whatever they hold
+};
+
+constexpr int64_t kInt8Slack = 64;
+
+// Bytes by bytes into 32-bit integers: the sum of (q - zero_point) * weight. The input is padded already, so the
+// shape's in_h and in_w are those of the padded image and its pads are 0.
+struct Int8ConvArgs {
+  ConvShape shape;
+  const uint8_t* input;  // [batch][in_h][in_w][in_c], and kInt8Slack bytes
+  const void* weight;    // as int8_conv_pack left it
+  Epilogue epilogue;
+  float* output;
 };
 
 struct BinarizeArgs {
-  int64_t pixels_per_row;      // a "row" is in_w pixels
+  int64_t pixels_per_row;  // a "row" is in_w pixels
   int32_t channels;
   const float* input;
-  const float* interval;       // [channels][2]
+  const float* interval;  // [channels][2]
   uint32_t* output;
 };
 
@@ -63,6 +95,7 @@ struct PointwiseArgs {
   const float* input;
   Epilogue epilogue;
   float* output;
+  Bits bits = {};
 };
 
 struct PoolArgs {
@@ -72,20 +105,30 @@ struct PoolArgs {
   bool count_padding;             // average only
   const float* input;
   float* output;
+  Bits bits = {};
 };
 
 struct Kernels {
   const char* name;  // "reference", "portable", "avx2", "avx512"
 
-  // Weights are rearranged once, at plan time, from the file's layout ([O][kh][kw][C/groups] floats or words) into the layout
-  // that this table's kernel reads. `pack` writes exactly `pack_bytes` bytes, 64-byte aligned.
+  // Weights are rearranged once, at plan time, from the file's layout ([O][kh][kw][C/groups] floats or words) into the
+  // layout that this table's kernel reads. `pack` writes exactly `pack_bytes` bytes, 64-byte aligned.
   size_t (*float_conv_pack_bytes)(const ConvShape&);
   void (*float_conv_pack)(const ConvShape&, const float* weight, void* packed);
+  int64_t (*float_conv_units)(const ConvShape&);
   void (*float_conv)(const FloatConvArgs&, int64_t begin, int64_t end);
 
   size_t (*binary_conv_pack_bytes)(const ConvShape&);
   void (*binary_conv_pack)(const ConvShape&, const uint32_t* weight, void* packed);
+  int64_t (*binary_conv_units)(const ConvShape&);
   void (*binary_conv)(const BinaryConvArgs&, int64_t begin, int64_t end);
+
+  // Weights are -127 to 127; the shape is that of Int8ConvArgs.
+  size_t (*int8_conv_pack_bytes)(const ConvShape&);
+  void (*int8_conv_pack)(const ConvShape&, int32_t zero_point, const int8_t* weight, void* packed);
+  int64_t (*int8_conv_units)(const ConvShape&);
+  void (*int8_conv)(const Int8ConvArgs&, int64_t begin, int64_t end);
+  void (*quantize)(const QuantizeArgs&, int64_t begin, int64_t end);
 
   void (*binarize)(const BinarizeArgs&, int64_t begin, int64_t end);
   void (*pointwise)(const PointwiseArgs&, int64_t begin, int64_t end);

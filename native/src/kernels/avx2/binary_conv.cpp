@@ -139,6 +139,10 @@ void binary_conv_pack(const ConvShape& shape, const uint32_t* weight, void* pack
                               : portable::binary_conv_pack(shape, weight, packed);
 }
 
+int64_t binary_conv_units(const ConvShape& shape) {
+  return Blocked::fits(shape) ? Blocked::units(shape) : portable::binary_conv_units(shape);
+}
+
 void binary_conv(const BinaryConvArgs& args, int64_t begin, int64_t end) {
   return Blocked::fits(args.shape) ? Blocked::run(args, begin, end) : portable::binary_conv(args, begin, end);
 }

@@ -11,6 +11,8 @@ size_t float_conv_pack_bytes(const ConvShape& shape) { return Conv::pack_bytes(s
 
 void float_conv_pack(const ConvShape& shape, const float* weight, void* packed) { Conv::pack(shape, weight, packed); }
 
+int64_t float_conv_units(const ConvShape& shape) { return Conv::units(shape); }
+
 void float_conv(const FloatConvArgs& args, int64_t begin, int64_t end) { Conv::run(args, begin, end); }
 
 }  // namespace onebit::avx2

@@ -5,8 +5,6 @@
 
 namespace onebit::avx2 {
 
-void pointwise(const PointwiseArgs& args, int64_t begin, int64_t end) {
-  pointwise_rows<Avx2::kLanes>(args, begin, end);
-}
+void pointwise(const PointwiseArgs& args, int64_t begin, int64_t end) { pointwise_rows<Avx2>(args, begin, end); }
 
 }  // namespace onebit::avx2

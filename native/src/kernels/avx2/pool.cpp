@@ -5,10 +5,8 @@
 
 namespace onebit::avx2 {
 
-void max_pool(const PoolArgs& args, int64_t begin, int64_t end) { max_pool_rows<Avx2::kLanes>(args, begin, end); }
+void max_pool(const PoolArgs& args, int64_t begin, int64_t end) { max_pool_rows<Avx2>(args, begin, end); }
 
-void average_pool(const PoolArgs& args, int64_t begin, int64_t end) {
-  average_pool_rows<Avx2::kLanes>(args, begin, end);
-}
+void average_pool(const PoolArgs& args, int64_t begin, int64_t end) { average_pool_rows<Avx2>(args, begin, end); }
 
 }  // namespace onebit::avx2

@@ -6,10 +6,12 @@ namespace onebit::avx512 {
 
 size_t float_conv_pack_bytes(const ConvShape& shape);
 void float_conv_pack(const ConvShape& shape, const float* weight, void* packed);
+int64_t float_conv_units(const ConvShape& shape);
 void float_conv(const FloatConvArgs& args, int64_t begin, int64_t end);
 
 size_t binary_conv_pack_bytes(const ConvShape& shape);
 void binary_conv_pack(const ConvShape& shape, const uint32_t* weight, void* packed);
+int64_t binary_conv_units(const ConvShape& shape);
 void binary_conv(const BinaryConvArgs& args, int64_t begin, int64_t end);
 
 void binarize(const BinarizeArgs& args, int64_t begin, int64_t end);

@@ -18,14 +18,10 @@ struct Counter : Avx512 {
   static void dots(PixelWords<P>& pixels, int32_t terms, const uint8_t* weight, int64_t width,
                    int32_t (&dots)[P][kOutputs]) {
     switch (width) {
-      case 16:
-        return count<1>(pixels, terms, weight, dots);
-      case 32:
-        return count<2>(pixels, terms, weight, dots);
-      case 48:
-        return count<3>(pixels, terms, weight, dots);
-      default:
-        return count<4>(pixels, terms, weight, dots);
+      case 16: return count<1>(pixels, terms, weight, dots);
+      case 32: return count<2>(pixels, terms, weight, dots);
+      case 48: return count<3>(pixels, terms, weight, dots);
+      default: return count<4>(pixels, terms, weight, dots);
     }
   }
 
@@ -72,6 +68,10 @@ size_t binary_conv_pack_bytes(const ConvShape& shape) {
 void binary_conv_pack(const ConvShape& shape, const uint32_t* weight, void* packed) {
   return Blocked::fits(shape) ? Blocked::pack(shape, weight, packed)
                               : portable::binary_conv_pack(shape, weight, packed);
+}
+
+int64_t binary_conv_units(const ConvShape& shape) {
+  return Blocked::fits(shape) ? Blocked::units(shape) : portable::binary_conv_units(shape);
 }
 
 void binary_conv(const BinaryConvArgs& args, int64_t begin, int64_t end) {

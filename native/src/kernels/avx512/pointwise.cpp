@@ -5,8 +5,6 @@
 
 namespace onebit::avx512 {
 
-void pointwise(const PointwiseArgs& args, int64_t begin, int64_t end) {
-  pointwise_rows<Avx512::kLanes>(args, begin, end);
-}
+void pointwise(const PointwiseArgs& args, int64_t begin, int64_t end) { pointwise_rows<Avx512>(args, begin, end); }
 
 }  // namespace onebit::avx512

@@ -1,4 +1,5 @@
 #include "kernels/avx512/avx512.h"
+#include "kernels/reference/reference.h"
 
 namespace onebit {
 
@@ -7,10 +8,17 @@ const Kernels& avx512_kernels() {
       "avx512",
       avx512::float_conv_pack_bytes,
       avx512::float_conv_pack,
+      avx512::float_conv_units,
       avx512::float_conv,
       avx512::binary_conv_pack_bytes,
       avx512::binary_conv_pack,
+      avx512::binary_conv_units,
       avx512::binary_conv,
+      reference::int8_conv_pack_bytes,
+      reference::int8_conv_pack,
+      reference::int8_conv_units,
+      reference::int8_conv,
+      reference::quantize,
       avx512::binarize,
       avx512::pointwise,
       avx512::max_pool,

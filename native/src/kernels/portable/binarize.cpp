@@ -1,7 +1,7 @@
 #include "kernels/vector/binarize.h"
 
-#include "kernels/portable/portable.h"
 #include "kernels/portable/isa.h"
+#include "kernels/portable/portable.h"
 
 namespace onebit::portable {
 

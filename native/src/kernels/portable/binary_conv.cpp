@@ -20,14 +20,10 @@ struct Counter : Portable {
   static void dots(PixelWords<1>& pixels, int32_t terms, const uint8_t* weight, int64_t width,
                    int32_t (&dots)[1][kOutputs]) {
     switch (width) {
-      case 8:
-        return count<2>(pixels, terms, weight, dots[0]);
-      case 16:
-        return count<4>(pixels, terms, weight, dots[0]);
-      case 24:
-        return count<6>(pixels, terms, weight, dots[0]);
-      default:
-        return count<8>(pixels, terms, weight, dots[0]);
+      case 8: return count<2>(pixels, terms, weight, dots[0]);
+      case 16: return count<4>(pixels, terms, weight, dots[0]);
+      case 24: return count<6>(pixels, terms, weight, dots[0]);
+      default: return count<8>(pixels, terms, weight, dots[0]);
     }
   }
 
@@ -82,6 +78,10 @@ size_t binary_conv_pack_bytes(const ConvShape& shape) {
 void binary_conv_pack(const ConvShape& shape, const uint32_t* weight, void* packed) {
   if (is_depthwise_binary_conv(shape)) return depthwise_binary_conv_pack(shape, weight, packed);
   return Blocked::fits(shape) ? Blocked::pack(shape, weight, packed) : general_binary_conv_pack(shape, weight, packed);
+}
+
+int64_t binary_conv_units(const ConvShape& shape) {
+  return !is_depthwise_binary_conv(shape) && Blocked::fits(shape) ? Blocked::units(shape) : rows_of(shape);
 }
 
 void binary_conv(const BinaryConvArgs& args, int64_t begin, int64_t end) {

@@ -96,6 +96,11 @@ void depthwise_binary_conv(const BinaryConvArgs& args, int64_t begin, int64_t en
         Float<N> y[1] = {__builtin_convertvector(load<Int>(dots + c), Float<N>)};
         finish<N>(args.epilogue, y, first + c, pixel * s.out_c + first + c, 0, channels - c, args.output);
       }
+      if (args.bits.words) {
+        const float* values = args.output + pixel * s.out_c + first;
+        const int64_t word = pixel * words_of(s.out_c) + first / 32;
+        args.bits.words[word] = Portable::outside(values, args.bits.interval + 2 * first, channels);
+      }
     }
   }
 }

@@ -1,7 +1,7 @@
 #include "kernels/vector/float_conv.h"
 
-#include "kernels/portable/portable.h"
 #include "kernels/portable/isa.h"
+#include "kernels/portable/portable.h"
 
 namespace onebit::portable {
 
@@ -10,6 +10,8 @@ using Conv = FloatConv<Portable::kLanes, Portable::kFloatVectors>;
 size_t float_conv_pack_bytes(const ConvShape& shape) { return Conv::pack_bytes(shape); }
 
 void float_conv_pack(const ConvShape& shape, const float* weight, void* packed) { Conv::pack(shape, weight, packed); }
+
+int64_t float_conv_units(const ConvShape& shape) { return Conv::units(shape); }
 
 void float_conv(const FloatConvArgs& args, int64_t begin, int64_t end) { Conv::run(args, begin, end); }
 

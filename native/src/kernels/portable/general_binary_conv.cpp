@@ -57,6 +57,7 @@ void general_binary_conv(const BinaryConvArgs& args, int64_t begin, int64_t end)
       if (args.output) {
         const int64_t index = pixel * s.out_c + o;
         args.output[index] = reference::epilogue(args.epilogue, static_cast<float>(sum), o, index);
+        if (args.bits.words) reference::set_bit(args.bits, pixel, s.out_c, o, args.output[index]);
       } else {
         uint32_t& word = args.output_bits[pixel * words_of(s.out_c) + o / 32];
         if (o % 32 == 0) word = 0;

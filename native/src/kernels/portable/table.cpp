@@ -1,4 +1,5 @@
 #include "kernels/portable/portable.h"
+#include "kernels/reference/reference.h"
 
 namespace onebit {
 
@@ -7,10 +8,17 @@ const Kernels& portable_kernels() {
       "portable",
       portable::float_conv_pack_bytes,
       portable::float_conv_pack,
+      portable::float_conv_units,
       portable::float_conv,
       portable::binary_conv_pack_bytes,
       portable::binary_conv_pack,
+      portable::binary_conv_units,
       portable::binary_conv,
+      reference::int8_conv_pack_bytes,
+      reference::int8_conv_pack,
+      reference::int8_conv_units,
+      reference::int8_conv,
+      reference::quantize,
       portable::binarize,
       portable::pointwise,
       portable::max_pool,

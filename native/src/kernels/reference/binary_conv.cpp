@@ -39,6 +39,8 @@ void binary_conv_pack(const ConvShape& s, const uint32_t* weight, void* packed) 
   std::memcpy(packed, weight, binary_conv_pack_bytes(s));
 }
 
+int64_t binary_conv_units(const ConvShape& s) { return rows_of(s); }
+
 void binary_conv(const BinaryConvArgs& args, int64_t begin, int64_t end) {
   const ConvShape& s = args.shape;
   for (int64_t row = begin; row < end; ++row) {
@@ -49,6 +51,7 @@ void binary_conv(const BinaryConvArgs& args, int64_t begin, int64_t end) {
         if (args.output) {
           const int64_t index = pixel * s.out_c + o;
           args.output[index] = epilogue(args.epilogue, static_cast<float>(sum), o, index);
+          if (args.bits.words) set_bit(args.bits, pixel, s.out_c, o, args.output[index]);
         } else {
           uint32_t& word = args.output_bits[pixel * words_of(s.out_c) + o / 32];
           if (o % 32 == 0) word = 0;

@@ -35,6 +35,8 @@ void float_conv_pack(const ConvShape& s, const float* weight, void* packed) {
   std::memcpy(packed, weight, float_conv_pack_bytes(s));
 }
 
+int64_t float_conv_units(const ConvShape& s) { return rows_of(s); }
+
 void float_conv(const FloatConvArgs& args, int64_t begin, int64_t end) {
   const ConvShape& s = args.shape;
   for (int64_t row = begin; row < end; ++row) {

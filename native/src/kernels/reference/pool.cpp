@@ -1,7 +1,16 @@
+#include "kernels/reference/epilogue.h"
 #include "kernels/reference/reference.h"
 #include "kernels/shape.h"
 
 namespace onebit::reference {
+namespace {
+
+void finish(const PoolArgs& args, int64_t pixel, int64_t channel, float y) {
+  args.output[pixel * args.channels + channel] = y;
+  if (args.bits.words) set_bit(args.bits, pixel, args.channels, channel, y);
+}
+
+}  // namespace
 
 // Of equal values (+0 and -0) the first in the order ky, kx stays. Inputs hold no NaN.
 void max_pool(const PoolArgs& args, int64_t begin, int64_t end) {
@@ -20,7 +29,7 @@ void max_pool(const PoolArgs& args, int64_t begin, int64_t end) {
             found = true;
           }
         }
-        args.output[(row * args.out_w + ox) * args.channels + c] = best;
+        finish(args, row * args.out_w + ox, c, best);
       }
     }
   }
@@ -42,7 +51,7 @@ void average_pool(const PoolArgs& args, int64_t begin, int64_t end) {
             if (real || (args.count_padding && y < bottom && x < right)) ++count;
           }
         }
-        args.output[(row * args.out_w + ox) * args.channels + c] = sum / static_cast<float>(count);
+        finish(args, row * args.out_w + ox, c, sum / static_cast<float>(count));
       }
     }
   }

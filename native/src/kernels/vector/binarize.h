@@ -6,13 +6,15 @@ namespace onebit {
 namespace {
 
 template <class Isa>
+void binarize_pixel(const float* values, const Bits& bits, int64_t pixel, int64_t channels) {
+  uint32_t* words = bits.words + pixel * words_of(channels);
+  for (int64_t c = 0; c < channels; c += 32) *words++ = Isa::outside(values + c, bits.interval + 2 * c, channels - c);
+}
+
+template <class Isa>
 void binarize_rows(const BinarizeArgs& args, int64_t begin, int64_t end) {
-  uint32_t* output = args.output + begin * args.pixels_per_row * words_of(args.channels);
   for (int64_t pixel = begin * args.pixels_per_row; pixel < end * args.pixels_per_row; ++pixel) {
-    const float* input = args.input + pixel * args.channels;
-    for (int64_t c = 0; c < args.channels; c += 32) {
-      *output++ = Isa::outside(input + c, args.interval + 2 * c, args.channels - c);
-    }
+    binarize_pixel<Isa>(args.input + pixel * args.channels, {args.output, args.interval}, pixel, args.channels);
   }
 }
 

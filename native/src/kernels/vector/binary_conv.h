@@ -131,13 +131,20 @@ class BlockedBinaryConv {
     }
   }
 
+  // A unit is a row of one block of outputs, rows innermost.
+  static int64_t units(const ConvShape& s) {
+    const int64_t outputs = s.out_c / s.groups;
+    return rows_of(s) * s.groups * ((outputs + Isa::kOutputs - 1) / Isa::kOutputs);
+  }
+
   static void run(const BinaryConvArgs& args, int64_t begin, int64_t end) {
     const BinaryGeometry geometry(args.shape);
+    const int64_t rows = rows_of(args.shape);
     const auto* weight = static_cast<const uint8_t*>(args.weight);
-    for (Block block(args.shape); !block.done(); block.next()) {
-      WindowCursor cursor(args.shape, begin);
-      int64_t pixel = begin * args.shape.out_w;
-      const int64_t last = end * args.shape.out_w;
+    for (Block block(args.shape); !block.done() && end > 0; block.next(), begin -= rows, end -= rows) {
+      int64_t pixel = (begin > 0 ? begin : 0) * args.shape.out_w;
+      const int64_t last = (end < rows ? end : rows) * args.shape.out_w;
+      WindowCursor cursor(args.shape, begin > 0 ? begin : 0);
       for (; pixel + Isa::kPixels <= last; pixel += Isa::kPixels)
         step<Isa::kPixels>(args, geometry, block, weight, cursor, pixel);
       for (; pixel < last; ++pixel) step<1>(args, geometry, block, weight, cursor, pixel);
@@ -218,6 +225,14 @@ class BlockedBinaryConv {
       for (int p = 0; p < P; ++p) y[p] = __builtin_convertvector(load<Int>(dots[p] + i), Float<N>);
       const int64_t channel = block.first() + i;
       finish<N>(args.epilogue, y, channel, pixel * stride + channel, stride, block.outputs() - i, args.output);
+    }
+    if (!args.bits.words) return;
+    for (int p = 0; p < P; ++p) {
+      const float* values = args.output + (pixel + p) * stride + block.first();
+      uint32_t* words = args.bits.words + (pixel + p) * words_of(stride) + block.first() / 32;
+      const float* interval = args.bits.interval + 2 * block.first();
+      for (int64_t i = 0; i < block.outputs(); i += 32)
+        words[i / 32] = Isa::outside(values + i, interval + 2 * i, block.outputs() - i);
     }
   }
 

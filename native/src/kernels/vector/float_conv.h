@@ -35,8 +35,15 @@ class FloatConv {
     }
   }
 
+  // A unit is a row of one block of outputs, rows innermost.
+  static int64_t units(const ConvShape& s) {
+    const Grid grid(s);
+    return rows_of(s) * grid.groups * ((grid.outputs + V * N - 1) / (V * N));
+  }
+
   static void run(const FloatConvArgs& args, int64_t begin, int64_t end) {
     const Grid grid(args.shape);
+    const int64_t rows = rows_of(args.shape);
     const auto* weight = static_cast<const float*>(args.weight);
     for (int64_t group = 0; group < grid.groups; ++group) {
       for (int64_t first = 0; first < grid.outputs; first += V * N) {
@@ -44,10 +51,14 @@ class FloatConv {
         const int64_t out_channel = group * grid.outputs + first;
         const Block block = {weight, grid.depthwise ? out_channel : group * grid.channels, out_channel, outputs};
         weight += taps_of(args.shape) * grid.channels * round_up(outputs, N);
+        const int64_t from = begin > 0 ? begin : 0, to = end < rows ? end : rows;
+        begin -= rows;
+        end -= rows;
+        if (from >= to) continue;
         if (grid.depthwise) {
-          pixels<V, true>(args, block, begin, end);
+          pixels<V, true>(args, block, from, to);
         } else {
-          pixels<V, false>(args, block, begin, end);
+          pixels<V, false>(args, block, from, to);
         }
       }
     }

@@ -1,7 +1,7 @@
 // Pools with channels in lanes. The part of a window inside the image is found once a pixel.
 #pragma once
 
-#include "kernels/shape.h"
+#include "kernels/vector/binarize.h"
 #include "kernels/vector/simd.h"
 
 namespace onebit {
@@ -23,26 +23,27 @@ struct PoolWindow {
   int64_t y0, y1, x0, x1, padded_count;
 };
 
-template <int N, class Reduce>
+template <class Isa, class Reduce>
 void pool_rows(const PoolArgs& args, int64_t begin, int64_t end, Reduce reduce) {
   for (int64_t row = begin; row < end; ++row) {
     const float* image = args.input + row / args.out_h * args.in_h * args.in_w * args.channels;
     for (int64_t ox = 0; ox < args.out_w; ++ox) {
       const PoolWindow window(args, row % args.out_h, ox);
       float* output = args.output + (row * args.out_w + ox) * args.channels;
-      for (int64_t c = 0; c < args.channels; c += N) {
+      for (int64_t c = 0; c < args.channels; c += Isa::kLanes) {
         const int64_t count = args.channels - c;
         store(output + c, reduce(args, window, image + c, count), count);
       }
+      if (args.bits.words) binarize_pixel<Isa>(output, args.bits, row * args.out_w + ox, args.channels);
     }
   }
 }
 
 // Of equal values (+0 and -0) the first in the order ky, kx stays. Inputs hold no NaN.
-template <int N>
+template <class Isa>
 void max_pool_rows(const PoolArgs& args, int64_t begin, int64_t end) {
-  using F = Float<N>;
-  pool_rows<N>(args, begin, end, [](const PoolArgs& a, const PoolWindow& window, const float* image, int64_t count) {
+  using F = Float<Isa::kLanes>;
+  pool_rows<Isa>(args, begin, end, [](const PoolArgs& a, const PoolWindow& window, const float* image, int64_t count) {
     F best = load<F>(image + (window.y0 * a.in_w + window.x0) * a.channels, count);
     for (int64_t y = window.y0; y < window.y1; ++y) {
       for (int64_t x = window.x0; x < window.x1; ++x) {
@@ -54,10 +55,10 @@ void max_pool_rows(const PoolArgs& args, int64_t begin, int64_t end) {
   });
 }
 
-template <int N>
+template <class Isa>
 void average_pool_rows(const PoolArgs& args, int64_t begin, int64_t end) {
-  using F = Float<N>;
-  pool_rows<N>(args, begin, end, [](const PoolArgs& a, const PoolWindow& window, const float* image, int64_t count) {
+  using F = Float<Isa::kLanes>;
+  pool_rows<Isa>(args, begin, end, [](const PoolArgs& a, const PoolWindow& window, const float* image, int64_t count) {
     F sum = {};
     for (int64_t y = window.y0; y < window.y1; ++y) {
       for (int64_t x = window.x0; x < window.x1; ++x) sum = sum + load<F>(image + (y * a.in_w + x) * a.channels, count);
