@@ -12,6 +12,7 @@ from tests.deploy.nets import ISAS, assert_same_answer, randomize
 OPTIONS = {
     "birealnet18": {"input_size": 32},
     "birealnet34": {"input_size": 64},
+    "reactnet18": {"input_size": 64},
     "resnet18_imagenet": {"input_size": 64},
     "resnet34_imagenet": {"input_size": 32},
 }

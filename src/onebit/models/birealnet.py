@@ -4,7 +4,7 @@ Reference: Liu et al., "Bi-Real Net", ECCV 2018, arXiv 1808.00278, and its relea
 binary convolution is the only activation; in the twin (``full_precision=True``) a ReLU stands before the ``nn.Conv2d``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
@@ -24,27 +24,38 @@ class BiRealBlock(nn.Module):
             quantizers = {"input_quantizer": ApproxSign(), "weight_quantizer": MagnitudeAwareSign()}
             self.conv = conv3x3(in_channels, channels, stride, False, **quantizers)
         self.norm = nn.BatchNorm2d(channels)
-        self.shortcut = nn.Sequential()
-        if stride != 1:
-            self.shortcut = nn.Sequential(
-                nn.AvgPool2d(2), real_conv(in_channels, channels, 1), nn.BatchNorm2d(channels)
-            )
+        self.shortcut = shortcut(in_channels, channels, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.norm(self.conv(x)) + self.shortcut(x)
+
+
+def shortcut(in_channels: int, channels: int, stride: int) -> nn.Sequential:
+    """Identity; to a wider stage a 2×2 mean, a real-valued 1×1 convolution and BatchNorm."""
+    if stride == 1:
+        return nn.Sequential()
+    return nn.Sequential(nn.AvgPool2d(2), real_conv(in_channels, channels, 1), nn.BatchNorm2d(channels))
 
 
 class BiRealNet(nn.Module):
     """Stem, stages of 64, 128, 256 and 512 channels, mean, dense head.
 
     Args:
+        block: from (channels in, channels out, stride, full_precision) to a block of one binary convolution.
         depths: number of binary convolutions in each stage.
         num_classes: number of logits.
         input_size: side of the input.
         full_precision: builds the twin.
     """
 
-    def __init__(self, depths: Sequence[int], num_classes: int, input_size: int, full_precision: bool) -> None:
+    def __init__(
+        self,
+        block: Callable[[int, int, int, bool], nn.Module],
+        depths: Sequence[int],
+        num_classes: int,
+        input_size: int,
+        full_precision: bool,
+    ) -> None:
         super().__init__()
         self.input_shape = (3, input_size, input_size)
         self.stem = stem(64, input_size, None)
@@ -53,7 +64,7 @@ class BiRealNet(nn.Module):
         for stage, depth in enumerate(depths):
             blocks, width = nn.Sequential(), 64 << stage
             for index in range(depth):
-                blocks.append(BiRealBlock(channels, width, 2 if stage and index == 0 else 1, full_precision))
+                blocks.append(block(channels, width, 2 if stage and index == 0 else 1, full_precision))
                 channels = width
             self.stages.append(blocks)
         self.pool = pooled()
@@ -66,10 +77,10 @@ class BiRealNet(nn.Module):
 @register
 def birealnet18(num_classes: int, input_size: int = 224, full_precision: bool = False) -> BiRealNet:
     """Bi-Real-Net-18; ``input_size`` under 64 takes the stem for CIFAR."""
-    return BiRealNet((4, 4, 4, 4), num_classes, input_size, full_precision)
+    return BiRealNet(BiRealBlock, (4, 4, 4, 4), num_classes, input_size, full_precision)
 
 
 @register
 def birealnet34(num_classes: int, input_size: int = 224, full_precision: bool = False) -> BiRealNet:
     """Bi-Real-Net-34; ``input_size`` under 64 takes the stem for CIFAR."""
-    return BiRealNet((6, 8, 12, 6), num_classes, input_size, full_precision)
+    return BiRealNet(BiRealBlock, (6, 8, 12, 6), num_classes, input_size, full_precision)
