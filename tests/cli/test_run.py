@@ -1,6 +1,5 @@
-"""onebit run, bench and doctor: what they print, and what they refuse."""
+"""onebit run and doctor: what they print, and what they refuse."""
 
-import json
 import os
 
 import numpy as np
@@ -9,8 +8,8 @@ from PIL import Image
 
 import onebit
 from onebit import cli
-from onebit.cli import bench
 from onebit.runtime import _engine
+from tests.cli.calls import call, fails
 from tests.runtime.samples import CLASSES, classifier
 
 
@@ -21,29 +20,6 @@ def folder(tmp_path):
     for i, image in enumerate(pixels):
         Image.fromarray(image).save(tmp_path / f"{i}.png")
     return tmp_path
-
-
-@pytest.fixture
-def brief(monkeypatch):
-    monkeypatch.setattr(bench, "_WARM_UP_SECONDS", 0.0)
-    monkeypatch.setattr(bench, "_SECONDS", 0.0)
-
-
-def call(capsys, *words):
-    """The object that --json prints."""
-    assert cli.main([*map(str, words), "--json"]) == 0
-    captured = capsys.readouterr()
-    assert captured.err == ""
-    return json.loads(captured.out)
-
-
-def fails(capsys, *words):
-    """The one line on stderr."""
-    assert cli.main([*map(str, words), "--json"]) == 2
-    captured = capsys.readouterr()
-    assert set(json.loads(captured.out)) == {"error", "hint"}
-    assert len(captured.err.splitlines()) == 1
-    return captured.err
 
 
 def test_run_answers_as_predict(folder, capsys):
@@ -75,39 +51,6 @@ def test_run_refuses(folder, capsys):
     assert "not an .obn file" in fails(capsys, "run", image, image)
     assert "instruction set 'abacus'" in fails(capsys, "run", model, image, "--isa", "abacus")
     assert "threads" in fails(capsys, "run", model, image, "--threads", "0")
-
-
-def test_bench(folder, capsys, brief):
-    result = call(capsys, "bench", folder / "m.obn", "--threads", "2", "--batch", "3", "--isa", "reference")
-    assert set(result) == {"median_ms", "p95_ms", "threads", "isa", "peak_bytes"}
-    assert 0 < result["median_ms"] <= result["p95_ms"]
-    assert (result["threads"], result["isa"]) == (2, "reference")
-    # At least one image of 32 channels in and one out must be there at a time, for each of three samples.
-    assert result["peak_bytes"] > 2 * 3 * 8 * 8 * 32 * 4
-
-
-def test_bench_profile_names_every_layer(folder, capsys, brief, monkeypatch):
-    monkeypatch.setattr(_engine, "rates", lambda isa: (1e9, 1e8, 1e9))
-    layers = call(capsys, "bench", folder / "m.obn", "--profile")["layers"]
-    model = onebit.load(folder / "m.obn")
-    assert [layer["name"] for layer in layers] == [layer.name for layer in model.layers]
-    assert all(set(layer) == {"name", "kernel", "ms", "floor_ms"} and layer["ms"] >= 0 for layer in layers)
-    assert layers[2]["kernel"] == f"{model.isa} conv_binary"
-    assert layers[2]["floor_ms"] == pytest.approx(1e3 * 22 * 22 * 32 * 32 / 1e9)  # bound by products
-    assert layers[0]["floor_ms"] == pytest.approx(1e3 * 22 * 22 * 3 * 32 / 1e8)
-    assert layers[1]["floor_ms"] == pytest.approx(1e3 * (8 * 8 * (32 * 4 + 4) + 32 * 2 * 4) / 1e9)  # bound by bytes
-
-
-def test_bench_prints_a_table(folder, capsys, brief):
-    assert cli.main(["bench", str(folder / "m.obn"), "--profile"]) == 0
-    out = capsys.readouterr().out
-    assert "median" in out
-    assert "conv_binary" in out
-
-
-def test_bench_refuses(folder, capsys):
-    assert "--batch" in fails(capsys, "bench", folder / "m.obn", "--batch", "0")
-    assert "No such file" in fails(capsys, "bench", folder / "missing.obn")
 
 
 def test_doctor(capsys, monkeypatch):
