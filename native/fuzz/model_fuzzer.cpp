@@ -23,6 +23,10 @@ bool is_small(const onebit::Model& model) {
     // Pooling and taps in the padding take time too.
     const uint64_t taps = static_cast<uint64_t>(node.kernel_h) * static_cast<uint64_t>(node.kernel_w);
     operations += taps * model.values[node.output].elements();
+    if (node.op == onebit::Op::conv_int8) {
+      const onebit::ConvShape s = onebit::padded_shape(model, node, 1);
+      bytes += static_cast<uint64_t>(s.in_h) * static_cast<uint64_t>(s.in_w) * static_cast<uint64_t>(s.in_c);
+    }
   }
   return bytes <= kMostBytes && operations <= kMostOperations;
 }

@@ -11,6 +11,15 @@ namespace {
 
 onebit_shape shape_of(const Value& value) { return {value.h, value.w, value.c}; }
 
+uint32_t weight_bits(onebit::Op op) {
+  switch (op) {
+    case onebit::Op::conv_float: return 32;
+    case onebit::Op::conv_binary: return 1;
+    case onebit::Op::conv_int8: return 8;
+    default: return 0;
+  }
+}
+
 onebit_model* open(onebit::Bytes bytes) { return new onebit_model(onebit::read_model(std::move(bytes))); }
 
 template <class Number>
@@ -102,8 +111,9 @@ onebit_layer onebit_model_layer(const onebit_model* handle, size_t index) noexce
   layer.op = onebit::op_name(node.op);
   layer.input = shape_of(model.values[node.input]);
   layer.output = shape_of(model.values[node.output]);
-  layer.weight_bits = !node.has_weight() ? 0 : node.op == onebit::Op::conv_binary ? 1 : 32;
-  for (const Tensor* tensor : {node.weight, node.scale, node.bias, node.slope, node.post, node.interval})
+  layer.weight_bits = weight_bits(node.op);
+  for (const Tensor* tensor :
+       {node.weight, node.scale, node.bias, node.slope, node.post, node.interval, node.multiplier})
     if (tensor != nullptr) layer.bytes += tensor->bytes;
   layer.operations = onebit::operations(model, node);
   layer.traffic = layer.bytes + model.values[node.input].bytes() + model.values[node.output].bytes();

@@ -76,12 +76,14 @@ static void check_introspection(onebit_model* model) {
   CHECK_THAT(onebit_model_floats(model, "input.mean", &count)[2] == 0.5f && count == 3);
   CHECK_THAT(onebit_model_integers(model, "classes.samples", &count) == NULL && count == 0);
   CHECK_THAT(strlen(onebit_model_text(model, "weights.sha256")) == 64);
-  CHECK_THAT(onebit_model_layer_count(model) == 9);
+  CHECK_THAT(onebit_model_layer_count(model) == 10);
   const onebit_layer layer = onebit_model_layer(model, 2);
   CHECK_THAT(strcmp(layer.op, "conv_binary") == 0 && layer.weight_bits == 1 && layer.output.c == 35);
   CHECK_THAT(layer.bytes == 35 * 9 * 2 * 4 + 35 * 2 * 4);
   CHECK_THAT(layer.operations == (uint64_t)(3 * 6 - 2) * (3 * 5 - 2) * 35 * 35);
-  CHECK_THAT(onebit_model_layer(model, 9).name == NULL);
+  const onebit_layer mixed = onebit_model_layer(model, 6);
+  CHECK_THAT(strcmp(mixed.op, "conv_int8") == 0 && mixed.weight_bits == 8 && mixed.bytes == 38 * 6 * 19 + 4);
+  CHECK_THAT(onebit_model_layer(model, 10).name == NULL);
 }
 
 int main(void) {

@@ -44,7 +44,7 @@ std::shared_ptr<const Model> read(const Buffer& file) {
 
 void valid_file() {
   const auto model = read(test::example().bytes());
-  CHECK_THAT(model->nodes.size() == 9 && model->values.size() == 10 && model->outputs.size() == 2, "counts");
+  CHECK_THAT(model->nodes.size() == 10 && model->values.size() == 11 && model->outputs.size() == 2, "counts");
   CHECK_THAT(model->input_value().h == 6 && model->input_value().w == 5 && model->input_value().c == 3, "input");
   const Node& stem = model->nodes[0];
   CHECK_THAT(stem.kernel_h == 3 && stem.pad_top == 1 && stem.activation == Activation::prelu && stem.bias == nullptr,
@@ -146,6 +146,8 @@ void broken_tensors() {
   refused_file("bytes too many", [](FileWriter& w) { w.tensors.push_back(0); });
   refused_file("ends too early", [](FileWriter& w) { w.tensor_count += 1; });
   refused_file("spare bits", [](FileWriter& w) { std::fill(w.data.begin(), w.data.end(), uint8_t{0x3F}); });
+  refused_file("-128", [](FileWriter& w) { w.tensor<int8_t>(DType::i8, {2}, {127, -128}); });
+  refused_file("5 bytes, and its shape takes 4", [](FileWriter& w) { w.tensor<int8_t>(DType::i8, {4}, {1, 2, 3, 4, 5}); });
   refused_file("NaN", [](FileWriter& w) { std::fill(w.data.begin(), w.data.begin() + 4, uint8_t{0xFF}); });
 }
 
@@ -155,7 +157,7 @@ void broken_graphs() {
   refused_file("no earlier node makes", [](FileWriter& w) { w.nodes[1].inputs[0] = 99; });
   refused_file("made twice", [](FileWriter& w) { w.nodes[1].output = 0; });
   refused_file("no value 77", [](FileWriter& w) { w.nodes[1].output = 77; });
-  refused_file("no operator 8", [](FileWriter& w) { w.nodes[1].op = static_cast<Op>(8); });
+  refused_file("no operator 9", [](FileWriter& w) { w.nodes[1].op = static_cast<Op>(9); });
   refused_file("2 inputs", [](FileWriter& w) { w.nodes[1].inputs.push_back(0); });
   refused_file("0 inputs", [](FileWriter& w) { w.nodes[1].inputs.clear(); });
   refused_file("tensors instead of", [](FileWriter& w) { w.nodes[1].tensors.push_back(0); });
@@ -173,7 +175,7 @@ void broken_graphs() {
   refused_file("larger than the padded input", [](FileWriter& w) { w.nodes[0].attributes[6] = 1000; });
   refused_file("groups do not divide", [](FileWriter& w) { w.nodes[0].attributes[8] = 2; });
   refused_file("channels do not fit",
-               [](FileWriter& w) { w.nodes[0].attributes[8] = 1, w.nodes[0].tensors[0] = w.nodes[8].tensors[0]; });
+               [](FileWriter& w) { w.nodes[0].attributes[8] = 1, w.nodes[0].tensors[0] = w.nodes[9].tensors[0]; });
   refused_file("activation 4", [](FileWriter& w) { w.nodes[0].attributes[9] = 4; });
   refused_file("padding value 1 ", [](FileWriter& w) { w.nodes[0].attributes[10] = 1; });
   refused_file("padding value 2 ", [](FileWriter& w) { w.nodes[3].attributes[10] = 2; });
@@ -182,9 +184,19 @@ void broken_graphs() {
   refused_file("no epilogue", [](FileWriter& w) { w.nodes[2].tensors[1] = 0; });
   refused_file("residual", [](FileWriter& w) { w.nodes[5].inputs[1] = 1; });
   refused_file("pad_channels", [](FileWriter& w) { w.nodes[4].attributes[0] = 2; });
+  refused_file("zero point 256", [](FileWriter& w) { w.nodes[6].attributes[10] = 256; });
+  refused_file("zero point -1", [](FileWriter& w) { w.nodes[6].attributes[10] = -1; });
+  refused_file("the type or the rank", [](FileWriter& w) { w.nodes[6].tensors[0] = w.nodes[0].tensors[0]; });
+  refused_file("the type or the rank", [](FileWriter& w) { w.nodes[0].tensors[0] = w.nodes[6].tensors[0]; });
+  refused_file("multiplier is absent", [](FileWriter& w) { w.nodes[6].tensors[5] = test::absent; });
+  refused_file("multiplier has 35 elements", [](FileWriter& w) { w.nodes[6].tensors[5] = w.nodes[0].tensors[1]; });
+  for (const float multiplier : {0.0f, -1.0f, __builtin_inff()})
+    refused_file("multiplier is not finite", [=](FileWriter& w) {
+      w.nodes[6].tensors[5] = w.tensor<float>(DType::f32, {1}, {multiplier});
+    });
   refused_file("is not bits", [](FileWriter& w) { w.nodes[2].inputs[0] = w.nodes[0].output; });
-  refused_file("kernel_h 0", [](FileWriter& w) { w.nodes[6].attributes[0] = 0; });
-  refused_file("counting of the padding", [](FileWriter& w) { w.nodes[7].attributes[8] = 2; });
+  refused_file("kernel_h 0", [](FileWriter& w) { w.nodes[7].attributes[0] = 0; });
+  refused_file("counting of the padding", [](FileWriter& w) { w.nodes[8].attributes[8] = 2; });
   refused_file("no type 3", [](FileWriter& w) { w.values[1].type = static_cast<ValueType>(3); });
   refused_file("side of 0", [](FileWriter& w) { w.values[0].h = 0; });
   refused_file("elements", [](FileWriter& w) { w.values[0] = {ValueType::f32, 1u << 24, 1u << 24, 1u << 24}; });
@@ -196,6 +208,30 @@ void broken_graphs() {
   refused_file("UTF-8", [](FileWriter& w) { w.nodes[0].name = "\xFF"; });
 }
 
+// One conv_int8 from one side x side x channels to another, with padding on all sides.
+Buffer int8_file(uint32_t side, uint32_t out, uint32_t channels, uint32_t kernel, int32_t stride, int32_t pad,
+                 int32_t dilation) {
+  FileWriter w;
+  w.text("weights.sha256", std::string(64, '0'));
+  const uint32_t input = w.value(ValueType::f32, side, side, channels);
+  const std::vector<int8_t> weight(size_t{kernel} * kernel * channels, -127);
+  const uint32_t tensor = w.tensor(DType::i8, {1, kernel, kernel, channels}, weight);
+  const uint32_t multiplier = w.tensor<float>(DType::f32, {1}, {1.0f});
+  const uint32_t output =
+      w.node(Op::conv_int8, {input}, w.value(ValueType::f32, out, out, 1),
+             {tensor, test::absent, test::absent, test::absent, test::absent, multiplier},
+             {stride, stride, pad, pad, pad, pad, dilation, dilation, 1, 0, 255});
+  w.outputs = {{output, "logits"}};
+  return w.bytes();
+}
+
+void limits_of_int8() {
+  CHECK_THAT(read(int8_file(1, 1, 65536, 1, 1, 0, 1))->nodes[0].zero_point == 255, "the most terms");
+  refused("more than 65536 terms", int8_file(1, 1, 65537, 1, 1, 0, 1));
+  CHECK_THAT(read(int8_file(1, 63, 1, 63, 130, 8060, 130)) != nullptr, "16121 x 16121 with its padding");
+  refused("the padded input", int8_file(1, 64, 1, 64, 131, 8253, 131));
+}
+
 }  // namespace
 
 int main() {
@@ -205,4 +241,5 @@ int main() {
   broken_meta();
   broken_tensors();
   broken_graphs();
+  limits_of_int8();
 }

@@ -61,7 +61,7 @@ struct FileWriter {
     put(tensors, static_cast<uint32_t>(dims.size()));
     for (size_t i = 0; i < 4; ++i) put(tensors, i < dims.size() ? dims[i] : 1u);
     put(tensors, static_cast<uint64_t>(data.size()));
-    put(tensors, static_cast<uint64_t>(4 * content.size()));
+    put(tensors, static_cast<uint64_t>(sizeof(Number) * content.size()));
     for (const Number number : content) put(data, number);
     return tensor_count++;
   }
@@ -164,6 +164,7 @@ inline FileWriter example() {
   };
   const auto real = [](int i) { return static_cast<float>((i * 7919) % 17 - 8) / 8.0f; };
   const auto word = [](int i) { return static_cast<uint32_t>(i) * 2654435761u; };
+  const auto int8 = [](int i) { return static_cast<int8_t>((i * 7919) % 255 - 127); };
   const auto spare = [](std::vector<uint32_t> words, uint32_t mask) {  // two words a pixel, the second one is short
     for (size_t i = 1; i < words.size(); i += 2) words[i] &= mask;
     return words;
@@ -201,8 +202,13 @@ inline FileWriter example() {
   const uint32_t padded = w.node(Op::pad_channels, {deep}, w.value(ValueType::f32, 6, 5, 38), {}, {1, 2});
   const uint32_t scaled =
       w.node(Op::pointwise, {padded, padded}, w.value(ValueType::f32, 6, 5, 38), {absent, absent, absent, absent}, {1});
+  const uint32_t multiplier = w.tensor<float>(DType::f32, {1}, {9.5f});
+  const uint32_t mixed = w.node(
+      Op::conv_int8, {scaled, scaled}, w.value(ValueType::f32, 6, 5, 38),
+      {w.tensor(DType::i8, {38, 3, 2, 19}, counted(38 * 3 * 2 * 19, int8)), absent, absent, absent, absent, multiplier},
+      {1, 1, 2, 0, 0, 1, 1, 1, 2, 0, 130});
   const uint32_t pooled =
-      w.node(Op::max_pool, {scaled}, w.value(ValueType::f32, 3, 2, 38), {}, {2, 2, 2, 2, 0, 0, 0, 0});
+      w.node(Op::max_pool, {mixed}, w.value(ValueType::f32, 3, 2, 38), {}, {2, 2, 2, 2, 0, 0, 0, 0});
   const uint32_t features =
       w.node(Op::average_pool, {pooled}, w.value(ValueType::f32, 1, 1, 38), {}, {3, 2, 1, 1, 0, 0, 0, 0, 0});
   const uint32_t logits =

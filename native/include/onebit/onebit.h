@@ -97,7 +97,7 @@ typedef struct onebit_layer {
   const char* op;     /* "conv_binary", "conv_float", ... as in docs/file-format.md */
   onebit_shape input; /* of the first input */
   onebit_shape output;
-  uint32_t weight_bits; /* 1, 32, or 0 without weights */
+  uint32_t weight_bits; /* 1, 8, 32, or 0 without weights */
   uint64_t bytes;       /* of its constant tensors in the file */
   uint64_t operations;  /* multiply-accumulates a sample, taps outside the image left out; 0 without weights */
   uint64_t traffic;     /* bytes of its inputs, output and constants, a sample */

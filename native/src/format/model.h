@@ -17,7 +17,7 @@ namespace onebit {
 using MetaValue = std::variant<std::string, std::vector<std::string>, std::vector<float>, std::vector<uint32_t>>;
 using Meta = std::map<std::string, MetaValue, std::less<>>;
 
-enum class DType : uint32_t { f32 = 1, i32 = 2, bits = 3 };
+enum class DType : uint32_t { f32 = 1, i32 = 2, bits = 3, i8 = 4 };
 
 struct Tensor {
   DType dtype;
@@ -29,6 +29,7 @@ struct Tensor {
   const float* floats() const { return static_cast<const float*>(data); }
   const int32_t* integers() const { return static_cast<const int32_t*>(data); }
   const uint32_t* words() const { return static_cast<const uint32_t*>(data); }
+  const int8_t* bytes8() const { return static_cast<const int8_t*>(data); }
 };
 
 enum class ValueType : uint32_t { f32 = 1, bits = 2 };
@@ -51,7 +52,8 @@ enum class Op : uint32_t {
   pointwise = 4,
   max_pool = 5,
   average_pool = 6,
-  pad_channels = 7
+  pad_channels = 7,
+  conv_int8 = 8
 };
 
 const char* op_name(Op op);
@@ -65,12 +67,12 @@ struct Node {
   uint32_t input, output;
   uint32_t residual = none;
   const Tensor *weight = nullptr, *scale = nullptr, *bias = nullptr, *slope = nullptr, *post = nullptr,
-               *interval = nullptr;
+               *interval = nullptr, *multiplier = nullptr;
   int32_t kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1;
   int32_t pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;
   int32_t dilation_h = 1, dilation_w = 1, groups = 1;
   Activation activation = Activation::none;
-  int32_t pad_value = 0;
+  int32_t pad_value = 0, zero_point = 0;
   bool count_padding = false;
   uint32_t channels_before = 0;
 

@@ -5,13 +5,15 @@
 namespace onebit {
 namespace {
 
-constexpr int32_t kMaxKernel = 1 << 10;       // also of strides and dilations
-constexpr int64_t kMaxAccumulator = 1 << 24;  // taps of one dot product, so that it is exact in binary32
+constexpr int32_t kMaxKernel = 1 << 10;     // also of strides and dilations
+constexpr int64_t kMaxTerms = 1 << 24;      // of one dot product, so that a binary one is exact in binary32
+constexpr int64_t kMaxInt8Terms = 1 << 16;  // so that it is exact in 32 bits
+constexpr int64_t kMaxInt8Image = 1 << 28;  // elements of a padded input
 
 constexpr Signature kSignatures[] = {
     {"conv_float", 6, 11, true},   {"conv_binary", 6, 11, true}, {"binarize", 1, 0, false},
     {"pointwise", 4, 1, true},     {"max_pool", 0, 8, false},    {"average_pool", 0, 9, false},
-    {"pad_channels", 0, 2, false},
+    {"pad_channels", 0, 2, false}, {"conv_int8", 6, 11, true},
 };
 
 class OperatorReader {
@@ -21,13 +23,14 @@ class OperatorReader {
 
   void read() {
     switch (node_.op) {
-      case Op::conv_float: return conv(ValueType::f32);
-      case Op::conv_binary: return conv(ValueType::bits);
+      case Op::conv_float: return conv_float();
+      case Op::conv_binary: return conv_binary();
       case Op::binarize: return binarize();
       case Op::pointwise: return pointwise();
       case Op::max_pool: return pool();
       case Op::average_pool: return pool();
       case Op::pad_channels: return pad_channels();
+      case Op::conv_int8: return conv_int8();
     }
   }
 
@@ -108,39 +111,61 @@ class OperatorReader {
     expect_shape(out_, room_h / node_.stride_h + 1, room_w / node_.stride_w + 1, out_c, "the output");
   }
 
-  void conv(ValueType type) {
-    expect_type(in_, type, "the input");
-    const bool binary = type == ValueType::bits;
+  // What all convolutions have.
+  void conv(ValueType input, DType weight, int64_t most_terms) {
+    expect_type(in_, input, "the input");
     node_.dilation_h = attribute(6, "dilation_h", 1, kMaxKernel);
     node_.dilation_w = attribute(7, "dilation_w", 1, kMaxKernel);
     node_.groups = attribute(8, "groups", 1, static_cast<int32_t>(in_.c));
     const auto groups = static_cast<uint32_t>(node_.groups);
     if (in_.c % groups != 0 || out_.c % groups != 0) bad_file(groups, " groups do not divide the channels");
-    node_.weight = tensor(0, "weight", binary ? DType::bits : DType::f32, 4);
+    node_.weight = tensor(0, "weight", weight, 4);
     if (node_.weight == nullptr) bad_file("weight is absent");
     const auto& dims = node_.weight->dims;
     if (dims[0] != out_.c || dims[3] != in_.c / groups)
       bad_file("the weight's channels do not fit the input and the output");
     if (dims[1] > kMaxKernel || dims[2] > kMaxKernel) bad_file("a kernel side is more than ", kMaxKernel);
-    if (int64_t{dims[1]} * dims[2] > kMaxAccumulator / dims[3])
-      bad_file("a dot product has more than ", kMaxAccumulator, " taps");
+    if (int64_t{dims[1]} * dims[2] > most_terms / dims[3])
+      bad_file("a dot product has more than ", most_terms, " terms");
     node_.kernel_h = static_cast<int32_t>(dims[1]);
     node_.kernel_w = static_cast<int32_t>(dims[2]);
     window(0, node_.dilation_h, node_.dilation_w, out_.c);
     epilogue(1, 9);
-    node_.pad_value = attribute(10, "padding value", binary ? -1 : 0, binary ? 1 : 0);
-    node_.interval = binary ? interval(5, DType::i32) : nullptr;
-    if (!binary) {
-      if (raw_.tensors[5] != Node::none) bad_file("conv_float has no sixth tensor");
-      expect_finite(*node_.weight, "weight");
-    }
-    expect_output(binary);
+  }
+
+  void conv_float() {
+    conv(ValueType::f32, DType::f32, kMaxTerms);
+    attribute(10, "padding value", 0, 0);
+    if (raw_.tensors[5] != Node::none) bad_file("conv_float has no sixth tensor");
+    expect_finite(*node_.weight, "weight");
+    expect_type(out_, ValueType::f32, "the output");
+  }
+
+  void conv_int8() {
+    conv(ValueType::f32, DType::i8, kMaxInt8Terms);
+    node_.zero_point = attribute(10, "zero point", 0, 255);
+    node_.multiplier = tensor(5, "multiplier", DType::f32, 1);
+    if (node_.multiplier == nullptr) bad_file("multiplier is absent");
+    if (node_.multiplier->dims[0] != 1) bad_file("multiplier has ", node_.multiplier->dims[0], " elements");
+    const float multiplier = node_.multiplier->floats()[0];
+    if (!(multiplier > 0.0f) || !std::isfinite(multiplier)) bad_file("the multiplier is not finite and above 0");
+    const int64_t padded_h = int64_t{in_.h} + node_.pad_top + node_.pad_bottom;
+    const int64_t padded_w = int64_t{in_.w} + node_.pad_left + node_.pad_right;
+    if (padded_h > kMaxInt8Image / padded_w || padded_h * padded_w > kMaxInt8Image / in_.c)
+      bad_file("the padded input has more than ", kMaxInt8Image, " elements");
+    expect_type(out_, ValueType::f32, "the output");
+  }
+
+  void conv_binary() {
+    conv(ValueType::bits, DType::bits, kMaxTerms);
+    node_.pad_value = attribute(10, "padding value", -1, 1);
+    node_.interval = interval(5, DType::i32);
+    expect_output();
   }
 
   // Floats from the epilogue, or bits from the interval and nothing else.
-  void expect_output(bool may_be_bits) {
-    if (!may_be_bits || out_.type == ValueType::f32) {
-      expect_type(out_, ValueType::f32, "the output");
+  void expect_output() {
+    if (out_.type == ValueType::f32) {
       if (node_.interval != nullptr) bad_file("an interval needs an output of bits");
       return;
     }

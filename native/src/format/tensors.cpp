@@ -1,4 +1,5 @@
 #include <cmath>
+#include <cstring>
 
 #include "format/sections.h"
 
@@ -9,7 +10,7 @@ constexpr uint32_t kMaxTensors = 65536;
 constexpr uint32_t kMaxDim = 1u << 24;
 constexpr uint64_t kEntrySize = 40;
 
-// Product of the elements' counts in 4-byte units; stops a file long before the product could overflow.
+// Stops a file long before the product could overflow.
 uint64_t length_of(const Tensor& tensor, const std::string& place) {
   uint64_t elements = 1;
   for (uint32_t i = 0; i < tensor.rank; ++i) {
@@ -17,7 +18,7 @@ uint64_t length_of(const Tensor& tensor, const std::string& place) {
     elements *= packed ? (tensor.dims[i] + 31) / 32 : tensor.dims[i];
     if (elements > uint64_t{1} << 38) bad_file(place, " is too large");
   }
-  return 4 * elements;
+  return tensor.dtype == DType::i8 ? elements : 4 * elements;
 }
 
 void check_spare_bits(const Tensor& tensor, const std::string& place) {
@@ -42,7 +43,7 @@ std::vector<Tensor> read_tensors(const Section& section, const Section& data) {
     const std::string place = text("TNSR: tensor ", i);
     Tensor& tensor = tensors[i];
     const uint32_t dtype = cursor.u32();
-    if (dtype < 1 || dtype > 3) bad_file(place, ": there is no dtype ", dtype);
+    if (dtype < 1 || dtype > 4) bad_file(place, ": there is no dtype ", dtype);
     tensor.dtype = static_cast<DType>(dtype);
     tensor.rank = cursor.u32();
     const uint32_t least_rank = tensor.dtype == DType::bits ? 2 : 1;
@@ -65,6 +66,8 @@ std::vector<Tensor> read_tensors(const Section& section, const Section& data) {
     if (tensor.dtype == DType::f32)
       for (uint64_t k = 0; k < tensor.bytes / 4; ++k)
         if (std::isnan(tensor.floats()[k])) bad_file(place, " has a NaN");
+    if (tensor.dtype == DType::i8 && std::memchr(tensor.data, 0x80, tensor.bytes) != nullptr)
+      bad_file(place, " has an element of -128");
   }
   cursor.expect_end();
   return tensors;

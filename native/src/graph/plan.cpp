@@ -33,6 +33,14 @@ ConvShape conv_shape(const Model& model, const Node& node, int32_t batch) {
           node.pad_left, node.dilation_h, node.dilation_w, node.groups};
 }
 
+ConvShape padded_shape(const Model& model, const Node& node, int32_t batch) {
+  ConvShape shape = conv_shape(model, node, batch);
+  shape.in_h += node.pad_top + node.pad_bottom;
+  shape.in_w += node.pad_left + node.pad_right;
+  shape.pad_top = shape.pad_left = 0;
+  return shape;
+}
+
 uint64_t operations(const Model& model, const Node& node) {
   if (!node.has_weight()) return 0;
   const Value& in = model.values[node.input];
@@ -47,8 +55,9 @@ PackedWeights::PackedWeights(const Model& model, const Kernels& kernels) : offse
     const Node& node = model.nodes[i];
     if (!node.has_weight()) continue;
     const ConvShape shape = conv_shape(model, node, 1);
-    const uint64_t size =
-        node.op == Op::conv_float ? kernels.float_conv_pack_bytes(shape) : kernels.binary_conv_pack_bytes(shape);
+    const uint64_t size = node.op == Op::conv_float  ? kernels.float_conv_pack_bytes(shape)
+                          : node.op == Op::conv_int8 ? kernels.int8_conv_pack_bytes(padded_shape(model, node, 1))
+                                                     : kernels.binary_conv_pack_bytes(shape);
     offsets[i] = bytes;
     bytes += (size + kAlignment - 1) / kAlignment * kAlignment;
   }
@@ -60,6 +69,8 @@ PackedWeights::PackedWeights(const Model& model, const Kernels& kernels) : offse
     void* packed = memory.get() + offsets[i];
     if (node.op == Op::conv_float) {
       kernels.float_conv_pack(shape, node.weight->floats(), packed);
+    } else if (node.op == Op::conv_int8) {
+      kernels.int8_conv_pack(padded_shape(model, node, 1), node.zero_point, node.weight->bytes8(), packed);
     } else {
       kernels.binary_conv_pack(shape, node.weight->words(), packed);
     }

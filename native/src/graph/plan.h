@@ -13,6 +13,9 @@ namespace onebit {
 
 ConvShape conv_shape(const Model& model, const Node& node, int32_t batch);
 
+// The shape that int8_conv works on: the image holds its padding.
+ConvShape padded_shape(const Model& model, const Node& node, int32_t batch);
+
 // Multiply-accumulates of a node for one sample; taps outside the image are left out. 0 without weights.
 uint64_t operations(const Model& model, const Node& node);
 

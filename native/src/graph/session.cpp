@@ -26,6 +26,20 @@ void pad_channels(const float* input, int64_t pixels, int64_t in_c, int64_t out_
     std::memcpy(output + i * out_c + before, input + i * in_c, static_cast<size_t>(in_c) * sizeof(float));
 }
 
+// Of the largest input of a conv_int8 with its padding.
+size_t int8_bytes(const Plan& plan) {
+  size_t most = 0;
+  for (const uint32_t step : plan.steps) {
+    const Node& node = plan.model->nodes[step];
+    if (node.op != Op::conv_int8) continue;
+    const ConvShape s = padded_shape(*plan.model, node, plan.batch);
+    most = std::max(most, static_cast<size_t>(s.batch) * static_cast<size_t>(s.in_h) * static_cast<size_t>(s.in_w) *
+                                  static_cast<size_t>(s.in_c) +
+                              kInt8Slack);
+  }
+  return most;
+}
+
 int checked_threads(int threads) {
   if (threads < 1 || threads > kMaxThreads)
     throw Error(ONEBIT_INVALID_ARGUMENT, text(threads, " threads, outside 1 to ", kMaxThreads));
@@ -38,6 +52,7 @@ Session::Session(std::shared_ptr<const Plan> plan, int threads)
     : plan_(std::move(plan)),
       pool_(checked_threads(threads)),
       arena_(allocate_aligned(plan_->arena_bytes)),
+      bytes_(allocate_aligned(int8_bytes(*plan_))),
       pointers_(plan_->model->values.size(), nullptr),
       times_(plan_->model->nodes.size(), 0) {
   for (size_t value = 0; value < pointers_.size(); ++value)
@@ -105,6 +120,25 @@ void Session::run_node(const Node& node, uint32_t index, int32_t count) noexcept
                                 bits ? nullptr : target<float>(node),
                                 bits ? target<uint32_t>(node) : nullptr};
       return split(kernels.binary_conv_units(args.shape), work, args, kernels.binary_conv);
+    }
+    case Op::conv_int8: {
+      const void* weight = plan_->weights->memory.get() + plan_->weights->offsets[index];
+      const ConvShape shape = padded_shape(model, node, count);
+      const QuantizeArgs image{count,
+                               static_cast<int32_t>(in.h),
+                               static_cast<int32_t>(in.w),
+                               in_c,
+                               node.pad_top,
+                               node.pad_left,
+                               node.pad_bottom,
+                               node.pad_right,
+                               node.multiplier->floats()[0],
+                               node.zero_point,
+                               at<float>(node.input),
+                               bytes_.get()};
+      split(int64_t{count} * shape.in_h, work, image, kernels.quantize);
+      const Int8ConvArgs args{shape, bytes_.get(), weight, epilogue(node), target<float>(node)};
+      return split(kernels.int8_conv_units(shape), work, args, kernels.int8_conv);
     }
     case Op::binarize: {
       const BinarizeArgs args{in.w, in_c, at<float>(node.input), node.interval->floats(), target<uint32_t>(node)};

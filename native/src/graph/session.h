@@ -42,6 +42,7 @@ class Session {
   std::shared_ptr<const Plan> plan_;
   Pool pool_;
   AlignedMemory arena_;
+  AlignedMemory bytes_;                // the input of a conv_int8 with its padding
   std::vector<const void*> pointers_;  // to every value, null where there is none
   std::vector<uint64_t> work_;         // of every node for one sample, roughly in nanoseconds
   std::vector<uint64_t> times_;

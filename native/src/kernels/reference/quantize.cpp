@@ -18,7 +18,7 @@ void quantize(const QuantizeArgs& args, int64_t begin, int64_t end) {
         float q = 0.0f;
         if (inside(y, x, args.in_h, args.in_w)) {
           q = args.input[((sample * args.in_h + y) * args.in_w + x) * args.channels + c] * args.multiplier;
-          q = std::nearbyint(q < least ? least : q > most ? most : q);
+          q = std::nearbyint(q > least ? q < most ? q : most : least);  // NaN becomes the least
         }
         output[c] = static_cast<uint8_t>(static_cast<int32_t>(q) + args.zero_point);
       }
