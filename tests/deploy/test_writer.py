@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from onebit.deploy.epilogue import Activation, Epilogue
 from onebit.deploy.graph import (
-    Activation,
     Binarize,
     ConvBinary,
     ConvFloat,
-    Epilogue,
+    ConvInt8,
     Graph,
     MaxPool,
     PadChannels,
@@ -23,7 +23,7 @@ from onebit.deploy.graph import (
     Value,
 )
 from onebit.deploy.window import Window
-from onebit.deploy.writer import pack_signs, serialize, write
+from onebit.deploy.writer import pack_bits, serialize, write
 from onebit.errors import OnebitError
 
 
@@ -121,7 +121,7 @@ def test_tensors_and_graph() -> None:
     assert slope == (1, [2], struct.pack("<2f", 0.25, 0.5))
     assert interval == (1, [2, 2], struct.pack("<4f", 0, np.inf, -1.5, 2))
     assert signs[:2] == (3, [4, 2, 5, 2])
-    assert np.array_equal(np.frombuffer(signs[2], "<u4").reshape(4, 2, 5, 1), pack_signs(source.nodes[2].weight))
+    assert np.array_equal(np.frombuffer(signs[2], "<u4").reshape(4, 2, 5, 1), pack_bits(source.nodes[2].weight < 0))
 
     content = found["GRPH"]
     assert struct.unpack_from("<4I", content) == (4, 3, 0, 1)
@@ -142,9 +142,29 @@ def test_tensors_and_graph() -> None:
     ]
 
 
+def test_int8_convolutions() -> None:
+    x, y = Value(4, 5, 3), Value(3, 4, 2)
+    weight = np.random.default_rng(0).integers(-127, 128, (2, 2, 2, 3)).astype(np.int8)
+    epilogue = Epilogue(scale=np.array([0.5, 2]))
+    conv = ConvInt8("conv", [x], y, weight, Window((2, 2)), 1, epilogue, multiplier=12.75, zero_point=128)
+    found = sections(serialize(Graph(x, [conv], {"logits": y}), {}))
+    tensors = []
+    for i in range(3):
+        dtype, rank, *dims, offset, length = struct.unpack_from("<II4IQQ", found["TNSR"], 8 + 40 * i)
+        tensors.append((dtype, dims[:rank], found["DATA"][offset : offset + length]))
+    assert tensors == [
+        (4, [2, 2, 2, 3], weight.tobytes()),
+        (1, [2], struct.pack("<2f", 0.5, 2)),
+        (1, [1], struct.pack("<f", 12.75)),
+    ]
+    node = struct.unpack_from("<5I60s18i", found["GRPH"], 80 + 2 * 16)
+    assert node[:5] == (8, 1, 6, 11, 1)
+    assert node[6:] == (0, 0, 1, -1, -1, -1, 2, 1, 1, 0, 0, 0, 0, 1, 1, 1, 0, 128)
+
+
 @given(arrays(np.int8, st.tuples(st.integers(1, 3), st.integers(1, 70)), elements=st.sampled_from([-1, 1])))
 def test_signs_are_packed_as_the_page_says(signs: np.ndarray) -> None:
-    words = pack_signs(signs)
+    words = pack_bits(signs < 0)
     expected = np.zeros((signs.shape[0], (signs.shape[1] + 31) // 32), np.uint32)
     for row, c in zip(*np.nonzero(signs == -1), strict=True):
         expected[row, c // 32] |= np.uint32(1) << np.uint32(c % 32)
@@ -188,6 +208,10 @@ def value(*sides: int) -> Value:
     return Value(*sides)
 
 
+def int8(x: Value, weight: np.ndarray, **options: float) -> ConvInt8:
+    return ConvInt8("p", [x], value(4, 5, 1), weight, Window((1, 1)), **options)
+
+
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
@@ -199,6 +223,9 @@ def value(*sides: int) -> Value:
         (lambda x: Pointwise("p", [x, value(4, 5, 3)], value(4, 5, 3)), "no earlier layer makes"),
         (lambda x: Pointwise("p", [x], value(4, 5, 3), Epilogue(scale=np.array([1e39, 1, 1]))), "overflow float32"),
         (lambda x: ConvFloat("p", [x], value(4, 5, 1), np.ones((1, 1, 1, 2), np.float32), Window((1, 1))), "not fit"),
+        (lambda x: int8(x, np.ones((1, 1, 1, 3), np.int8), multiplier=1e39), "in a byte"),
+        (lambda x: int8(x, np.ones((1, 1, 1, 3), np.int8), zero_point=256), "in a byte"),
+        (lambda x: int8(x, np.ones((1, 1, 1, 2**16 + 1), np.int8)), "overflow"),
     ],
 )
 def test_a_graph_outside_the_format_is_refused(make, reason: str) -> None:

@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from onebit.deploy.graph import Binarize, ConvBinary, Epilogue, Graph, Node, Opaque, Pointwise, Value
+from onebit.deploy.epilogue import Epilogue
+from onebit.deploy.graph import Binarize, ConvBinary, Graph, Node, Opaque, Pointwise, Value
 from onebit.deploy.perchannel import NotPerChannel, PerChannel
 from onebit.deploy.threshold import affine_epilogue, dot_products, float_intervals, integer_intervals
 from onebit.errors import OnebitError

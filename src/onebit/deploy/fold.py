@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from onebit.deploy.graph import Activation, ConvBinary, ConvFloat, Epilogue, Graph, Node, Pointwise
+from onebit.deploy.epilogue import Activation, Epilogue
+from onebit.deploy.graph import ConvBinary, ConvFloat, Graph, Node, Pointwise
 from onebit.errors import OnebitError
 
 _Vector = NDArray[np.float64] | None

@@ -1,6 +1,5 @@
 """The graph of an ``.obn`` file: one typed node for each operator of docs/file-format.md. numpy only."""
 
-import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -8,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from onebit.deploy.epilogue import Constant, Epilogue
 from onebit.deploy.window import Window
 from onebit.errors import OnebitError
 
@@ -16,16 +16,7 @@ MAX_ELEMENTS = 2**28
 MAX_COUNT = 65536
 MAX_OUTPUTS = 64
 MAX_TAPS = 2**24
-
-# A tensor of the file: float32, int32, or int8 ±1 (written as bits); None where it is absent.
-Constant = NDArray[Any] | None
-
-
-class Activation(enum.IntEnum):
-    NONE = 0
-    RELU = 1
-    HARDTANH = 2
-    PRELU = 3
+MAX_INT8_TAPS = 2**16
 
 
 @dataclass(eq=False)
@@ -40,21 +31,6 @@ class Value:
     @property
     def sides(self) -> tuple[int, int, int]:
         return self.h, self.w, self.c
-
-
-@dataclass(frozen=True)
-class Epilogue:
-    """``y = activation(y · scale + bias + residual) + post``, each a channel; kept in float64 until it is written."""
-
-    scale: NDArray[np.float64] | None = None
-    bias: NDArray[np.float64] | None = None
-    activation: Activation = Activation.NONE
-    slope: NDArray[np.float64] | None = None
-    post: NDArray[np.float64] | None = None
-
-    def constants(self) -> list[Constant]:
-        parts = (self.scale, self.bias, self.slope, self.post)
-        return [None if part is None else part.astype(np.float32) for part in parts]
 
 
 @dataclass(eq=False)
@@ -100,12 +76,14 @@ class _Convolution(Node):
     window: Window
     groups: int = 1
     epilogue: Epilogue = field(default_factory=Epilogue)
-    padding_value: int = 0
 
     def attributes(self) -> list[int]:
         window = self.window
         geometry = [*window.stride, *window.padding, *window.dilation, self.groups]
-        return [*geometry, int(self.epilogue.activation), self.padding_value]
+        return [*geometry, int(self.epilogue.activation), self.last_attribute()]
+
+    def last_attribute(self) -> int:
+        return 0
 
     def output_sides(self) -> tuple[int, int, int]:
         x = self.inputs[0]
@@ -141,10 +119,37 @@ class ConvBinary(_Convolution):
 
     op = 2
     kind = "conv_binary"
+    padding_value: int = 0
     interval: NDArray[np.int32] | None = None
 
     def constants(self) -> list[Constant]:
-        return [self.weight, *self.epilogue.constants(), self.interval]
+        return [self.weight < 0, *self.epilogue.constants(), self.interval]
+
+    def last_attribute(self) -> int:
+        return self.padding_value
+
+
+@dataclass(eq=False)
+class ConvInt8(_Convolution):
+    """A convolution in bytes: ``weight`` is int8, −127 to 127; the input becomes rint(x · multiplier) + zero_point."""
+
+    op = 8
+    kind = "conv_int8"
+    multiplier: float = 1.0
+    zero_point: int = 0
+
+    def constants(self) -> list[Constant]:
+        return [self.weight, *self.epilogue.constants(), np.array([self.multiplier], np.float32)]
+
+    def last_attribute(self) -> int:
+        return self.zero_point
+
+    def check(self) -> None:
+        if self.weight[0].size > MAX_INT8_TAPS:
+            raise OnebitError(f"layer '{self.name}': a dot product of {self.weight[0].size} can overflow 32 bits")
+        if not 0 <= self.zero_point <= 255 or not 0 < np.float32(self.multiplier) < np.inf:
+            raise OnebitError(f"layer '{self.name}': no input is x · {self.multiplier} + {self.zero_point} in a byte")
+        super().check()
 
 
 @dataclass(eq=False)

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from onebit.deploy.graph import Epilogue, Graph, Node, Pointwise, Value
+from onebit.deploy.epilogue import Epilogue
+from onebit.deploy.graph import Graph, Node, Pointwise, Value
 from onebit.deploy.perchannel import PerChannel, Step
 from onebit.deploy.window import Window
 from onebit.errors import OnebitError

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from onebit.deploy.graph import ConvBinary, Epilogue
+from onebit.deploy.epilogue import Epilogue
+from onebit.deploy.graph import ConvBinary
 from onebit.deploy.perchannel import NotPerChannel, PerChannel
 
 _LIMIT = 2.0**100  # beyond it a float is taken to fall as the limit does; modules stay finite up to it

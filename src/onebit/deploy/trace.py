@@ -8,7 +8,8 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 
 import onebit.deploy.layers  # noqa: F401  # registers what can be converted
-from onebit.deploy.graph import AveragePool, Epilogue, Graph, MaxPool, Pointwise, Value
+from onebit.deploy.epilogue import Epilogue
+from onebit.deploy.graph import AveragePool, Graph, MaxPool, Pointwise, Value
 from onebit.deploy.site import Site, Wire, convert, converts, supported
 from onebit.deploy.window import Window
 from onebit.errors import OnebitError

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from onebit.deploy.graph import MAX_COUNT, Constant, Graph, Node
+from onebit.deploy.epilogue import Constant
+from onebit.deploy.graph import MAX_COUNT, Graph, Node
 from onebit.errors import OnebitError
 from onebit.files import replacing
 from onebit.runtime._engine import crc32c
@@ -19,23 +20,23 @@ ALIGNMENT = 64
 ABSENT = 0xFFFFFFFF
 NAME_BYTES = 60
 KINDS = (b"META", b"GRPH", b"TNSR", b"DATA")
-_FLOAT, _INT, _BITS = 1, 2, 3
+_FLOAT, _INT, _BITS, _INT8 = 1, 2, 3, 4
 
 # A value of META: text, texts, floats or counts; numpy arrays tell floats from counts.
 Meta = str | Sequence[str] | NDArray[np.float32] | NDArray[np.uint32]
 
 
-def pack_signs(signs: NDArray[np.int8]) -> NDArray[np.uint32]:
-    """±1 [..., C] to words [..., ceil(C / 32)]: bit c mod 32 of word c div 32 is 1 where channel c is −1.
+def pack_bits(negative: NDArray[np.bool_]) -> NDArray[np.uint32]:
+    """Bits [..., C] to words [..., ceil(C / 32)]: bit c mod 32 of word c div 32 is 1 where channel c is −1.
 
     Example:
-        >>> pack_signs(np.array([[1, -1, -1], [1, 1, 1]], np.int8))
+        >>> pack_bits(np.array([[1, -1, -1], [1, 1, 1]]) < 0)
         array([[6],
                [0]], dtype=uint32)
     """
-    words = -(-signs.shape[-1] // 32)
-    bits = np.zeros((*signs.shape[:-1], words * 32), np.uint8)
-    bits[..., : signs.shape[-1]] = signs < 0
+    words = -(-negative.shape[-1] // 32)
+    bits = np.zeros((*negative.shape[:-1], words * 32), np.uint8)
+    bits[..., : negative.shape[-1]] = negative
     return np.packbits(bits, axis=-1, bitorder="little").view("<u4")
 
 
@@ -98,8 +99,10 @@ def _meta_value(value: Meta) -> tuple[int, bytes]:
 
 
 def _encode(constant: NDArray[np.generic]) -> tuple[int, bytes]:
+    if constant.dtype == np.bool_:
+        return _BITS, pack_bits(constant.view(np.bool_)).tobytes()
     if constant.dtype == np.int8:
-        return _BITS, pack_signs(constant.view(np.int8)).tobytes()
+        return _INT8, constant.tobytes()
     if constant.dtype == np.int32:
         return _INT, constant.astype("<i4").tobytes()
     if constant.dtype == np.float32:

@@ -5,7 +5,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from onebit.deploy.graph import Binarize, ConvBinary, ConvFloat, Epilogue, Opaque, Value
+from onebit.deploy.epilogue import Epilogue
+from onebit.deploy.graph import Binarize, ConvBinary, ConvFloat, Opaque, Value
 from onebit.deploy.perchannel import NotPerChannel, PerChannel, Step
 from onebit.deploy.site import Site, Wire, convert, dense, optional, to_numpy
 from onebit.deploy.threshold import float_intervals

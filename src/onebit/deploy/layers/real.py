@@ -4,7 +4,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from onebit.deploy.graph import Activation, ConvFloat, Epilogue
+from onebit.deploy.epilogue import Activation, Epilogue
+from onebit.deploy.graph import ConvFloat
 from onebit.deploy.site import Site, Wire, convert, dense, optional, pair, to_numpy
 from onebit.deploy.window import Window
 from onebit.nn import RPReLU

@@ -1,0 +1,33 @@
+"""What a convolution does to its sums before it writes them. numpy only."""
+
+import enum
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+# A tensor of the file: float32, int32, int8, or bool (written as bits, True for −1); None where it is absent.
+Constant = NDArray[Any] | None
+
+
+class Activation(enum.IntEnum):
+    NONE = 0
+    RELU = 1
+    HARDTANH = 2
+    PRELU = 3
+
+
+@dataclass(frozen=True)
+class Epilogue:
+    """``y = activation(y · scale + bias + residual) + post``, each a channel; kept in float64 until it is written."""
+
+    scale: NDArray[np.float64] | None = None
+    bias: NDArray[np.float64] | None = None
+    activation: Activation = Activation.NONE
+    slope: NDArray[np.float64] | None = None
+    post: NDArray[np.float64] | None = None
+
+    def constants(self) -> list[Constant]:
+        parts = (self.scale, self.bias, self.slope, self.post)
+        return [None if part is None else part.astype(np.float32) for part in parts]
