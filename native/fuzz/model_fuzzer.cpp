@@ -6,6 +6,7 @@
 
 #include "error.h"
 #include "format/model.h"
+#include "graph/operations.h"
 #include "graph/session.h"
 #include "repair.h"
 
@@ -33,8 +34,9 @@ bool is_small(const onebit::Model& model) {
 
 void run(std::shared_ptr<const onebit::Model> model, const onebit::Kernels& kernels, int threads) {
   auto weights = std::make_shared<const onebit::PackedWeights>(*model, kernels);
-  auto plan = std::make_shared<const onebit::Plan>(model, kernels, std::move(weights), 2, std::vector<std::string>{});
-  onebit::Session session(plan, threads);
+  auto plan =
+      std::make_shared<const onebit::Plan>(model, kernels, std::move(weights), 2, threads, std::vector<std::string>{});
+  onebit::Session session(plan);
   const std::vector<float> input(2 * model->input_value().elements(), 0.75f);
   std::vector<std::vector<float>> outputs;
   std::vector<float*> pointers;

@@ -1,6 +1,7 @@
 #include "api_model.h"
 
 #include "api.h"
+#include "graph/operations.h"
 
 using onebit::Model;
 using onebit::Node;

@@ -6,7 +6,7 @@
 #include <mutex>
 
 #include "format/model.h"
-#include "graph/plan.h"
+#include "graph/weights.h"
 #include "onebit/onebit.h"
 
 struct onebit_model {

@@ -8,7 +8,7 @@
 #include "graph/session.h"
 
 struct onebit_session {
-  onebit_session(std::shared_ptr<const onebit::Plan> plan, int threads) : session(std::move(plan), threads) {}
+  explicit onebit_session(std::shared_ptr<const onebit::Plan> plan) : session(std::move(plan)) {}
 
   onebit::Session session;
   std::atomic_flag busy = ATOMIC_FLAG_INIT;
@@ -70,8 +70,9 @@ onebit_status onebit_session_open(onebit_model* model, const onebit_session_opti
     }
     const onebit::Kernels& kernels = kernels_for(options->isa);
     auto plan = std::make_shared<const onebit::Plan>(model->model, kernels, model->weights(kernels),
-                                                     static_cast<int32_t>(options->batch), outputs);
-    *session = new onebit_session(std::move(plan), static_cast<int>(options->threads));
+                                                     static_cast<int32_t>(options->batch),
+                                                     static_cast<int>(options->threads), outputs);
+    *session = new onebit_session(std::move(plan));
   });
 }
 
@@ -106,7 +107,8 @@ onebit_status onebit_session_profile(onebit_session* session, uint64_t* times, o
 const char* onebit_session_isa(const onebit_session* session) noexcept { return session->session.plan().kernels.name; }
 
 uint64_t onebit_session_arena_bytes(const onebit_session* session) noexcept {
-  return session->session.plan().arena_bytes;
+  const onebit::Plan& plan = session->session.plan();
+  return plan.arena_bytes + plan.scratch_bytes * static_cast<uint64_t>(plan.threads);
 }
 
 uint64_t onebit_session_weight_bytes(const onebit_session* session) noexcept {

@@ -54,13 +54,13 @@ void Pool::take_parts(const Call& call, size_t self) {
   for (size_t i = 0; i < threads(); ++i) {
     Share& share = shares_[(self + i) % threads()];
     for (int64_t part = share.next++; part < share.end; part = share.next++)
-      call.function(call.context, call.rows * part / call.parts, call.rows * (part + 1) / call.parts);
+      call.function(call.context, call.rows * part / call.parts, call.rows * (part + 1) / call.parts, self);
   }
 }
 
 void Pool::split(Call call) {
   if (workers_.empty() || call.rows < 2) {
-    call.function(call.context, 0, call.rows);
+    call.function(call.context, 0, call.rows, 0);
     return;
   }
   const auto count = static_cast<int64_t>(threads());

@@ -1,0 +1,14 @@
+// A node's shape and the size of its work.
+#pragma once
+
+#include "format/model.h"
+
+namespace onebit {
+
+// Of a convolution as the file states it; the sides, the kernel and the strides also of the other operators.
+ConvShape conv_shape(const Model& model, const Node& node, int32_t batch);
+
+// Multiply-accumulates of a node for one sample; taps outside the image are left out. 0 without weights.
+uint64_t operations(const Model& model, const Node& node);
+
+}  // namespace onebit
