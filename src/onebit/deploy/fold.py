@@ -27,8 +27,12 @@ def fold(graph: Graph) -> None:
 
 
 def _into_previous(graph: Graph, node: Pointwise) -> None:
-    """The node takes the place of both, so that a shortcut is known by then; the latest possible one is taken."""
-    for before in reversed(graph.nodes[: graph.nodes.index(node)]):
+    """The node takes the place of both, so that a shortcut is known by then.
+
+    A binary convolution is taken before another one, because it can write the bits of the sum too; else the latest.
+    """
+    before_it = reversed(graph.nodes[: graph.nodes.index(node)])
+    for before in sorted(before_it, key=lambda other: not isinstance(other, ConvBinary)):
         if not any(before.output is x for x in node.inputs) or not isinstance(
             before, ConvFloat | ConvBinary | Pointwise
         ):

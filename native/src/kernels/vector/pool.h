@@ -63,7 +63,10 @@ void average_pool_rows(const PoolArgs& args, int64_t begin, int64_t end) {
     for (int64_t y = window.y0; y < window.y1; ++y) {
       for (int64_t x = window.x0; x < window.x1; ++x) sum = sum + load<F>(image + (y * a.in_w + x) * a.channels, count);
     }
-    return sum / static_cast<float>(a.count_padding ? window.padded_count : window.count());
+    const int64_t divisor = a.count_padding ? window.padded_count : window.count();
+    // A power of two has an exact reciprocal, and the product then rounds as the quotient does.
+    if ((divisor & (divisor - 1)) == 0) return sum * (1.0f / static_cast<float>(divisor));
+    return sum / static_cast<float>(divisor);
   });
 }
 
