@@ -38,7 +38,7 @@ class Mutator {
         break;
       case 4:
         std::copy_n(file.begin() + static_cast<std::ptrdiff_t>(below(file.size() - 4)), 4,
-                    file.begin() + static_cast<std::ptrdiff_t>(std::min(at, file.size() - 4)));
+                    file.begin() + static_cast<std::ptrdiff_t>(std::min<uint64_t>(at, file.size() - 4)));
     }
   }
 
