@@ -176,7 +176,9 @@ def _train(folder: Path, recipe: "Recipe", title: str) -> dict[str, Any]:
 def _export(run_folder: Path, path: Path) -> Path:
     from onebit.cli import export
 
-    export.run(Namespace(checkpoint=str(run_folder / "last.ckpt"), output=str(path), force=False))
+    export.run(
+        Namespace(checkpoint=str(run_folder / "last.ckpt"), output=str(path), real_valued="float32", force=False)
+    )
     return path
 
 

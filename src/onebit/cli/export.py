@@ -1,6 +1,6 @@
 """``onebit export``: a checkpoint to a packed model."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
@@ -19,6 +19,12 @@ CALIBRATION_IMAGES = 512
 def configure(parser: ArgumentParser) -> None:
     parser.add_argument("checkpoint", type=str, help="a checkpoint of onebit train")
     parser.add_argument("-o", "--output", type=str, required=True, metavar="OBN", help="the file to write")
+    parser.add_argument(
+        "--real-valued",
+        type=Literal["float32", "int8"],
+        default="float32",
+        help="numbers of the layers that are not binary; int8 only where no training image gets another top-1",
+    )
     parser.add_argument("--force", action="store_true", help="replace a file that exists")
 
 
@@ -28,7 +34,7 @@ def run(args: Namespace) -> dict[str, Any]:
     from onebit.training import load_checkpoint
 
     net, info = load_checkpoint(args.checkpoint)
-    images, origin = _images(info)
+    images, origin = _images(info, real=args.real_valued == "int8")
     provenance = {key: info[key] for key in ("model", "method", "data", "recipe", "step", "seed")}
     report = deploy.export(
         net,
@@ -39,6 +45,7 @@ def run(args: Namespace) -> dict[str, Any]:
         mean=info["mean"],
         std=info["std"],
         provenance={**provenance, "calibration": origin},
+        real_valued=args.real_valued,
         force=args.force,
     )
     return {**report.as_dict(), "calibration": origin}
@@ -46,18 +53,23 @@ def run(args: Namespace) -> dict[str, Any]:
 
 def show(result: dict[str, Any], console: Console) -> None:
     console.print(layer_table(f"{result['path']}: {result['bytes']:,} bytes", result["layers"]))
-    for note in (*result["notes"], f"range of the features: measured on {result['calibration']}"):
+    for note in (*result["notes"], f"ranges: measured on {result['calibration']}"):
         console.print(note)
 
 
-def _images(info: dict[str, Any]) -> tuple["Tensor", str]:
-    """Normalised images over which the range of the features is measured, and what they are."""
+def _images(info: dict[str, Any], real: bool) -> tuple["Tensor", str]:
+    """Normalised images over which ranges are measured, and what they are: noise in need, unless they must be real."""
     import torch
 
     mean, std = (torch.tensor(info[key]).view(-1, 1, 1) for key in ("mean", "std"))
     try:
         images = _training_images(info)
     except OnebitError as problem:
+        if real:
+            raise OnebitError(
+                f"int8 is checked on training images: {problem.message}",
+                hint="leave --real-valued at float32, or get the images (onebit data list)",
+            ) from problem
         noise = torch.randn(CALIBRATION_IMAGES, *info["shape"], generator=torch.Generator().manual_seed(0))
         return noise, f"random noise, for want of training images: {problem.message}"
     return (images / 255 - mean) / std, f"{len(images)} training images of {info['data']['name']}"

@@ -9,6 +9,7 @@ from onebit.runtime import Model, load
 from onebit.tables import folding_table, layer_table
 
 EXAMPLE = "onebit inspect digits.obn"
+_ACTIVATION_BITS = {"conv_binary": 1, "conv_int8": 8}
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -72,7 +73,7 @@ def _layers(model: Model) -> list[dict[str, Any]]:
                 "name": layer.name,
                 "kind": layer.kind,
                 "weight_bits": layer.weight_bits,
-                "activation_bits": 1 if layer.kind == "conv_binary" else 32,
+                "activation_bits": _ACTIVATION_BITS.get(layer.kind, 32),
                 "bytes": layer.bytes,
                 "packed": layer.weight_bits == 1,
                 "why": str(known.get("why", "")),

@@ -14,15 +14,17 @@ from torch import Tensor, nn
 
 from onebit import __version__
 from onebit.deploy.bits import insert_intervals
+from onebit.deploy.engine import extents
 from onebit.deploy.fold import fold
-from onebit.deploy.graph import Graph
+from onebit.deploy.graph import Graph, Node
+from onebit.deploy.int8 import Agreement, quantize
 from onebit.deploy.report import Report, rows
 from onebit.deploy.trace import trace
 from onebit.deploy.writer import Meta, write
 from onebit.errors import OnebitError
 from onebit.files import check_target
 
-_BATCH = 64
+REAL_VALUED = ("float32", "int8")
 
 
 def export(
@@ -36,11 +38,13 @@ def export(
     std: Sequence[float] | None = None,
     provenance: Mapping[str, Any] | None = None,
     calibration: Tensor | None = None,
+    real_valued: str = "float32",
     force: bool = False,
 ) -> Report:
     """Packs a network into an ``.obn`` file, which answers as the network does in evaluation mode.
 
-    Binary layers agree bit for bit; the rest is computed in binary32, so logits agree to rounding.
+    Binary layers agree bit for bit; the rest is computed in binary32, so logits agree to rounding. With
+    ``real_valued="int8"`` only the top-1 of the calibration images is sure to agree: see :mod:`onebit.deploy.int8`.
 
     Args:
         net: on the CPU; its mode is left as it is. Its dense layer in the attribute ``head`` marks the features.
@@ -52,7 +56,10 @@ def export(
         mean: of the normalisation ``(pixel / 255 - mean) / std``, one number a channel; 0 if none.
         std: of the same; 1 if none.
         provenance: JSON-able; who trained it with what. Time, user and versions are added under ``exported``.
-        calibration: images as ``example``, over which the range of the features is measured; ``example`` if none.
+        calibration: images as ``example``, over which the ranges of the features and of the inputs of int8 layers are
+            measured and on which int8 is checked; ``example`` if none. For int8 give real ones, some hundreds.
+        real_valued: numbers of the layers that are not binary: "float32", or "int8" for as many as can be without
+            another top-1 on a calibration image.
         force: replace a file that exists.
 
     Returns:
@@ -68,72 +75,69 @@ def export(
         >>> report.layers[0].name, report.layers[0].why
         ('stem.0', 'first layer: real-valued input')
     """
+    if real_valued not in REAL_VALUED:
+        raise OnebitError(f"real_valued is {real_valued!r}", hint=f"give one of: {', '.join(REAL_VALUED)}")
     check_target(path, force=force)
     _check_tensors(net, example, calibration)
     images = example if calibration is None else calibration
     with _evaluating(net), torch.no_grad():
-        graph, meta, notes = _pack(net, example[:2], images)
+        graph, notes = _folded(net, example[:2])
     _check_labels(graph, classes, samples)
     _check_normalisation(graph, mean, std)
 
-    layers = rows(graph, net)
+    agreement: Agreement | None = None
+    remarks: dict[Node, str] = {}
+    if real_valued == "int8":
+        agreement, remarks = quantize(graph, images, _pixels(mean, std))
+        notes.append(str(agreement))
+    layers = rows(graph, net, remarks)
+    meta: dict[str, Meta] = {}
+    if "features" in graph.outputs:
+        meta["features.range"] = np.array(extents(graph, images, [graph.outputs["features"]])[0], np.float32)
     meta["classes"] = list(classes)
     if samples is not None:
         meta["classes.samples"] = np.asarray(samples, np.uint32)
     if mean is not None and std is not None:
         meta["input.mean"], meta["input.std"] = np.asarray(mean, np.float32), np.asarray(std, np.float32)
     meta["provenance"] = json.dumps({**(provenance or {}), "exported": _exported()}, sort_keys=True)
-    meta["report"] = json.dumps({"layers": [vars(layer) for layer in layers], "notes": notes})
-    return Report(os.fspath(path), write(path, graph, meta, force=force), layers, notes)
+    told = {"layers": [vars(layer) for layer in layers], "notes": notes}
+    meta["report"] = json.dumps(told if agreement is None else {**told, "int8": vars(agreement)})
+    return Report(os.fspath(path), write(path, graph, meta, force=force), layers, notes, agreement)
 
 
 def build(net: nn.Module, example: Tensor) -> Graph:
     """The folded graph of a network, ready to be written; see :func:`export` for the arguments."""
     with _evaluating(net), torch.no_grad():
-        return _pack(net, example[:2], None)[0]
+        return _folded(net, example[:2])[0]
 
 
-def _pack(net: nn.Module, example: Tensor, images: Tensor | None) -> tuple[Graph, dict[str, Meta], list[str]]:
+def _folded(net: nn.Module, example: Tensor) -> tuple[Graph, list[str]]:
+    """The graph, and remarks on its features."""
     graph = trace(net, example)
     insert_intervals(graph)
     features = graph.outputs.get("features")
-    reader = "head"
     before = graph.producer(features) if features is not None else None
     fold(graph)
     graph.remove_dead()
     graph.check()
-    meta: dict[str, Meta] = {}
-    notes = []
     if features is None:
-        notes.append("the network has no attribute 'head': the file has no output 'features', so it cannot learn")
-        return graph, meta, notes
+        return graph, ["the network has no attribute 'head': the file has no output 'features', so it cannot learn"]
+    notes = []
     if before is not None and graph.outputs["features"] is not features:
-        reader = before.name
-        notes.append(f"the output 'features' is the input of '{reader}', which is part of the head's weights")
+        notes.append(f"the output 'features' is the input of '{before.name}', which is part of the head's weights")
     if features.h * features.w > 1:
         notes.append(
             f"the output 'features' is {features.h} x {features.w} pixels; a learner takes 1 x 1: it cannot learn"
         )
-    if images is not None:
-        meta["features.range"] = _features_range(net, net.get_submodule(reader), images)
-    return graph, meta, notes
+    return graph, notes
 
 
-def _features_range(net: nn.Module, reader: nn.Module, images: Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:
-    seen: list[tuple[float, float]] = []
-
-    def measure(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        low, high = inputs[0].aminmax()
-        seen.append((float(low), float(high)))
-
-    hook = reader.register_forward_pre_hook(measure)
-    try:
-        for batch in images.split(_BATCH):
-            net(batch)
-    finally:
-        hook.remove()
-    lows, highs = zip(*seen, strict=True)
-    return np.array([min(lows), max(highs)], np.float32)
+def _pixels(mean: Sequence[float] | None, std: Sequence[float] | None) -> tuple[float, float] | None:
+    """The least and the largest that ``(pixel / 255 - mean) / std`` can be."""
+    if mean is None or std is None:
+        return None
+    bounds = [(pixel - m) / s for m, s in zip(mean, std, strict=True) for pixel in (0, 1)]
+    return min(bounds), max(bounds)
 
 
 def _exported() -> dict[str, str]:

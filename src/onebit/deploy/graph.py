@@ -147,6 +147,9 @@ class ConvInt8(_Convolution):
     def check(self) -> None:
         if self.weight[0].size > MAX_INT8_TAPS:
             raise OnebitError(f"layer '{self.name}': a dot product of {self.weight[0].size} can overflow 32 bits")
+        x, (top, left, bottom, right) = self.inputs[0], self.window.padding
+        if (x.h + top + bottom) * (x.w + left + right) * x.c > MAX_ELEMENTS:
+            raise OnebitError(f"layer '{self.name}': its input with padding has more than {MAX_ELEMENTS} elements")
         if not 0 <= self.zero_point <= 255 or not 0 < np.float32(self.multiplier) < np.inf:
             raise OnebitError(f"layer '{self.name}': no input is x · {self.multiplier} + {self.zero_point} in a byte")
         super().check()

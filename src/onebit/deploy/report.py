@@ -1,15 +1,19 @@
 """What an export packed and what not."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from torch import nn
 
-from onebit.deploy.graph import Binarize, ConvBinary, ConvFloat, Graph, Node
+from onebit.deploy.graph import Binarize, ConvBinary, ConvFloat, ConvInt8, Graph, Node
+from onebit.deploy.int8 import Agreement
 from onebit.deploy.writer import constant_bytes
 from onebit.nn import BinaryLayer
 from onebit.tables import layer_table
+
+_WEIGHT_BITS = {ConvBinary: 1, ConvInt8: 8, ConvFloat: 32}
 
 
 @dataclass(frozen=True)
@@ -27,12 +31,16 @@ class Layer:
 
 @dataclass(frozen=True)
 class Report:
-    """The file written, its length in bytes, its layers, and remarks. ``rich.print`` shows it as a table."""
+    """The file written, its length in bytes, its layers, remarks, and how int8 agrees if it was asked for.
+
+    ``rich.print`` shows it as a table.
+    """
 
     path: str
     bytes: int
     layers: list[Layer]
     notes: list[str] = field(default_factory=list)
+    int8: Agreement | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """What ``onebit export --json`` prints."""
@@ -43,21 +51,21 @@ class Report:
         yield from self.notes
 
 
-def rows(graph: Graph, net: nn.Module) -> list[Layer]:
-    """A row for each node of the graph that was made from ``net``."""
-    return [_row(graph, net, node) for node in graph.nodes]
+def rows(graph: Graph, net: nn.Module, remarks: Mapping[Node, str]) -> list[Layer]:
+    """A row for each node of the graph that was made from ``net``; ``remarks`` add to its ``why``."""
+    return [_row(graph, net, node, remarks.get(node, "")) for node in graph.nodes]
 
 
-def _row(graph: Graph, net: nn.Module, node: Node) -> Layer:
-    weight_bits = 1 if isinstance(node, ConvBinary) else 32 if isinstance(node, ConvFloat) else 0
+def _row(graph: Graph, net: nn.Module, node: Node, remark: str) -> Layer:
+    weight_bits = _WEIGHT_BITS.get(type(node), 0)
     return Layer(
         name=node.name,
         kind=node.kind,
         weight_bits=weight_bits,
-        activation_bits=1 if node.inputs[0].bits else 32,
+        activation_bits=1 if node.inputs[0].bits else 8 if isinstance(node, ConvInt8) else 32,
         bytes=sum(constant_bytes(constant) for constant in node.constants()),
         packed=weight_bits == 1,
-        why=_why(graph, net, node),
+        why="; ".join(filter(None, (_why(graph, net, node), remark))),
     )
 
 
@@ -66,7 +74,7 @@ def _why(graph: Graph, net: nn.Module, node: Node) -> str:
         return f"writes {'bits' if node.output.bits else 'floats'}"
     if isinstance(node, Binarize):
         return "floats to bits"
-    if not isinstance(node, ConvFloat):
+    if not isinstance(node, ConvFloat | ConvInt8):
         return ""
     source = dict(net.named_modules()).get(node.name)
     if isinstance(source, BinaryLayer):

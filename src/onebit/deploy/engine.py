@@ -1,0 +1,63 @@
+"""What the engine makes of a graph before it is exported: the numbers that the file will give, on every machine."""
+
+import math
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+
+from onebit.deploy.graph import MAX_OUTPUTS, Graph, Value
+from onebit.deploy.writer import write
+from onebit.runtime import _engine
+
+_MOST_IMAGES = 64
+_MOST_BYTES = 2**28
+_LONG = 10  # batches from which a progress bar is shown
+
+
+def answers(graph: Graph, images: Tensor, values: Sequence[Value], doing: str) -> Iterator[list[NDArray[np.float32]]]:
+    """Runs a graph on images, batch after batch, with as many threads as PyTorch has.
+
+    Args:
+        graph: folded.
+        images: float32 (N, C, H, W).
+        values: what to compute: at most 64 values of the graph that are floats and not its input.
+        doing: for the progress bar.
+
+    Yields:
+        One array a value, (n, h, w, c), of the next n images.
+    """
+    names = [str(index) for index in range(len(values))]
+    bytes_each = 4 * sum(math.prod(value.sides) for value in graph.values())
+    batch = max(1, min(_MOST_IMAGES, len(images), _MOST_BYTES // bytes_each))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "m.obn")
+        write(path, replace(graph, outputs=dict(zip(names, values, strict=True))), {})
+        session = _engine.Session(_engine.Model(bytes(path)), batch, torch.get_num_threads(), "", names)
+        console = Console(stderr=True)
+        batches = images.split(batch)
+        hidden = not console.is_terminal or len(batches) < _LONG
+        for some in track(batches, doing, console=console, transient=True, disable=hidden):
+            results = [np.empty((len(some), *value.sides), np.float32) for value in values]
+            session.run(some.permute(0, 2, 3, 1).contiguous().numpy(), results)
+            yield results
+        del session  # it maps the file
+
+
+def extents(graph: Graph, images: Tensor, values: Sequence[Value]) -> list[tuple[float, float]]:
+    """The smallest and the largest number of each value over the images; arguments as in :func:`answers`, any value."""
+    found = {graph.input: (float(images.min()), float(images.max()))}
+    others = [value for value in dict.fromkeys(values) if value is not graph.input]
+    for start in range(0, len(others), MAX_OUTPUTS):
+        some = others[start : start + MAX_OUTPUTS]
+        bounds = [[(y.min(), y.max()) for y in ys] for ys in answers(graph, images, some, "measuring ranges")]
+        lows, highs = np.moveaxis(np.array(bounds), 2, 0)
+        found.update(zip(some, zip(lows.min(axis=0).tolist(), highs.max(axis=0).tolist(), strict=True), strict=True))
+    return [found[value] for value in values]
