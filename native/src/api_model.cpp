@@ -45,7 +45,7 @@ onebit_status onebit_model_open(const char* path, onebit_model** model, onebit_e
     onebit::expect(path != nullptr && model != nullptr, "path and model may not be null");
     *model = nullptr;
     try {
-      *model = open(onebit::Bytes::map(path));
+      *model = open(onebit::Bytes::open(path));
     } catch (onebit::Error& problem) {
       problem.message = onebit::text(path, ": ", problem.message);
       throw;

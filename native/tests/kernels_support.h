@@ -8,6 +8,7 @@
 #include <cstring>
 #include <limits>
 #include <memory>
+#include <new>
 #include <random>
 #include <vector>
 
@@ -77,17 +78,16 @@ inline Array<uint32_t> bits(Random& random, int64_t rows, int64_t channels) {
 // Memory as the engine gives it to a table's pack functions: 64-byte aligned, guarded at the end.
 class Packed {
  public:
-  explicit Packed(size_t bytes) {
-    if (posix_memalign(&memory_, 64, bytes)) std::abort();
+  explicit Packed(size_t bytes) : memory_(::operator new(bytes, std::align_val_t{64})) {
     std::memset(memory_, 0x5a, bytes);
   }
-  ~Packed() { std::free(memory_); }
+  ~Packed() { ::operator delete(memory_, std::align_val_t{64}); }
   Packed(const Packed&) = delete;
   Packed& operator=(const Packed&) = delete;
   void* data() { return memory_; }
 
  private:
-  void* memory_ = nullptr;
+  void* memory_;
 };
 
 // What an epilogue points to; each part is present by chance.

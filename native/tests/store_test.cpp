@@ -1,7 +1,7 @@
 // Commits, rollback, history, erasing; every corrupted byte is detected; hostile files are refused; the lock.
-#include <unistd.h>
-
 #include <cstdio>
+#include <filesystem>
+#include <random>
 #include <string>
 
 #include "check.h"
@@ -104,7 +104,7 @@ void hostile_files() {
 }
 
 void files() {
-  const std::string path = "store_test_" + std::to_string(getpid()) + ".state";
+  const std::string path = "store_test_" + std::to_string(std::random_device{}()) + ".state";
   const auto format = [](store::File& file) { store::Store::format(file, 2, {}, payload_of(0)); };
   const uint64_t size = store::Store::file_size(100, 2);
   {
@@ -120,7 +120,7 @@ void files() {
                store::create_file(path, size, [](store::File&) { throw Error(ONEBIT_IO, "no space"); });
              }) == ONEBIT_IO,
              "fails");
-  CHECK_THAT(access(path.c_str(), F_OK) != 0 && access((path + ".part").c_str(), F_OK) != 0,
+  CHECK_THAT(!std::filesystem::exists(path) && !std::filesystem::exists(path + ".part"),
              "a failed creation leaves nothing");
 }
 

@@ -63,8 +63,8 @@ typedef struct onebit_shape {
 
 /* ---- The model. Strings and arrays that it returns live until it is closed. ---- */
 
-/* Maps the file and checks all of it. The file may be replaced by renaming another over it while the model is open, but
- * its bytes may not be changed in place. */
+/* Reads the file and checks all of it. One of 16 MiB or more is mapped: it may be replaced by renaming another over it
+ * while the model is open, but not changed in place; on POSIX systems, making it shorter would end the process. */
 ONEBIT_API onebit_status onebit_model_open(const char* path, onebit_model** model, onebit_error* error) ONEBIT_NOEXCEPT;
 
 /* The same from memory. Bytes that are aligned to 64 are used in place and must stay as they are until the model and

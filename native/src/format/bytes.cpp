@@ -1,54 +1,38 @@
 #include "format/bytes.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <new>
 #include <utility>
 
-#include "error.h"
+#include "format/input_file.h"
 
 namespace onebit {
+namespace {
 
-void FreeDeleter::operator()(void* memory) const noexcept { std::free(memory); }
+// A model up to this size is copied: so nothing that happens to its file later, not even on a medium that is pulled
+// out, reaches a run. A larger one is mapped, and its pages are shared between processes.
+constexpr size_t kMapFrom = size_t{16} << 20;
+
+}  // namespace
+
+void FreeDeleter::operator()(void* memory) const noexcept { ::operator delete (memory, std::align_val_t{kAlignment}); }
 
 AlignedMemory allocate_aligned(size_t size) {
-  void* memory = nullptr;
-  if (::posix_memalign(&memory, kAlignment, size == 0 ? 1 : size) != 0) throw std::bad_alloc();
-  return AlignedMemory(static_cast<uint8_t*>(memory));
+  return AlignedMemory(static_cast<uint8_t*>(::operator new (size, std::align_val_t{kAlignment})));
 }
 
-Bytes Bytes::map(const std::string& path) {
-  const auto refuse = [](int code) -> Error {
-    return {ONEBIT_IO, std::strerror(code), code == ENOENT ? "check the path" : ""};
-  };
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe must not block
-  if (file < 0) throw refuse(errno);
-  struct stat status{};
-  const int code = ::fstat(file, &status) == 0 ? 0 : errno;
+Bytes Bytes::open(const std::string& path) {
+  const InputFile file(path);
   Bytes result;
-  Error error(ONEBIT_OK, "");
-  if (code != 0) {
-    error = refuse(code);
-  } else if (!S_ISREG(status.st_mode)) {
-    error = Error(ONEBIT_IO, "not a regular file", "name an .obn file");
-  } else if (status.st_size > 0) {  // the reader refuses an empty one with the other truncated ones
-    void* memory = ::mmap(nullptr, static_cast<size_t>(status.st_size), PROT_READ, MAP_PRIVATE, file, 0);
-    if (memory == MAP_FAILED) {
-      error = refuse(errno);
-    } else {
-      result.data_ = static_cast<const uint8_t*>(memory);
-      result.size_ = static_cast<size_t>(status.st_size);
-      result.mapped_ = true;
-    }
+  result.size_ = file.size();
+  if (file.size() >= kMapFrom) {
+    result.data_ = file.map();
+    result.mapped_ = true;
+  } else {
+    result.copy_ = allocate_aligned(file.size());
+    file.read(result.copy_.get());
+    result.data_ = result.copy_.get();
   }
-  ::close(file);
-  if (error.status != ONEBIT_OK) throw error;
   return result;
 }
 
@@ -72,7 +56,7 @@ Bytes::Bytes(Bytes&& other) noexcept
       copy_(std::move(other.copy_)) {}
 
 Bytes::~Bytes() {
-  if (mapped_) ::munmap(const_cast<uint8_t*>(data_), size_);
+  if (mapped_) InputFile::unmap(data_, size_);
 }
 
 }  // namespace onebit

@@ -1,4 +1,4 @@
-// The bytes of a model: a mapped file or memory, aligned to 64.
+// The bytes of a model: a file or memory, aligned to 64.
 #pragma once
 
 #include <cstddef>
@@ -20,8 +20,8 @@ AlignedMemory allocate_aligned(size_t size);
 
 class Bytes {
  public:
-  // Maps a regular file read-only. Throws Error.
-  static Bytes map(const std::string& path);
+  // A regular file: copied if it is small, else mapped read-only. Throws Error.
+  static Bytes open(const std::string& path);
   // Uses aligned memory in place and copies other memory.
   static Bytes from_memory(const void* bytes, size_t size);
 
