@@ -1,5 +1,4 @@
 #include "kernels/avx2/avx2.h"
-#include "kernels/reference/reference.h"
 
 namespace onebit {
 
@@ -14,11 +13,11 @@ const Kernels& avx2_kernels() {
       avx2::binary_conv_pack,
       avx2::binary_conv_units,
       avx2::binary_conv,
-      reference::int8_conv_pack_bytes,
-      reference::int8_conv_pack,
-      reference::int8_conv_units,
-      reference::int8_conv,
-      reference::quantize,
+      avx2::int8_conv_pack_bytes,
+      avx2::int8_conv_pack,
+      avx2::int8_conv_units,
+      avx2::int8_conv,
+      avx2::quantize,
       avx2::binarize,
       avx2::pointwise,
       avx2::max_pool,

@@ -1,5 +1,4 @@
 #include "kernels/avx512/avx512.h"
-#include "kernels/reference/reference.h"
 
 namespace onebit {
 
@@ -14,11 +13,11 @@ const Kernels& avx512_kernels() {
       avx512::binary_conv_pack,
       avx512::binary_conv_units,
       avx512::binary_conv,
-      reference::int8_conv_pack_bytes,
-      reference::int8_conv_pack,
-      reference::int8_conv_units,
-      reference::int8_conv,
-      reference::quantize,
+      avx512::int8_conv_pack_bytes,
+      avx512::int8_conv_pack,
+      avx512::int8_conv_units,
+      avx512::int8_conv,
+      avx512::quantize,
       avx512::binarize,
       avx512::pointwise,
       avx512::max_pool,

@@ -1,5 +1,4 @@
 #include "kernels/portable/portable.h"
-#include "kernels/reference/reference.h"
 
 namespace onebit {
 
@@ -14,11 +13,11 @@ const Kernels& portable_kernels() {
       portable::binary_conv_pack,
       portable::binary_conv_units,
       portable::binary_conv,
-      reference::int8_conv_pack_bytes,
-      reference::int8_conv_pack,
-      reference::int8_conv_units,
-      reference::int8_conv,
-      reference::quantize,
+      portable::int8_conv_pack_bytes,
+      portable::int8_conv_pack,
+      portable::int8_conv_units,
+      portable::int8_conv,
+      portable::quantize,
       portable::binarize,
       portable::pointwise,
       portable::max_pool,

@@ -1,0 +1,70 @@
+#include "kernels/vector/int8_conv.h"
+
+#include "kernels/avx2/avx2.h"
+#include "kernels/avx2/isa.h"
+#include "kernels/portable/portable.h"
+
+namespace onebit::avx2 {
+namespace {
+
+// VPMADDUBSW saturates on full bytes, so products are made of 16-bit pairs (VPMADDWD): 16 products, 2 of each of 8
+// outputs. The pairs are bytes 0 and 2, and 1 and 3, of 4 input bytes, which a mask and a shift bring apart; weights
+// are 16 bits wide and lie accordingly.
+struct Pairs : Avx2 {
+  static constexpr int kVectors = 4;
+  static constexpr int64_t kWeightBytes = 2;
+
+  static constexpr int pixels(int vectors) { return vectors == 1 ? 6 : vectors == 2 ? 4 : 2; }
+
+  static void place(const int8_t* four, int64_t lane, int64_t width, uint8_t* step) {
+    const int16_t even[2] = {four[0], four[2]}, odd[2] = {four[1], four[3]};
+    std::memcpy(step + 4 * lane, even, 4);
+    std::memcpy(step + 4 * (width + lane), odd, 4);
+  }
+
+  template <int V, int P>
+  static void step(const uint8_t* const (&input)[P], int64_t at, const uint8_t* weight, Vector<8>::Int (&sum)[P][V]) {
+    __m256i even[P], odd[P];
+#pragma GCC unroll 16
+    for (int p = 0; p < P; ++p) {
+      const __m256i four = _mm256_set1_epi32(load<int32_t>(input[p] + at));
+      even[p] = _mm256_and_si256(four, _mm256_set1_epi32(0x00ff00ff));
+      odd[p] = _mm256_srli_epi16(four, 8);
+    }
+#pragma GCC unroll 16
+    for (int v = 0; v < V; ++v) {
+      const __m256i weights = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(weight + 32 * v));
+#pragma GCC unroll 16
+      for (int p = 0; p < P; ++p) sum[p][v] += (Vector<8>::Int)_mm256_madd_epi16(even[p], weights);
+    }
+#pragma GCC unroll 16
+    for (int v = 0; v < V; ++v) {
+      const __m256i weights = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(weight + 32 * (V + v)));
+#pragma GCC unroll 16
+      for (int p = 0; p < P; ++p) sum[p][v] += (Vector<8>::Int)_mm256_madd_epi16(odd[p], weights);
+    }
+  }
+};
+
+using Blocked = BlockedInt8Conv<Pairs>;
+
+}  // namespace
+
+size_t int8_conv_pack_bytes(const ConvShape& shape) {
+  return Blocked::fits(shape) ? Blocked::pack_bytes(shape) : portable::int8_conv_pack_bytes(shape);
+}
+
+void int8_conv_pack(const ConvShape& shape, int32_t zero_point, const int8_t* weight, void* packed) {
+  return Blocked::fits(shape) ? Blocked::pack(shape, zero_point, weight, packed)
+                              : portable::int8_conv_pack(shape, zero_point, weight, packed);
+}
+
+int64_t int8_conv_units(const ConvShape& shape) {
+  return Blocked::fits(shape) ? Blocked::units(shape) : portable::int8_conv_units(shape);
+}
+
+void int8_conv(const Int8ConvArgs& args, int64_t begin, int64_t end) {
+  return Blocked::fits(args.shape) ? Blocked::run(args, begin, end) : portable::int8_conv(args, begin, end);
+}
+
+}  // namespace onebit::avx2

@@ -1,0 +1,55 @@
+#include "kernels/vector/int8_conv.h"
+
+#include "kernels/avx512/avx512.h"
+#include "kernels/avx512/isa.h"
+#include "kernels/portable/portable.h"
+
+namespace onebit::avx512 {
+namespace {
+
+// VPDPBUSD: 64 products, 4 of each of 16 outputs. 24 accumulators: 6 pixels x 64 outputs.
+struct Vnni : Avx512 {
+  static constexpr int kVectors = 4;
+  static constexpr int64_t kWeightBytes = 1;
+
+  static constexpr int pixels(int vectors) { return vectors == 1 ? 12 : 24 / vectors; }
+
+  static void place(const int8_t* four, int64_t lane, int64_t, uint8_t* step) { std::memcpy(step + 4 * lane, four, 4); }
+
+  template <int V, int P>
+  static void step(const uint8_t* const (&input)[P], int64_t at, const uint8_t* weight, Vector<16>::Int (&sum)[P][V]) {
+    __m512i weights[V];
+#pragma GCC unroll 16
+    for (int v = 0; v < V; ++v) weights[v] = _mm512_loadu_si512(weight + 64 * v);
+#pragma GCC unroll 16
+    for (int p = 0; p < P; ++p) {
+      const __m512i four = _mm512_set1_epi32(load<int32_t>(input[p] + at));
+#pragma GCC unroll 16
+      for (int v = 0; v < V; ++v)
+        sum[p][v] = (Vector<16>::Int)_mm512_dpbusd_epi32((__m512i)sum[p][v], four, weights[v]);
+    }
+  }
+};
+
+using Blocked = BlockedInt8Conv<Vnni>;
+
+}  // namespace
+
+size_t int8_conv_pack_bytes(const ConvShape& shape) {
+  return Blocked::fits(shape) ? Blocked::pack_bytes(shape) : portable::int8_conv_pack_bytes(shape);
+}
+
+void int8_conv_pack(const ConvShape& shape, int32_t zero_point, const int8_t* weight, void* packed) {
+  return Blocked::fits(shape) ? Blocked::pack(shape, zero_point, weight, packed)
+                              : portable::int8_conv_pack(shape, zero_point, weight, packed);
+}
+
+int64_t int8_conv_units(const ConvShape& shape) {
+  return Blocked::fits(shape) ? Blocked::units(shape) : portable::int8_conv_units(shape);
+}
+
+void int8_conv(const Int8ConvArgs& args, int64_t begin, int64_t end) {
+  return Blocked::fits(args.shape) ? Blocked::run(args, begin, end) : portable::int8_conv(args, begin, end);
+}
+
+}  // namespace onebit::avx512
