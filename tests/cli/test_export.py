@@ -20,7 +20,8 @@ def test_a_checkpoint_becomes_a_packed_model(checkpoint: Path, tmp_path: Path, c
     path = tmp_path / "m.obn"
     assert cli.main(["export", str(checkpoint), "-o", str(path), "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
-    assert set(result) == {"path", "bytes", "layers", "notes", "calibration"}
+    assert set(result) == {"path", "bytes", "layers", "notes", "int8", "calibration"}
+    assert result["int8"] is None
     assert result["bytes"] == path.stat().st_size
     assert set(result["layers"][0]) == {"name", "kind", "weight_bits", "activation_bits", "bytes", "packed", "why"}
     assert result["calibration"] == "512 training images of digits"
@@ -70,6 +71,34 @@ def test_without_its_data_set_it_says_what_it_measured_on(
     assert calibration.startswith("random noise")
     assert reason in calibration
     assert onebit.load(tmp_path / "m.obn").features_range is not None
+
+
+def test_real_valued_layers_in_int8(checkpoint: Path, tmp_path: Path, capsys) -> None:
+    path = tmp_path / "m.obn"
+    assert cli.main(["export", str(checkpoint), "-o", str(path), "--real-valued", "int8", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["int8"]["images"] == result["int8"]["agreeing"] == 512
+    rows = [row for row in result["layers"] if row["weight_bits"] > 1]
+    assert rows
+    assert all("in int8" in row["why"] for row in rows)
+    assert onebit.load(path).report["int8"] == result["int8"]
+    assert cli.main(["export", str(checkpoint), "-o", str(path), "--real-valued", "int8", "--force"]) == 0
+    assert "top-1 is that of float32 on 512 of 512 calibration images" in " ".join(capsys.readouterr().out.split())
+
+    assert cli.main(["inspect", str(path), "--json"]) == 0
+    inspected = json.loads(capsys.readouterr().out)["layers"]
+    bits = [(row["weight_bits"], row["activation_bits"], row["why"]) for row in result["layers"]]
+    assert [(row["weight_bits"], row["activation_bits"], row["why"]) for row in inspected] == bits
+
+
+def test_int8_is_not_checked_on_noise(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("ONEBIT_DATA", str(tmp_path))
+    checkpoint = write_checkpoint(tmp_path / "best.ckpt", data={"name": "mnist", "options": {}})
+    assert cli.main(["export", str(checkpoint), "-o", str(tmp_path / "m.obn"), "--real-valued", "int8"]) == 2
+    error = capsys.readouterr().err
+    assert "int8 is checked on training images: the data set mnist is not in" in error
+    assert len(error.strip().splitlines()) == 1
+    assert not (tmp_path / "m.obn").exists()
 
 
 def test_an_existing_file_needs_force(checkpoint: Path, tmp_path: Path, capsys) -> None:

@@ -71,7 +71,8 @@ def test_the_report_matches_the_file(net: nn.Module, tmp_path: Path) -> None:
     assert whys["stem.0"] == (False, "first layer: real-valued input")
     assert whys["head"] == (False, "last layer: real-valued weights")
     assert whys["blocks.0.conv"] == (True, "writes floats")
-    assert set(report.as_dict()) == {"path", "bytes", "layers", "notes"}
+    assert set(report.as_dict()) == {"path", "bytes", "layers", "notes", "int8"}
+    assert report.int8 is None
 
 
 def test_the_same_network_gives_the_same_bytes(net: nn.Module, tmp_path: Path, monkeypatch) -> None:
