@@ -175,7 +175,7 @@ nb::tuple rates(const std::string& isa) {
     status = onebit_measure_rates(isa.empty() ? nullptr : isa.c_str(), &measured, &error);
   }
   check(status, error);
-  return nb::make_tuple(measured.binary, measured.real, measured.bytes);
+  return nb::make_tuple(measured.binary, measured.real, measured.bytes, measured.int8);
 }
 
 }  // namespace
@@ -202,7 +202,7 @@ void bind_engine(nb::module_& m) {
       .def_prop_ro("weight_bytes", &Session::weight_bytes);
   m.def("isas", &instruction_sets, "Instruction sets that this build and this CPU have, best first.");
   m.def("rates", &rates, nb::arg("isa"),
-        "What one thread reaches in the caches: binary and real products, bytes; a second.");
+        "What one thread reaches in the caches: binary and real products, bytes copied, products of bytes; a second.");
   m.def(
       "crc32c", [](const nb::bytes& data, uint32_t init) { return onebit_crc32c(data.c_str(), data.size(), init); },
       nb::arg("data"), nb::arg("init") = 0, "CRC-32C of the bytes; init is the checksum of what came before them.");

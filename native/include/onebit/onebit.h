@@ -152,6 +152,7 @@ typedef struct onebit_rates {
   double binary; /* 1-bit multiply-accumulates a second */
   double real;   /* binary32 multiply-accumulates a second */
   double bytes;  /* bytes copied a second, read and written ones both counted */
+  double int8;   /* multiply-accumulates of bytes a second */
 } onebit_rates;
 ONEBIT_API onebit_status onebit_measure_rates(const char* isa, onebit_rates* rates,
                                               onebit_error* error) ONEBIT_NOEXCEPT;

@@ -54,6 +54,18 @@ double real_rate(const Kernels& kernels) {
   return products(s) / shortest([&] { kernels.float_conv(args, 0, kernels.float_conv_units(s)); });
 }
 
+double int8_rate(const Kernels& kernels) {
+  const ConvShape s = good_shape(64);
+  const auto channels = static_cast<size_t>(s.in_c);
+  const std::vector<uint8_t> input(16 * 16 * channels + kInt8Slack, 200);
+  const std::vector<int8_t> weight(channels * 9 * channels, 100);
+  std::vector<float> output(14 * 14 * channels);
+  const AlignedMemory packed = allocate_aligned(kernels.int8_conv_pack_bytes(s));
+  kernels.int8_conv_pack(s, 128, weight.data(), packed.get());
+  const Int8ConvArgs args{s, input.data(), packed.get(), {}, output.data()};
+  return products(s) / shortest([&] { kernels.int8_conv(args, 0, kernels.int8_conv_units(s)); });
+}
+
 double byte_rate() {
   constexpr size_t size = 16 * 1024;
   constexpr int copies = 64;
@@ -69,6 +81,8 @@ double byte_rate() {
 
 }  // namespace
 
-onebit_rates measure_rates(const Kernels& kernels) { return {binary_rate(kernels), real_rate(kernels), byte_rate()}; }
+onebit_rates measure_rates(const Kernels& kernels) {
+  return {binary_rate(kernels), real_rate(kernels), byte_rate(), int8_rate(kernels)};
+}
 
 }  // namespace onebit

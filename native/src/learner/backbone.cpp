@@ -22,13 +22,30 @@ const Output& output(const Model& model, const char* name) {
 const Node& head(const Model& model, uint32_t features, uint32_t logits) {
   for (const Node& node : model.nodes) {
     if (node.output != logits) continue;
-    if (node.op != Op::conv_float || node.input != features || node.residual != Node::none || node.groups != 1 ||
+    const bool real_valued = node.op == Op::conv_float || node.op == Op::conv_int8;
+    if (!real_valued || node.input != features || node.residual != Node::none || node.groups != 1 ||
         node.activation != Activation::none) {
       break;
     }
     return node;
   }
   refuse("its logits are not one dense layer over the features");
+}
+
+// [classes][features] of the dense layer, its scale multiplied in; of bytes, the real numbers that they stand for.
+std::vector<float> weights(const Node& dense, size_t classes, size_t features) {
+  std::vector<float> weight(classes * features);
+  if (dense.op == Op::conv_float) {
+    std::copy_n(dense.weight->floats(), weight.size(), weight.begin());
+  } else {
+    const float multiplier = dense.multiplier->floats()[0];
+    std::transform(dense.weight->bytes8(), dense.weight->bytes8() + weight.size(), weight.begin(),
+                   [=](int8_t w) { return static_cast<float>(w) * multiplier; });
+  }
+  if (dense.scale) {
+    for (size_t i = 0; i < weight.size(); ++i) weight[i] *= dense.scale->floats()[i / features];
+  }
+  return weight;
 }
 
 uint8_t nibble(char c) { return static_cast<uint8_t>(c <= '9' ? c - '0' : c - 'a' + 10); }
@@ -65,11 +82,7 @@ Backbone read_backbone(const Model& model) {
   const auto* samples = model.entry<std::vector<uint32_t>>("classes.samples");
   backbone.samples = samples && !samples->empty() ? *samples : std::vector<uint32_t>(classes, kAssumedSamples);
 
-  const float* weight = dense.weight->floats();
-  backbone.weight.assign(weight, weight + size_t{classes} * shape.c);
-  if (dense.scale) {
-    for (size_t i = 0; i < backbone.weight.size(); ++i) backbone.weight[i] *= dense.scale->floats()[i / shape.c];
-  }
+  backbone.weight = weights(dense, classes, shape.c);
   if (dense.bias || dense.post) {
     backbone.bias.resize(classes);
     for (uint32_t j = 0; j < classes; ++j) {
