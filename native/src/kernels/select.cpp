@@ -5,6 +5,11 @@
 
 #include "kernels/kernels.h"
 
+#if defined(ONEBIT_HAVE_NEON) && defined(__arm__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 namespace onebit {
 namespace {
 
@@ -27,6 +32,16 @@ bool has_avx512() {
 }
 #endif
 
+#ifdef ONEBIT_HAVE_NEON
+bool has_neon() {
+#ifdef __arm__
+  return (getauxval(AT_HWCAP) & HWCAP_NEON) != 0;
+#else
+  return true;  // every 64-bit ARM has it
+#endif
+}
+#endif
+
 // Best first.
 constexpr Candidate candidates[] = {
 #ifdef ONEBIT_HAVE_AVX512
@@ -34,6 +49,9 @@ constexpr Candidate candidates[] = {
 #endif
 #ifdef ONEBIT_HAVE_AVX2
     {avx2_kernels, has_avx2},
+#endif
+#ifdef ONEBIT_HAVE_NEON
+    {neon_kernels, has_neon},
 #endif
     {portable_kernels, always},
     {reference_kernels, always},

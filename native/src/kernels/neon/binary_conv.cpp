@@ -1,0 +1,121 @@
+#include "kernels/vector/binary_conv.h"
+
+#include "kernels/neon/isa.h"
+#include "kernels/neon/neon.h"
+#include "kernels/portable/portable.h"
+
+namespace onebit::neon {
+namespace {
+
+// Lanes are outputs: xor (EOR), count the bits of each byte (CNT) and add bytes, 128 products; P pixels x 16 outputs
+// are in registers. A block is one or two such runs of 16 outputs.
+struct Counter : Neon {
+#ifdef __aarch64__
+  static constexpr int kPixels = 4;
+#else
+  static constexpr int kPixels = 2;  // of 16 registers instead of 32
+#endif
+  static constexpr int kOutputs = 32, kGranule = 4;
+  static constexpr int64_t kMaxTerms = int64_t{1} << 30;
+
+  static void place(uint32_t word, int64_t lane, int64_t, uint8_t* step) { std::memcpy(step + 4 * lane, &word, 4); }
+
+  template <int P>
+  static void dots(const PixelWords<P>& pixels, int32_t terms, const uint8_t* weight, int64_t width,
+                   int32_t (&dots)[P][kOutputs]) {
+    for (int p = 0; p < P; ++p) {
+      for (int64_t i = 0; i < width; i += kLanes) vst1q_s32(dots[p] + i, vdupq_n_s32(terms));
+    }
+    for (int64_t first = 0; first < width; first += 16) {
+      switch (width - first) {
+        case 4: count<1, P>(pixels, weight + 4 * first, 4 * width, dots[0] + first); break;
+        case 8: count<2, P>(pixels, weight + 4 * first, 4 * width, dots[0] + first); break;
+        case 12: count<3, P>(pixels, weight + 4 * first, 4 * width, dots[0] + first); break;
+        default: count<4, P>(pixels, weight + 4 * first, 4 * width, dots[0] + first);
+      }
+    }
+  }
+
+ private:
+  static constexpr std::ptrdiff_t kRoom = 31;  // words, of at most 8 a byte, before a byte overflows
+
+  // Takes twice the mismatches of 4 * V outputs off `dots`, which are kOutputs a pixel; `stride` bytes from a step of
+  // the weights to the next. Not inlined: with all shapes in one function the counters would not stay in registers.
+  template <int V, int P>
+  [[gnu::noinline]] static void count(PixelWords<P> pixels, const uint8_t* weight, int64_t stride, int32_t* dots) {
+    uint8x16_t bytes[P][V];
+    for (int p = 0; p < P; ++p) {
+      for (int v = 0; v < V; ++v) bytes[p][v] = vdupq_n_u8(0);
+    }
+    std::ptrdiff_t room = kRoom;
+    const auto words = static_cast<std::ptrdiff_t>(pixels.span_words());
+    for (int64_t span = pixels.spans(); span > 0; --span) {
+      const uint32_t* pixel[P];
+      pixels.next(pixel);
+      for (std::ptrdiff_t at = 0; at < words;) {
+        if (room == 0) {
+          subtract(bytes, dots);
+          room = kRoom;
+        }
+        const std::ptrdiff_t end = words - at < room ? words : at + room;
+        room -= end - at;
+        for (; at < end; ++at, weight += stride) add_word(pixel, at, weight, bytes);
+      }
+    }
+    subtract(bytes, dots);
+  }
+
+  // Word `at` of each pixel with the same word of every output.
+  template <int V, int P>
+  static void add_word(const uint32_t* const (&pixel)[P], std::ptrdiff_t at, const uint8_t* weight,
+                       uint8x16_t (&bytes)[P][V]) {
+    uint8x16_t weights[V];
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) weights[v] = vld1q_u8(weight + 16 * v);
+#pragma GCC unroll 4
+    for (int p = 0; p < P; ++p) {
+      const uint8x16_t word = vreinterpretq_u8_u32(vld1q_dup_u32(pixel[p] + at));
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v) bytes[p][v] = vaddq_u8(bytes[p][v], vcntq_u8(veorq_u8(weights[v], word)));
+    }
+  }
+
+  // The four bytes of an output are added pairwise (UADDLP) and taken off twice.
+  template <int V, int P>
+  static void subtract(uint8x16_t (&bytes)[P][V], int32_t* dots) {
+    asm volatile("" : "+r"(dots));  // else the compiler keeps the dots in registers, where there is no room for them
+#pragma GCC unroll 4
+    for (int p = 0; p < P; ++p) {
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v) {
+        const int32x4_t mismatches = vreinterpretq_s32_u32(vpaddlq_u16(vpaddlq_u8(bytes[p][v])));
+        int32_t* to = dots + p * kOutputs + 4 * v;
+        vst1q_s32(to, vsubq_s32(vld1q_s32(to), vaddq_s32(mismatches, mismatches)));
+        bytes[p][v] = vdupq_n_u8(0);
+      }
+    }
+  }
+};
+
+using Blocked = BlockedBinaryConv<Counter>;
+
+}  // namespace
+
+size_t binary_conv_pack_bytes(const ConvShape& shape) {
+  return Blocked::fits(shape) ? Blocked::pack_bytes(shape) : portable::binary_conv_pack_bytes(shape);
+}
+
+void binary_conv_pack(const ConvShape& shape, const uint32_t* weight, void* packed) {
+  return Blocked::fits(shape) ? Blocked::pack(shape, weight, packed)
+                              : portable::binary_conv_pack(shape, weight, packed);
+}
+
+int64_t binary_conv_units(const ConvShape& shape) {
+  return Blocked::fits(shape) ? Blocked::units(shape) : portable::binary_conv_units(shape);
+}
+
+void binary_conv(const BinaryConvArgs& args, int64_t begin, int64_t end) {
+  return Blocked::fits(args.shape) ? Blocked::run(args, begin, end) : portable::binary_conv(args, begin, end);
+}
+
+}  // namespace onebit::neon
