@@ -26,6 +26,26 @@ native: $(VENV)/.test
 
 develop: $(VENV)/.test
 
+# The engine beside its peers, each in an environment of its own under build/peers; then the pages from the records. Ten
+# minutes on an idle machine once the environments are there. Larq's engine needs Python 3.9 to 3.11.
+LARQ_PYTHON ?= $(or $(shell command -v python3.11),$(PYTHON))
+PEERS := build/peers
+
+bench: $(VENV)/.bench $(PEERS)/onnx/.made $(PEERS)/larq/.made
+	$(BIN)/python benchmarks/engine_vs_peers.py --folder $(PEERS)
+	$(BIN)/python benchmarks/engine_growth.py
+	$(BIN)/python benchmarks/report.py
+
+$(PEERS)/onnx/.made: benchmarks/peers/requirements-onnx.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install -q -r $<
+	touch $@
+
+$(PEERS)/larq/.made: benchmarks/peers/requirements-larq.txt
+	$(LARQ_PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install -q -r $<
+	touch $@
+
 docs: $(VENV)/.test
 	$(BIN)/pip install -q -e '.[docs]'
 	$(BIN)/mkdocs build --strict
@@ -38,6 +58,10 @@ $(VENV)/.train: $(SOURCES) | $(VENV)/.made
 $(VENV)/.test: $(SOURCES) | $(VENV)/.made
 	$(BIN)/pip install -q -e '.[train,test]'
 	touch $@ $(VENV)/.train
+
+$(VENV)/.bench: $(VENV)/.train
+	$(BIN)/pip install -q -e '.[bench]'
+	touch $@
 
 $(VENV)/.made:
 	$(PYTHON) -m venv $(VENV)
