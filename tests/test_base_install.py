@@ -1,10 +1,14 @@
-"""The device's installation: no torch, small, and able to run, time and teach a packed model."""
+"""The device's installation, from the sources to a fresh environment: what is packed, small, without torch, and able to
+run, time and teach a packed model.
+"""
 
 import json
 import os
 import re
 import subprocess
 import sys
+import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -22,9 +26,18 @@ def output(*words: object, **environment: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the source distribution and the wheel that was built from it alone."""
+    folder = tmp_path_factory.mktemp("built")
+    output(sys.executable, "-m", "build", "--outdir", folder, ROOT)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheels(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel and all that it needs."""
     folder = tmp_path_factory.mktemp("wheels")
-    output(sys.executable, "-m", "pip", "wheel", "-q", "-w", folder, "--config-settings=build-dir=", ROOT)
+    output(sys.executable, "-m", "pip", "wheel", "-q", "-w", folder, *built.glob("*.whl"))
     return folder
 
 
@@ -35,6 +48,39 @@ def device(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output(sys.executable, "-m", "venv", folder)
     output(folder / "bin" / "pip", "install", "-q", "--no-index", "--find-links", wheels, "onebit")
     return folder / "bin"
+
+
+@pytest.mark.slow
+def test_the_source_distribution_holds_what_a_build_needs_and_no_more(built: Path) -> None:
+    (path,) = built.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        names = [Path(*Path(name).parts[1:]).as_posix() for name in archive.getnames()]
+    listed = ("git", "-C", ROOT, "ls-files", "--cached", "--others", "--exclude-standard")
+    kept = output(*listed, "native", "src", "README.md", "pyproject.toml").splitlines()
+    assert set(names) == {"PKG-INFO", *kept}
+    assert path.stat().st_size < 1e6
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_the_package_and_no_more(built: Path) -> None:
+    (path,) = built.glob("*.whl")
+    names = zipfile.ZipFile(path).namelist()
+    sources = {
+        file.relative_to(ROOT / "src").as_posix() for file in (ROOT / "src").rglob("*.py*") if file.suffix != ".pyc"
+    }
+    (engine,) = (name for name in names if name.startswith("onebit/runtime/_engine.") and not name.endswith(".pyi"))
+    assert {name for name in names if ".dist-info/" not in name} == sources | {engine}
+    stable = sys.version_info >= (3, 12)
+    assert (".abi3." in engine, "-abi3-" in path.name) == (stable, stable)
+    assert path.stat().st_size < 2e6
+
+
+@pytest.mark.slow
+def test_the_recorded_answers(device: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [device / "python", ROOT / "tests/wheel/check.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow

@@ -6,8 +6,8 @@ on a device, in two experiences, while the power is cut. Every accuracy is that 
 fifth of the images.
 """
 
+import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -37,6 +37,7 @@ EXPERIENCES = (["6", "7"], ["8", "9"])
 EPOCHS = 30
 BACKBONE_EPOCHS = 15  # longer training makes the old classes surer and the new ones harder to add (docs/learner.md)
 POWER_CUTS = 8
+KILLED = 1 if os.name == "nt" else -9  # the exit status of a process after kill()
 _LOGITS_TOLERANCE = 1e-3  # relative to the largest logit of an image (docs/architecture.md)
 
 
@@ -235,8 +236,8 @@ def _cut_the_power(store: Path, pictures: Path) -> bool:
     for i in range(POWER_CUTS):
         child = _teach(store, pictures, "experience 0")
         time.sleep(duration * (0.5 + 0.5 * i / POWER_CUTS))
-        child.send_signal(signal.SIGKILL)
-        cut |= child.wait() == -signal.SIGKILL
+        child.kill()
+        cut |= child.wait() == KILLED
         with onebit.Learner.open(store) as learner:
             whole &= learner.check()["damaged"] == 0 and learner.classes in states
     return whole and cut
