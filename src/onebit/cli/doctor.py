@@ -16,7 +16,8 @@ EXAMPLE = "onebit doctor"
 # What the engine's kernels use, or could.
 _FEATURES = (
     "sse4_2", "popcnt", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vpopcntdq",
-    "avx512_vnni", "avx512_bitalg", "amx_tile", "amx_int8", "asimd", "asimddp", "i8mm", "sve", "sve2",
+    "avx512_vnni", "avx512_bf16", "avx512_bitalg", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16",
+    "asimd", "asimddp", "i8mm", "sve", "sve2",
 )  # fmt: skip
 
 
