@@ -109,7 +109,7 @@ struct PoolArgs {
 };
 
 struct Kernels {
-  const char* name;  // "reference", "portable", "avx2", "avx512", "neon"
+  const char* name;  // "reference", "portable", "avx2", "avx512", "neon", "neon_dotprod"
 
   // Weights are rearranged once, at plan time, from the file's layout ([O][kh][kw][C/groups] floats or words) into the
   // layout that this table's kernel reads. `pack` writes exactly `pack_bytes` bytes, 64-byte aligned.
@@ -141,6 +141,7 @@ const Kernels& portable_kernels();
 const Kernels& avx2_kernels();
 const Kernels& avx512_kernels();
 const Kernels& neon_kernels();
+const Kernels& neon_dotprod_kernels();
 
 // The table called `name`, or the best one for "" (after the environment variable ONEBIT_ISA). Null if this build or
 // this CPU lacks it.

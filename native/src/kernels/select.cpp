@@ -5,7 +5,7 @@
 
 #include "kernels/kernels.h"
 
-#if defined(ONEBIT_HAVE_NEON) && defined(__arm__)
+#if defined(ONEBIT_HAVE_NEON) && defined(__linux__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
 #endif
@@ -42,6 +42,16 @@ bool has_neon() {
 }
 #endif
 
+#ifdef ONEBIT_HAVE_NEON_DOTPROD
+bool has_neon_dotprod() {
+#ifdef __linux__
+  return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+#else
+  return true;  // macOS: every processor of Apple's computers has it
+#endif
+}
+#endif
+
 // Best first.
 constexpr Candidate candidates[] = {
 #ifdef ONEBIT_HAVE_AVX512
@@ -49,6 +59,9 @@ constexpr Candidate candidates[] = {
 #endif
 #ifdef ONEBIT_HAVE_AVX2
     {avx2_kernels, has_avx2},
+#endif
+#ifdef ONEBIT_HAVE_NEON_DOTPROD
+    {neon_dotprod_kernels, has_neon_dotprod},
 #endif
 #ifdef ONEBIT_HAVE_NEON
     {neon_kernels, has_neon},

@@ -1,5 +1,4 @@
 #include "kernels/neon/neon.h"
-#include "kernels/portable/portable.h"
 
 namespace onebit {
 
@@ -14,11 +13,11 @@ const Kernels& neon_kernels() {
       neon::binary_conv_pack,
       neon::binary_conv_units,
       neon::binary_conv,
-      portable::int8_conv_pack_bytes,
-      portable::int8_conv_pack,
-      portable::int8_conv_units,
-      portable::int8_conv,
-      portable::quantize,
+      neon::int8_conv_pack_bytes,
+      neon::int8_conv_pack,
+      neon::int8_conv_units,
+      neon::int8_conv,
+      neon::quantize,
       neon::binarize,
       neon::pointwise,
       neon::max_pool,
