@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The native tests, twice: as released with warnings as errors, and under the address and undefined-behaviour sanitizers.
-# Where clang is there, the reader is also fuzzed for a few seconds. Builds stay in build/ and are reused.
+# Where clang is there, the reader is also fuzzed for a few seconds; where the tools for Cortex-M are there, the run path is
+# also run on emulated boards. Builds stay in build/ and are reused.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -37,4 +38,12 @@ if can_fuzz; then
 else
   summary+=("not fuzzed with libFuzzer: no clang++ with its fuzzer runtime (mutation_test ran in its place)")
 fi
+
+status=0
+tests/embedded.sh || status=$?
+case $status in
+  0) summary+=("embedded: the same bits on emulated Cortex-M boards") ;;
+  77) summary+=("embedded: not run, for want of a tool named above") ;;
+  *) exit 1 ;;
+esac
 printf '%s\n' "${summary[@]}"

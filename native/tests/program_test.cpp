@@ -173,9 +173,42 @@ void strip_memory() {
   CHECK_THAT(header.scratch_bytes == (3 * 7 * 5 * 4 + 63) / 64 * 64, "%u bytes", header.scratch_bytes);
 }
 
+// The layout of the weights that the portable kernels read is part of the format: a device that was built before a
+// change of it must refuse what is compiled after.
+void layout() {
+  constexpr uint32_t of_version_1 = 0xe900edb6u;
+  const Kernels& kernels = portable_kernels();
+  uint32_t checksum = 0;
+  const auto add = [&](size_t bytes, const auto& pack) {
+    const AlignedMemory packed = allocate_aligned(bytes);
+    pack(packed.get());
+    checksum = crc32c(packed.get(), bytes, checksum);
+  };
+  const int32_t shapes[][3] = {{70, 45, 1}, {64, 96, 2}, {40, 40, 40}, {30, 20, 5}};  // in, out, groups
+  for (const auto& [in, out, groups] : shapes) {
+    const ConvShape s = {1, 6, 6, in, 4, 4, out, 3, 3, 1, 1, 0, 0, 1, 1, groups};
+    const int32_t channels = in / groups, words = (channels + 31) / 32;
+    std::vector<float> floats;
+    std::vector<uint32_t> bits;
+    std::vector<int8_t> bytes;
+    for (int32_t i = 0; i < out * 9 * channels; ++i) floats.push_back(static_cast<float>(i));
+    for (int32_t i = 0; i < out * 9 * channels; ++i) bytes.push_back(static_cast<int8_t>(i % 255 - 127));
+    for (int32_t i = 0; i < out * 9 * words; ++i)
+      bits.push_back(i % words == words - 1 && channels % 32 != 0 ? 1u : static_cast<uint32_t>(i) * 2654435761u);
+    add(kernels.float_conv_pack_bytes(s), [&](void* to) { kernels.float_conv_pack(s, floats.data(), to); });
+    add(kernels.binary_conv_pack_bytes(s), [&](void* to) { kernels.binary_conv_pack(s, bits.data(), to); });
+    add(kernels.int8_conv_pack_bytes(s), [&](void* to) { kernels.int8_conv_pack(s, 7, bytes.data(), to); });
+  }
+  CHECK_THAT(
+      kProgramVersion == 1 && checksum == of_version_1,
+      "the packed weights' checksum is 0x%08x: if their layout changed, raise kProgramVersion, and state it here",
+      checksum);
+}
+
 }  // namespace
 
 int main() {
+  layout();
   answers(test::example(), {});
   answers(test::example(), {"features"});
   answers(test::strips(), {});
