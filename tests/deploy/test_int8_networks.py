@@ -12,6 +12,7 @@ from torch import Tensor, nn
 import onebit
 from onebit import data, deploy, models
 from onebit.errors import OnebitError
+from onebit.runtime.model import softmax
 from tests.deploy.nets import ISAS, randomize
 
 DIGITS = data.create("digits")
@@ -90,6 +91,15 @@ def test_trained_networks_keep_their_answers(trained: nn.Module, tmp_path: Path)
     features = pair.logits(pair.int8, output="features")
     assert onebit.load(pair.int8).features_range == [features.min(), features.max()]
     assert pair.int8.stat().st_size < pair.float32.stat().st_size
+
+
+def test_a_learner_stands_on_an_int8_head(trained: nn.Module, tmp_path: Path) -> None:
+    images = digits(DIGITS.train()[0][:100])
+    pair = both(trained, tmp_path, images, mean=MEAN, std=STD)
+    assert pair.report.layers[-1].kind == "conv_int8"
+    with onebit.Learner.create(tmp_path / "store", onebit.load(pair.int8)) as learner:
+        scores = learner.scores(images.numpy())
+    assert np.abs(scores - softmax(pair.logits(pair.int8))).mean() < 0.01
 
 
 @pytest.mark.parametrize("classes", [2, 40])

@@ -18,12 +18,13 @@ from onebit.deploy.writer import write
 from onebit.runtime import _engine
 
 _MOST_IMAGES = 64
+_MOST_THREADS = 16
 _MOST_BYTES = 2**28
 _LONG = 10  # batches from which a progress bar is shown
 
 
 def answers(graph: Graph, images: Tensor, values: Sequence[Value], doing: str) -> Iterator[list[NDArray[np.float32]]]:
-    """Runs a graph on images, batch after batch, with as many threads as PyTorch has.
+    """Runs a graph on images, batch after batch, with as many threads as PyTorch has, up to 16.
 
     Args:
         graph: folded.
@@ -40,7 +41,8 @@ def answers(graph: Graph, images: Tensor, values: Sequence[Value], doing: str) -
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "m.obn")
         write(path, replace(graph, outputs=dict(zip(names, values, strict=True))), {})
-        session = _engine.Session(_engine.Model(bytes(path)), batch, torch.get_num_threads(), "", names)
+        threads = min(torch.get_num_threads(), _MOST_THREADS)
+        session = _engine.Session(_engine.Model(bytes(path)), batch, threads, "", names)
         console = Console(stderr=True)
         batches = images.split(batch)
         hidden = not console.is_terminal or len(batches) < _LONG
