@@ -40,8 +40,8 @@ class Agreement:
         largest_logit: magnitude, in float32, to compare it with.
 
     Example:
-        >>> print(Agreement(512, 512, 509, 0.25, 12.0))
-        int8: top-1 is that of float32 on 512 of 512 calibration images (509 with every layer in int8); logits, up to 12,
+        >>> print(Agreement(512, 512, 9, 0.25, 12.0))
+        int8: top-1 is that of float32 on 512 of 512 calibration images (9 with every layer in int8); logits, up to 12,
         differ by up to 0.25
     """
 
