@@ -1,8 +1,8 @@
 """``onebit bench``: the latency of a packed model, and of each layer beside what this CPU could do.
 
 A layer's floor is the longer of two times: its multiply-accumulates at the rate that the same instruction set's own
-convolution reaches on a shape that suits it (3x3, 256 channels for binary, 64 for real ones), and its bytes at the
-rate of a copy inside the first-level cache. The rates are measured right before, on one thread, and taken times the
+convolution reaches on a shape that suits it (3x3, 256 channels for binary, 64 for others), and its bytes at the
+rate of a copy inside the first-level cache. The rates are measured right after, on one thread, and taken times the
 threads. So a layer at its floor runs as well as this engine can; it says nothing about other engines. The distance is
 the time over the floor. Where the engine runs several layers as one step, the step's time stands at one of them and
 the others have none.
@@ -109,16 +109,17 @@ def _cells(ms: float, floor: float, median: float) -> tuple[str, str, str, str]:
     return f"{ms:.4f}", f"{floor:.4f}", f"{ms / floor:.1f}", f"{ms / median:.1%}"
 
 
-def floor_ms(layer: Layer, batch: int, threads: int, rates: Sequence[float]) -> float:
-    """The least time that a layer could take at the measured rates (``_engine.rates``).
+def floor_ms(layer: Layer, batch: int, threads: int, rates: tuple[float, float, float, float]) -> float:
+    """The least time that a layer could take at the measured rates (``_engine.rates``: binary and real products, bytes,
+    products of bytes; a second).
 
     Example:
         >>> layer = Layer("conv", "conv_binary", (64, 8, 8), (64, 8, 8), 1, 8, 2_000_000, 1_000)
-        >>> floor_ms(layer, batch=1, threads=2, rates=(1e9, 1e8, 1e9))
+        >>> floor_ms(layer, batch=1, threads=2, rates=(1e9, 1e8, 1e9, 2e8))
         1.0
     """
-    binary, real, copied, *bytewise = rates
-    rate = {1: binary, 8: bytewise[0] if bytewise else real}.get(layer.weight_bits, real)
+    binary, real, copied, int8 = rates
+    rate = {1: binary, 8: int8}.get(layer.weight_bits, real)
     return 1e3 * batch * max(layer.operations / rate, layer.traffic / copied) / threads
 
 
