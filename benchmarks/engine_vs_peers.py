@@ -32,7 +32,7 @@ PEERS = Path(__file__).parent / "peers"
 SEED = 0
 TOLERANCE = 1e-3  # of the answers in float32
 LEAST_RUNS, SECONDS, WARM_UP = 5, 0.25, 0.1  # of one turn
-OURS = "onebit"
+OURS, KEYS = "onebit", ("engine", "network", "numbers", "isa")
 
 
 def main() -> None:
@@ -106,16 +106,18 @@ def measure(folder: Path, images: Path, rounds: int) -> dict[str, Any]:
 
 
 def compared(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows with their spread and, on ours, the time as a share of each peer's at the same number of threads."""
-    peers = [row for row in rows if row["engine"] != OURS]
+    """The rows with their spread, what more threads bring, and on ours the share of each peer's time."""
     for row in rows:
         row["ms"] = spread(row["round_ms"])
+        for other in rows:
+            same = all(row[key] == other[key] for key in KEYS)
+            if same and other["threads"] == 1 < row["threads"]:
+                row["speed_up"] = ratio(other["round_ms"], row["round_ms"])
         if row["engine"] == OURS:
             row["share_of"] = [
-                {**{key: peer[key] for key in ("engine", "network", "numbers", "isa")}, **share}
-                for peer in peers
-                if peer["threads"] == row["threads"]
-                for share in [ratio(row["round_ms"], peer["round_ms"])]
+                {**{key: other[key] for key in KEYS}, **ratio(row["round_ms"], other["round_ms"])}
+                for other in rows
+                if other["engine"] != OURS and other["threads"] == row["threads"]
             ]
     return rows
 

@@ -1,13 +1,16 @@
-"""Writes docs/results.md, and the learner's table in docs/learner.md, from the records in results/.
+"""Writes docs/results.md, the learner's table in docs/learner.md, that of the engines in the README and the plot of the
+engine's growth, from the records in results/.
 
 python benchmarks/report.py
 """
 
-import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
+import engine_report
+from tables import ROOT, between, markdown, read, source
+
 CIFAR = {
     "full_precision_cifar10_resnet20_short": "real-valued twin",
     "constant4_cifar10_resnet20_short": "binary, constant 4 bits",
@@ -27,6 +30,7 @@ HEADS = {
     "naive_float": "naive fine-tuning, float",
 }
 
+PEERS, GROWTH = "engine_vs_peers", "engine_growth"
 SELECTION = (
     "The learner's defaults (250 steps, a bias column of 1) and the 15 epochs of the backbone were chosen with the "
     "accuracy on these held-out images in view, so the figures of the learner are optimistic."
@@ -37,6 +41,8 @@ def main() -> None:
     for path, text in pages().items():
         path.write_text(text, encoding="utf-8")
         print(path.relative_to(ROOT))
+    if _made(GROWTH):
+        engine_report.draw_growth(read(GROWTH), ROOT / "docs" / "images" / "engine_growth.png")
 
 
 def pages() -> dict[Path, str]:
@@ -45,37 +51,47 @@ def pages() -> dict[Path, str]:
         "# Results",
         "Written by `benchmarks/report.py` from the records in `results/`: commit, machine, seed and date are there.",
         "## Digits (8×8): the whole way",
-        _demo(_record("digits_demo")),
+        _demo(read("digits_demo")),
         "## Digits: what the learner keeps",
         learner_table(),
         "## CIFAR-10: a shortened run",
-        _cifar({name: _record(name) for name in CIFAR}),
+        _cifar({name: read(name) for name in CIFAR}),
         "## CIFAR-10: packed against PyTorch",
-        _packed(_record("packed_vs_torch")),
+        _packed(read("packed_vs_torch")),
         "## Binary convolutions",
-        _kernels(_record("kernels_binary_conv")),
-        _torch(_record("kernels_vs_torch")),
+        _kernels(read("kernels_binary_conv")),
+        _torch(read("kernels_vs_torch")),
+        "## The engine beside its peers",
+        _engine(PEERS, engine_report.peers),
+        "## How the engine's cost grows",
+        _engine(GROWTH, engine_report.growth),
     ]
-    learner = ROOT / "docs" / "learner.md"
-    return {ROOT / "docs" / "results.md": "\n\n".join(parts) + "\n", learner: _between(learner.read_text("utf-8"))}
+    learner, readme = ROOT / "docs" / "learner.md", ROOT / "README.md"
+    return {
+        ROOT / "docs" / "results.md": "\n\n".join(parts) + "\n",
+        learner: between(learner.read_text("utf-8"), learner_table()),
+        readme: between(readme.read_text("utf-8"), _engine(PEERS, engine_report.summary)),
+    }
+
+
+def _engine(name: str, section: Callable[[dict[str, Any]], str]) -> str:
+    return section(read(name)) if _made(name) else "There is no record yet; `make bench` makes it."
+
+
+def _made(name: str) -> bool:
+    return (ROOT / "results" / f"{name}.json").exists()
 
 
 def learner_table() -> str:
     """Accuracy of each head on old and new classes, for each length of the backbone's training."""
-    record = _record("digits_learner")
+    record = read("digits_learner")
     rows = []
     for setting, result in record["results"].items():
         for head, title in HEADS.items():
             parts = [result["summary"][head][part] for part in ("old", "new")]
             rows.append([setting, title, *(f"{_spread(p)} (least {100 * p['least']:.1f})" for p in parts)])
-    table = _table(["", "head", "old classes, %", "new classes, %"], rows)
-    return f"{table}\n\n{len(record['seeds'])} seeds. {SELECTION} {_source(record)}"
-
-
-def _between(text: str) -> str:
-    head, begin, rest = text.partition("<!-- table: benchmarks/report.py -->\n")
-    _, end, tail = rest.partition("<!-- end of table -->\n")
-    return f"{head}{begin}\n{learner_table()}\n\n{end}{tail}"
+    table = markdown(["", "head", "old classes, %", "new classes, %"], rows)
+    return f"{table}\n\n{len(record['seeds'])} seeds. {SELECTION} {source(record)}"
 
 
 def _demo(record: dict[str, Any]) -> str:
@@ -83,10 +99,10 @@ def _demo(record: dict[str, Any]) -> str:
     runs = record["runs"]
     equal = sum(run["packed_equals_torch"] for run in runs)
     whole = sum(run["survived_power_cut"] for run in runs)
-    table = _table(["accuracy on held-out images", "%"], rows)
+    table = markdown(["accuracy on held-out images", "%"], rows)
     note = f"{len(runs)} seeds. Packed answers equal to PyTorch's: {equal} of {len(runs)}"
     cuts = f"learner whole after eight power cuts: {whole} of {len(runs)}."
-    return f"{table}\n\n{note}; {cuts} {SELECTION} {_source(record)}"
+    return f"{table}\n\n{note}; {cuts} {SELECTION} {source(record)}"
 
 
 def _cifar(records: dict[str, dict[str, Any]]) -> str:
@@ -96,7 +112,7 @@ def _cifar(records: dict[str, dict[str, Any]]) -> str:
         figures = [f"{100 * result[key]:.2f}" for key in ("last_top1", "best_top1")]
         saved = f"{result['operations_saved_percent']:.2f}"
         rows.append(
-            [CIFAR[name], *figures, f"{result['epochs']:.1f}", saved, f"{result['seconds'] / 60:.0f}", _source(record)]
+            [CIFAR[name], *figures, f"{result['epochs']:.1f}", saved, f"{result['seconds'] / 60:.0f}", source(record)]
         )
     head = ["ResNet-20", "last top-1, %", "best, %", "epochs", "operations saved, %", "minutes, one thread", ""]
     note = (
@@ -104,7 +120,7 @@ def _cifar(records: dict[str, dict[str, Any]]) -> str:
         "runs, not with the paper. The machine was shared with other work, so the minutes are an upper bound. "
         "The path of the checkpoint was taken out of these three records by hand, after the runs."
     )
-    return f"{_table(head, rows)}\n\n{note}"
+    return f"{markdown(head, rows)}\n\n{note}"
 
 
 def _packed(record: dict[str, Any]) -> str:
@@ -114,12 +130,12 @@ def _packed(record: dict[str, Any]) -> str:
         "PyTorch without oneDNN against PyTorch": result["torch_without_onednn_against_torch"],
     }
     rows = [[title, *(f"{c[key]:,}" for key in ("same_top1", "within_tolerance"))] for title, c in compared.items()]
-    table = _table([f"of {result['images']:,} held-out images", "same top-1", "logits within 1e-3"], rows)
+    table = markdown([f"of {result['images']:,} held-out images", "same top-1", "logits within 1e-3"], rows)
     note = (
         "The CycleBNN network above. A sign within rounding of its threshold may fall on either side: real-valued sums "
         "differ in their last bit from one implementation to the next."
     )
-    return f"{table}\n\n{note} {_source(record)}"
+    return f"{table}\n\n{note} {source(record)}"
 
 
 def _kernels(record: dict[str, Any]) -> str:
@@ -132,7 +148,7 @@ def _kernels(record: dict[str, Any]) -> str:
         for layer in dict.fromkeys(row["layer"] for row in record["layers"])
     ]
     note = "Useful products, 10¹² a second, one thread; in brackets the share of the floor that the benchmark counts."
-    return f"{_table(['3×3 convolution', *isas], rows)}\n\n{note} {_source(record)}"
+    return f"{markdown(['3×3 convolution', *isas], rows)}\n\n{note} {source(record)}"
 
 
 def _torch(record: dict[str, Any]) -> str:
@@ -141,25 +157,11 @@ def _torch(record: dict[str, Any]) -> str:
         for r in record["layers"]
     ]
     head = ["3×3 convolution", "", "packed, µs", "PyTorch float32, µs", "ratio"]
-    return f"{_table(head, rows)}\n\nOne thread each, in turns, medians. {_source(record)}"
-
-
-def _record(name: str) -> dict[str, Any]:
-    return json.loads((ROOT / "results" / f"{name}.json").read_text("utf-8"))
+    return f"{markdown(head, rows)}\n\nOne thread each, in turns, medians. {source(record)}"
 
 
 def _spread(value: dict[str, float]) -> str:
     return f"{100 * value['mean']:.1f} ± {100 * value['deviation']:.1f}"
-
-
-def _source(record: dict[str, Any]) -> str:
-    made = record["provenance"]
-    return f"{made['machine']['cpu']}, commit {made['commit'][:7]}, {made['date'][:10]}."
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,8 @@ ROOT = Path(__file__).parents[1]
 RECORDS = sorted((ROOT / "results").glob("*.json"))
 
 
-def test_the_pages_are_those_of_the_records() -> None:
+def test_the_pages_are_those_of_the_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     for path, text in runpy.run_path(str(ROOT / "benchmarks" / "report.py"))["pages"]().items():
         assert path.read_text("utf-8") == text, f"run python benchmarks/report.py: {path.name} is out of date"
 
