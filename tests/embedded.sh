@@ -3,14 +3,16 @@
 # boards its answers are the bits of a session on this machine. Builds stay in build/ and are reused.
 #
 #   tests/embedded.sh                                 every board, on the models of the native tests
-#   tests/embedded.sh answers CPU PROGRAM SAMPLES     what a board prints for a program (onebit compile -o m.obp)
-#   tests/embedded.sh size CPU                        flash that the run path takes, in bytes
+#   tests/embedded.sh build CPU                       builds for one core; what follows needs that
+#   tests/embedded.sh answers CPU PROGRAM SAMPLES     what its board prints for a program (onebit compile -o m.obp)
+#   tests/embedded.sh firmware CPU ELF                what its board prints when it runs another firmware
+#   tests/embedded.sh size CPU                        bytes of flash of the run path and the firmware around it
 # Exit code 77: a tool is missing (the line on stderr says which).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 declare -A machines=([cortex-m0]=lm3s6965evb [cortex-m3]=lm3s6965evb [cortex-m4]=mps2-an386 [cortex-m7]=mps2-an500)
-allowed='memcpy|memset|memcmp|memmove|nearbyintf|__aeabi_[a-z0-9_]+|__gnu_thumb1_case_[a-z]+'
+allowed='memcpy|memset|memcmp|memmove|nearbyintf|__aeabi_[dfilu][a-z0-9]+|__gnu_thumb1_case_[a-z]+'
 generator=()
 command -v ninja >/dev/null && generator=(-G Ninja)
 
@@ -19,16 +21,23 @@ for tool in cmake arm-none-eabi-g++ qemu-system-arm; do
 done
 
 build() {  # cpu
-  cmake -S native/embedded -B "build/embedded-$1" "${generator[@]}" -DCMAKE_TOOLCHAIN_FILE="$PWD/native/cmake/arm-none-eabi.cmake" \
-    -DONEBIT_CPU="$1" -DCMAKE_COMPILE_WARNING_AS_ERROR=ON >/dev/null
-  cmake --build "build/embedded-$1" >&2
+  mkdir -p build
+  (
+    flock 9
+    cmake -S native/embedded -B "build/embedded-$1" "${generator[@]}" -DONEBIT_CPU="$1" \
+      -DCMAKE_TOOLCHAIN_FILE="$PWD/native/cmake/arm-none-eabi.cmake" -DCMAKE_COMPILE_WARNING_AS_ERROR=ON >/dev/null
+    cmake --build "build/embedded-$1" >&2
+  ) 9>"build/embedded-$1.lock"
 }
 
-answers() {  # cpu, program, samples; the board is to have been built
+firmware() {  # cpu, elf, further options of QEMU
   timeout 300 qemu-system-arm -M "${machines[$1]}" -display none -monitor none -serial none \
-    -chardev stdio,id=out,signal=off -semihosting-config enable=on,target=native,chardev=out \
-    -kernel "build/embedded-$1/qemu/answers.elf" -device "loader,file=$2,addr=0x20000,force-raw=on" \
-    -device "loader,file=$3,addr=0x30000,force-raw=on" </dev/null
+    -chardev stdio,id=out,signal=off -semihosting-config enable=on,target=native,chardev=out -kernel "${@:2}" </dev/null
+}
+
+answers() {  # cpu, program, samples
+  firmware "$1" "build/embedded-$1/qemu/answers.elf" -device "loader,file=$2,addr=0x20000,force-raw=on" \
+    -device "loader,file=$3,addr=0x30000,force-raw=on"
 }
 
 # What the archive takes from outside itself.
@@ -43,10 +52,13 @@ fail() {
 }
 
 case ${1:-} in
-  answers) build "$2" && answers "$2" "$3" "$4" && exit ;;
+  build | answers | firmware)
+    "$@"
+    exit
+    ;;
   size)
-    build "$2"
-    arm-none-eabi-size -A "build/embedded-$2/qemu/answers.elf" | awk '$1 ~ /^\.(text|ARM.exidx|data)$/ { sum += $2 } END { print sum }'
+    arm-none-eabi-size -A "build/embedded-$2/qemu/answers.elf" |
+      awk '$1 ~ /^\.(text|ARM.exidx|data)$/ { sum += $2 } END { print sum }'
     exit
     ;;
   "") ;;

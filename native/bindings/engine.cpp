@@ -8,7 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "onebit/onebit.h"
+#include "onebit/compile.h"
+#include "onebit/embedded.h"
 
 namespace nb = nanobind;
 
@@ -160,6 +161,46 @@ class Session {
   std::vector<size_t> output_sizes_;
 };
 
+// A model compiled for a device without an operating system. Run here, it answers as it will there.
+class Program {
+ public:
+  Program(const Model& model, const std::vector<std::string>& outputs) {
+    std::vector<const char*> names;
+    for (const std::string& output : outputs) names.push_back(output.c_str());
+    onebit_error error;
+    onebit_status status;
+    {
+      const nb::gil_scoped_release release;
+      status = onebit_model_compile(model.handle(), names.data(), names.size(), &program_, &size_, &error);
+    }
+    check(status, error);
+  }
+  Program(const Program&) = delete;
+  ~Program() { onebit_program_free(program_); }
+
+  nb::bytes data() const { return nb::bytes(program_, size_); }
+  uint64_t arena_bytes() const { return onebit_program_arena_bytes(program_); }
+
+  void run(const Input& input, const std::vector<Output>& outputs) const {
+    bool fitting = input.size() == size_of(onebit_program_input(program_)) &&
+                   outputs.size() == onebit_program_output_count(program_);
+    for (size_t i = 0; fitting && i < outputs.size(); ++i)
+      fitting = outputs[i].size() == size_of(onebit_program_output_shape(program_, i));
+    if (!fitting) throw nb::value_error("the arrays do not have the program's shapes");
+    constexpr size_t alignment = ONEBIT_PROGRAM_ALIGNMENT;
+    std::vector<uint8_t> memory(arena_bytes() + alignment);
+    uint8_t* arena = memory.data() + (alignment - reinterpret_cast<uintptr_t>(memory.data()) % alignment);
+    if (onebit_program_run(program_, arena, arena_bytes(), input.data()) != ONEBIT_OK)
+      throw std::runtime_error("the program did not run");
+    for (size_t i = 0; i < outputs.size(); ++i)
+      std::memcpy(outputs[i].data(), onebit_program_output(program_, arena, i), 4 * outputs[i].size());
+  }
+
+ private:
+  void* program_ = nullptr;
+  size_t size_ = 0;
+};
+
 nb::list instruction_sets() {
   nb::list result;
   for (size_t i = 0; onebit_isa(i) != nullptr; ++i) result.append(onebit_isa(i));
@@ -200,6 +241,11 @@ void bind_engine(nb::module_& m) {
       .def_prop_ro("isa", &Session::isa)
       .def_prop_ro("arena_bytes", &Session::arena_bytes)
       .def_prop_ro("weight_bytes", &Session::weight_bytes);
+  nb::class_<Program>(m, "Program")
+      .def(nb::init<const Model&, const std::vector<std::string>&>(), nb::arg("model"), nb::arg("outputs"))
+      .def_prop_ro("data", &Program::data)
+      .def_prop_ro("arena_bytes", &Program::arena_bytes)
+      .def("run", &Program::run, nb::arg("input").noconvert(), nb::arg("outputs").noconvert());
   m.def("isas", &instruction_sets, "Instruction sets that this build and this CPU have, best first.");
   m.def("rates", &rates, nb::arg("isa"),
         "What one thread reaches in the caches: binary and real products, bytes copied, products of bytes; a second.");

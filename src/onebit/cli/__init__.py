@@ -26,6 +26,7 @@ COMMANDS = {
     "train": "train a network from a recipe",
     "evaluate": "measure a checkpoint or a packed model on a data set",
     "export": "pack a trained checkpoint into an .obn file",
+    "compile": "turn an .obn file into a program for a microcontroller",
     "inspect": "list the layers of an .obn file: bits, bytes, and why one is not packed",
     "run": "classify images with a packed model",
     "bench": "measure the latency of a packed model",

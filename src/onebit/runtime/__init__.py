@@ -2,5 +2,6 @@
 
 from onebit.runtime.learner import Learner
 from onebit.runtime.model import Model, load
+from onebit.runtime.program import Program
 
-__all__ = ["Learner", "Model", "load"]
+__all__ = ["Learner", "Model", "Program", "load"]
