@@ -139,6 +139,23 @@ def test_a_layer_that_changes_a_top1_stays_float_and_says_so(tmp_path: Path) -> 
     assert pair.report.int8.largest_logit_difference <= 1e-5 * pair.report.int8.largest_logit
 
 
+def test_a_tolerated_share_of_images_may_change(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net, images = TwoLayers(), DIGITS.train()[0].float()
+    strict = deploy.export(net, tmp_path / "a.obn", images, real_valued="int8").int8
+    assert strict is not None
+    changed = strict.images - strict.agreeing_with_all
+    assert changed > 0
+    for share, kept in ((changed / strict.images, "conv_int8"), ((changed - 0.5) / strict.images, "conv_float")):
+        path = tmp_path / f"{kept}.obn"
+        report = deploy.export(net, path, images, real_valued="int8", int8_tolerance=share)
+        assert report.layers[-1].kind == kept
+        assert report.int8 is not None
+        assert report.int8.images - report.int8.agreeing <= share * strict.images
+    with pytest.raises(OnebitError, match=r"int8_tolerance is 1\.5"):
+        deploy.export(net, tmp_path / "b.obn", images, real_valued="int8", int8_tolerance=1.5)
+
+
 def test_the_range_of_the_pixels_is_that_of_all_images(tmp_path: Path) -> None:
     """Dark calibration images do not clip bright ones."""
     torch.manual_seed(0)

@@ -178,7 +178,13 @@ def _export(run_folder: Path, path: Path) -> Path:
     from onebit.cli import export
 
     export.run(
-        Namespace(checkpoint=str(run_folder / "last.ckpt"), output=str(path), real_valued="float32", force=False)
+        Namespace(
+            checkpoint=str(run_folder / "last.ckpt"),
+            output=str(path),
+            int8_tolerance=0.0,
+            real_valued="float32",
+            force=False,
+        )
     )
     return path
 

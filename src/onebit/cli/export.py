@@ -25,6 +25,13 @@ def configure(parser: ArgumentParser) -> None:
         default="float32",
         help="numbers of the layers that are not binary; int8 only where no training image gets another top-1",
     )
+    parser.add_argument(
+        "--int8-tolerance",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="share of the training images looked at, 0 to 1, whose top-1 may change in int8",
+    )
     parser.add_argument("--force", action="store_true", help="replace a file that exists")
 
 
@@ -46,6 +53,7 @@ def run(args: Namespace) -> dict[str, Any]:
         std=info["std"],
         provenance={**provenance, "calibration": origin},
         real_valued=args.real_valued,
+        int8_tolerance=args.int8_tolerance,
         force=args.force,
     )
     return {**report.as_dict(), "calibration": origin}

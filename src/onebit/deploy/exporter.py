@@ -39,12 +39,14 @@ def export(
     provenance: Mapping[str, Any] | None = None,
     calibration: Tensor | None = None,
     real_valued: str = "float32",
+    int8_tolerance: float = 0.0,
     force: bool = False,
 ) -> Report:
     """Packs a network into an ``.obn`` file, which answers as the network does in evaluation mode.
 
     Binary layers agree bit for bit; the rest is computed in binary32, so logits agree to rounding. With
-    ``real_valued="int8"`` only the top-1 of the calibration images is sure to agree: see :mod:`onebit.deploy.int8`.
+    ``real_valued="int8"`` only the top-1 of the calibration images is sure to agree, but for a share that you tolerate:
+    see :mod:`onebit.deploy.int8`.
 
     Args:
         net: on the CPU; its mode is left as it is. Its dense layer in the attribute ``head`` marks the features.
@@ -60,6 +62,7 @@ def export(
             measured and on which int8 is checked; ``example`` if none. For int8 give real ones, some hundreds.
         real_valued: numbers of the layers that are not binary: "float32", or "int8" for as many as can be without
             another top-1 on a calibration image.
+        int8_tolerance: share of the calibration images, from 0 to 1, whose top-1 may change all the same.
         force: replace a file that exists.
 
     Returns:
@@ -77,6 +80,8 @@ def export(
     """
     if real_valued not in REAL_VALUED:
         raise OnebitError(f"real_valued is {real_valued!r}", hint=f"give one of: {', '.join(REAL_VALUED)}")
+    if not 0 <= int8_tolerance <= 1:
+        raise OnebitError(f"int8_tolerance is {int8_tolerance}", hint="give a share from 0 to 1")
     check_target(path, force=force)
     _check_tensors(net, example, calibration)
     images = example if calibration is None else calibration
@@ -88,7 +93,7 @@ def export(
     agreement: Agreement | None = None
     remarks: dict[Node, str] = {}
     if real_valued == "int8":
-        agreement, remarks = quantize(graph, images, _pixels(mean, std))
+        agreement, remarks = quantize(graph, images, _pixels(mean, std), int8_tolerance)
         notes.append(str(agreement))
     layers = rows(graph, net, remarks)
     meta: dict[str, Meta] = {}

@@ -1,4 +1,4 @@
-"""Real-valued layers in bytes, wherever no calibration image gets another top-1.
+"""Real-valued layers in bytes, as far as the calibration images keep their top-1.
 
 A convolution of reals y = Σ w·x becomes one of integers, with a scale a tensor for the input and one an output channel
 for the weights (Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
@@ -34,7 +34,7 @@ class Agreement:
 
     Attributes:
         images: calibration images compared.
-        agreeing: those whose top-1 is the same: all, or the layers would have stayed float32.
+        agreeing: those whose top-1 is the same: all, but for the share that the caller tolerates.
         agreeing_with_all: those whose top-1 is the same if every layer that can be is int8.
         largest_logit_difference: over all images and logits.
         largest_logit: magnitude, in float32, to compare it with.
@@ -119,16 +119,19 @@ def in_bytes(conv: ConvFloat, low: float, high: float) -> ConvInt8:
     return layer
 
 
-def quantize(graph: Graph, images: Tensor, pixels: tuple[float, float] | None) -> tuple[Agreement, dict[Node, str]]:
-    """Turns real-valued convolutions and dense layers to int8, in place, as far as no image's top-1 changes.
+def quantize(
+    graph: Graph, images: Tensor, pixels: tuple[float, float] | None, tolerance: float = 0.0
+) -> tuple[Agreement, dict[Node, str]]:
+    """Turns real-valued convolutions and dense layers to int8, in place, as far as the images keep their top-1.
 
-    If some image's does, layers go back to float32, first the one that alone moves the logits of those images most,
-    until none does. The answers compared are the engine's own.
+    If too many do not, layers go back to float32, first the one that alone moves the logits of those images most,
+    until enough do. The answers compared are the engine's own.
 
     Args:
         graph: folded.
         images: float32 (N, C, H, W), real ones: they give the ranges of the layers' inputs.
         pixels: range of the graph's input where it is known; else it is that of the images.
+        tolerance: share of the images whose top-1 may change, from 0 to 1.
 
     Returns:
         The comparison, and for each real-valued layer of the graph why it is in int8 or not.
@@ -143,7 +146,7 @@ def quantize(graph: Graph, images: Tensor, pixels: tuple[float, float] | None) -
             layers[conv] = in_bytes(conv, low, high)
         except OnebitError as problem:
             remarks[conv] = f"stays float32: {problem.message}"
-    agreement, harm = _settle(graph, images, layers)
+    agreement, harm = _settle(graph, images, layers, int(tolerance * len(images) + 1e-6))
     for node, moved in harm.items():
         remarks[node] = f"stays float32: in int8, alone it moves a logit by {moved:.3g} and top-1 changes"
     remarks.update({layer: "in int8" for layer in layers.values()})
@@ -151,23 +154,25 @@ def quantize(graph: Graph, images: Tensor, pixels: tuple[float, float] | None) -
     return agreement, remarks
 
 
-def _settle(graph: Graph, images: Tensor, layers: dict[Node, ConvInt8]) -> tuple[Agreement, dict[Node, float]]:
-    """Takes layers out of ``layers`` until every top-1 is that of float32; returns how each of them moves a logit."""
+def _settle(
+    graph: Graph, images: Tensor, layers: dict[Node, ConvInt8], most: int
+) -> tuple[Agreement, dict[Node, float]]:
+    """Takes layers out of ``layers`` until at most ``most`` images change; returns how each of them moves a logit."""
     expected = _logits(graph, images, {})
     logits = _logits(graph, images, layers)
     doubtful = first = _changed(expected, logits)
     harm: dict[Node, float] = {}
-    if first.any():
+    if first.sum() > most:
         alone = {conv: _logits(graph, images[first], {conv: layer}) for conv, layer in layers.items()}
         moved = {conv: _distance(expected[first], y) for conv, y in alone.items()}
         for conv in sorted(moved, key=lambda conv: -moved[conv]):
             del layers[conv]
             harm[conv] = moved[conv]
-            if _changed(expected[doubtful], _logits(graph, images[doubtful], layers)).any():
+            if _changed(expected[doubtful], _logits(graph, images[doubtful], layers)).sum() > most:
                 continue  # without a look at the other images
             logits = _logits(graph, images, layers)
             changed = _changed(expected, logits)
-            if not changed.any():
+            if changed.sum() <= most:
                 break
             doubtful = doubtful | changed
     return Agreement(
