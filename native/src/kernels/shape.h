@@ -19,5 +19,11 @@ inline bool inside(int64_t y, int64_t x, int64_t height, int64_t width) {
   return y >= 0 && y < height && x >= 0 && x < width;
 }
 
+inline uint32_t popcount(uint32_t x) {
+  x = x - ((x >> 1) & 0x55555555u);
+  x = (x & 0x33333333u) + ((x >> 2) & 0x33333333u);
+  return ((x + (x >> 4)) & 0x0f0f0f0fu) * 0x01010101u >> 24;
+}
+
 }  // namespace
 }  // namespace onebit

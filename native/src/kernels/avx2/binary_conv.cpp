@@ -27,25 +27,15 @@ struct Counter : Avx2 {
   static constexpr int kOutputs = 64, kGranule = 32, kPixels = 4;
   static constexpr int64_t kMaxTerms = 65535;  // counts are widened to 16 bits
 
+  using Unsigned = Vector<kLanes>::Unsigned;
+
   static void place(uint32_t word, int64_t lane, int64_t width, uint8_t* steps) {
     for (int b = 0; b < 4; ++b) steps[b * width + lane] = static_cast<uint8_t>(word >> (8 * b));
   }
 
-  template <int P>
-  static void dots(PixelWords<P>& pixels, int32_t terms, const uint8_t* weight, int64_t width,
-                   int32_t (&dots)[P][kOutputs]) {
-    if (width == 32) {
-      count<1>(pixels, terms, weight, dots);
-    } else {
-      count<2>(pixels, terms, weight, dots);
-    }
-  }
-
- private:
-  static constexpr int64_t kRoom = 31;  // steps, of at most 8 a byte, before a byte overflows
-
-  template <int V, int P>
-  static void count(PixelWords<P>& pixels, int32_t terms, const uint8_t* weight, int32_t (&dots)[P][kOutputs]) {
+  template <int P, int W>
+  static void count(PixelWords<P>& pixels, Unsigned (&mismatches)[P][W / kLanes]) {
+    constexpr int V = W / 32;
     __m256i bytes[P][V], sums[P][V][2];
     for (int p = 0; p < P; ++p) {
       for (int v = 0; v < V; ++v) bytes[p][v] = sums[p][v][0] = sums[p][v][1] = _mm256_setzero_si256();
@@ -54,7 +44,7 @@ struct Counter : Avx2 {
     const int64_t span_bytes = 4 * pixels.span_words();
     for (int64_t span = pixels.spans(); span > 0; --span) {
       const uint32_t* pixel[P];
-      pixels.next(pixel);
+      const uint8_t* weight = pixels.next(pixel);
       for (int64_t at = 0; at < span_bytes;) {
         if (room == 0) {
           widen(bytes, sums);
@@ -62,14 +52,17 @@ struct Counter : Avx2 {
         }
         const int64_t end = span_bytes - at < room ? span_bytes : at + room;
         room -= end - at;
-        for (; at < end; ++at, weight += V * 32) add_byte(pixel, at, weight, bytes);
+        for (; at < end; ++at, weight += W) add_byte(pixel, at, weight, bytes);
       }
     }
     widen(bytes, sums);
     for (int p = 0; p < P; ++p) {
-      for (int v = 0; v < V; ++v) spread(sums[p][v], terms, dots[p] + v * 32);
+      for (int v = 0; v < V; ++v) spread(sums[p][v], mismatches[p] + v * 4);
     }
   }
+
+ private:
+  static constexpr int64_t kRoom = 31;  // steps, of at most 8 a byte, before a byte overflows
 
   // Byte `at` of each pixel with the same byte of every output.
   template <int V, int P>
@@ -113,17 +106,14 @@ struct Counter : Avx2 {
     }
   }
 
-  static void spread(const __m256i (&sums)[2], int32_t terms, int32_t* dots) {
+  static void spread(const __m256i (&sums)[2], Unsigned* mismatches) {
     for (int half = 0; half < 2; ++half) {
-      write(terms, _mm256_castsi256_si128(sums[half]), dots + 8 * half);
-      write(terms, _mm256_extracti128_si256(sums[half], 1), dots + 8 * half + 16);
+      mismatches[half] = widened(_mm256_castsi256_si128(sums[half]));
+      mismatches[half + 2] = widened(_mm256_extracti128_si256(sums[half], 1));
     }
   }
 
-  static void write(int32_t terms, __m128i counts, int32_t* dots) {
-    const __m256i twice = _mm256_slli_epi32(_mm256_cvtepu16_epi32(counts), 1);
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(dots), _mm256_sub_epi32(_mm256_set1_epi32(terms), twice));
-  }
+  static Unsigned widened(__m128i counts) { return reinterpret_cast<Unsigned>(_mm256_cvtepu16_epi32(counts)); }
 };
 
 using Blocked = BlockedBinaryConv<Counter>;

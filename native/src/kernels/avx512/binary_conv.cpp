@@ -12,22 +12,13 @@ struct Counter : Avx512 {
   static constexpr int kOutputs = 64, kGranule = 16, kPixels = 4;
   static constexpr int64_t kMaxTerms = int64_t{1} << 30;
 
+  using Unsigned = Vector<kLanes>::Unsigned;
+
   static void place(uint32_t word, int64_t lane, int64_t, uint8_t* step) { std::memcpy(step + 4 * lane, &word, 4); }
 
-  template <int P>
-  static void dots(PixelWords<P>& pixels, int32_t terms, const uint8_t* weight, int64_t width,
-                   int32_t (&dots)[P][kOutputs]) {
-    switch (width) {
-      case 16: return count<1>(pixels, terms, weight, dots);
-      case 32: return count<2>(pixels, terms, weight, dots);
-      case 48: return count<3>(pixels, terms, weight, dots);
-      default: return count<4>(pixels, terms, weight, dots);
-    }
-  }
-
- private:
-  template <int V, int P>
-  static void count(PixelWords<P>& pixels, int32_t terms, const uint8_t* weight, int32_t (&dots)[P][kOutputs]) {
+  template <int P, int W>
+  static void count(PixelWords<P>& pixels, Unsigned (&mismatches)[P][W / kLanes]) {
+    constexpr int V = W / kLanes;
     __m512i sum[P][V];
     for (int p = 0; p < P; ++p) {
       for (int v = 0; v < V; ++v) sum[p][v] = _mm512_setzero_si512();
@@ -35,8 +26,9 @@ struct Counter : Avx512 {
     const int64_t words = pixels.span_words();
     for (int64_t span = pixels.spans(); span > 0; --span) {
       const uint32_t* pixel[P];
-      pixels.next(pixel);
-      for (int64_t w = 0; w < words; ++w, weight += V * 64) {
+      const uint8_t* weight = pixels.next(pixel);
+#pragma GCC unroll 2
+      for (int64_t w = 0; w < words; ++w, weight += W * 4) {
 #pragma GCC unroll 4
         for (int v = 0; v < V; ++v) {
           const __m512i weights = _mm512_loadu_si512(weight + v * 64);
@@ -49,10 +41,7 @@ struct Counter : Avx512 {
       }
     }
     for (int p = 0; p < P; ++p) {
-      for (int v = 0; v < V; ++v) {
-        const __m512i twice = _mm512_add_epi32(sum[p][v], sum[p][v]);
-        _mm512_store_si512(dots[p] + 16 * v, _mm512_sub_epi32(_mm512_set1_epi32(terms), twice));
-      }
+      for (int v = 0; v < V; ++v) mismatches[p][v] = reinterpret_cast<Unsigned>(sum[p][v]);
     }
   }
 };

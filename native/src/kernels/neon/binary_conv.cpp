@@ -15,23 +15,21 @@ struct Counter : Neon {
 #else
   static constexpr int kPixels = 2;  // of 16 registers instead of 32
 #endif
-  static constexpr int kOutputs = 32, kGranule = 4;
+  static constexpr int kOutputs = 32, kGranule = 8;
   static constexpr int64_t kMaxTerms = int64_t{1} << 30;
+  using Unsigned = Vector<kLanes>::Unsigned;
 
   static void place(uint32_t word, int64_t lane, int64_t, uint8_t* step) { std::memcpy(step + 4 * lane, &word, 4); }
 
-  template <int P>
-  static void dots(const PixelWords<P>& pixels, int32_t terms, const uint8_t* weight, int64_t width,
-                   int32_t (&dots)[P][kOutputs]) {
-    for (int p = 0; p < P; ++p) {
-      for (int64_t i = 0; i < width; i += kLanes) vst1q_s32(dots[p] + i, vdupq_n_s32(terms));
-    }
-    for (int64_t first = 0; first < width; first += 16) {
-      switch (width - first) {
-        case 4: count<1, P>(pixels, weight + 4 * first, 4 * width, dots[0] + first); break;
-        case 8: count<2, P>(pixels, weight + 4 * first, 4 * width, dots[0] + first); break;
-        case 12: count<3, P>(pixels, weight + 4 * first, 4 * width, dots[0] + first); break;
-        default: count<4, P>(pixels, weight + 4 * first, 4 * width, dots[0] + first);
+  template <int P, int W>
+  static void count(const PixelWords<P>& pixels, Unsigned (&mismatches)[P][W / kLanes]) {
+    auto* counts = reinterpret_cast<uint32_t*>(mismatches);
+    std::memset(mismatches, 0, sizeof(mismatches));
+    for (int first = 0; first < W; first += 16) {
+      if (W - first >= 16) {
+        count_run<4, P>(pixels, 4 * first, W, counts + first);
+      } else {
+        count_run<2, P>(pixels, 4 * first, W, counts + first);
       }
     }
   }
@@ -39,10 +37,11 @@ struct Counter : Neon {
  private:
   static constexpr std::ptrdiff_t kRoom = 31;  // words, of at most 8 a byte, before a byte overflows
 
-  // Takes twice the mismatches of 4 * V outputs off `dots`, which are kOutputs a pixel; `stride` bytes from a step of
-  // the weights to the next. Not inlined: with all shapes in one function the counters would not stay in registers.
+  // Adds the mismatches of 4 * V outputs, `offset` bytes into each step of the weights, to `counts`; a step and the
+  // counts of a pixel are `width` outputs. Not inlined: with all shapes in one function the counters would not stay in
+  // registers.
   template <int V, int P>
-  [[gnu::noinline]] static void count(PixelWords<P> pixels, const uint8_t* weight, int64_t stride, int32_t* dots) {
+  [[gnu::noinline]] static void count_run(PixelWords<P> pixels, int64_t offset, int64_t width, uint32_t* counts) {
     uint8x16_t bytes[P][V];
     for (int p = 0; p < P; ++p) {
       for (int v = 0; v < V; ++v) bytes[p][v] = vdupq_n_u8(0);
@@ -51,18 +50,18 @@ struct Counter : Neon {
     const auto words = static_cast<std::ptrdiff_t>(pixels.span_words());
     for (int64_t span = pixels.spans(); span > 0; --span) {
       const uint32_t* pixel[P];
-      pixels.next(pixel);
+      const uint8_t* weight = pixels.next(pixel) + offset;
       for (std::ptrdiff_t at = 0; at < words;) {
         if (room == 0) {
-          subtract(bytes, dots);
+          widen(bytes, counts, width);
           room = kRoom;
         }
         const std::ptrdiff_t end = words - at < room ? words : at + room;
         room -= end - at;
-        for (; at < end; ++at, weight += stride) add_word(pixel, at, weight, bytes);
+        for (; at < end; ++at, weight += 4 * width) add_word(pixel, at, weight, bytes);
       }
     }
-    subtract(bytes, dots);
+    widen(bytes, counts, width);
   }
 
   // Word `at` of each pixel with the same word of every output.
@@ -80,17 +79,16 @@ struct Counter : Neon {
     }
   }
 
-  // The four bytes of an output are added pairwise (UADDLP) and taken off twice.
+  // The four bytes of an output are added pairwise (UADDLP).
   template <int V, int P>
-  static void subtract(uint8x16_t (&bytes)[P][V], int32_t* dots) {
-    asm volatile("" : "+r"(dots));  // else the compiler keeps the dots in registers, where there is no room for them
+  static void widen(uint8x16_t (&bytes)[P][V], uint32_t* counts, int64_t width) {
+    asm volatile("" : "+r"(counts));  // else the compiler keeps the counts in registers, where there is no room
 #pragma GCC unroll 4
     for (int p = 0; p < P; ++p) {
 #pragma GCC unroll 4
       for (int v = 0; v < V; ++v) {
-        const int32x4_t mismatches = vreinterpretq_s32_u32(vpaddlq_u16(vpaddlq_u8(bytes[p][v])));
-        int32_t* to = dots + p * kOutputs + 4 * v;
-        vst1q_s32(to, vsubq_s32(vld1q_s32(to), vaddq_s32(mismatches, mismatches)));
+        uint32_t* to = counts + p * width + 4 * v;
+        vst1q_u32(to, vaddq_u32(vld1q_u32(to), vpaddlq_u16(vpaddlq_u8(bytes[p][v]))));
         bytes[p][v] = vdupq_n_u8(0);
       }
     }

@@ -4,6 +4,7 @@
 #include <arm_neon.h>
 
 #include "kernels/vector/outside.h"
+#include "kernels/vector/simd.h"
 
 namespace onebit {
 namespace {
@@ -12,40 +13,47 @@ struct Neon {
   static constexpr int kLanes = 4;
   static constexpr int kFloatVectors = 2;  // of outputs, in registers, in a float convolution
 
-  // One bit a value, first value lowest: 1 where it is outside its interval.
-  template <class T>
-  static uint32_t outside(const T* value, const T* interval, int64_t count) {
-    constexpr uint32_t first[] = {1, 2, 4, 8};
-    uint32x4_t here = vld1q_u32(first), bits = vdupq_n_u32(0);
+  // One bit a value, first value lowest: 1 where it is outside its interval, a pair (low, high) a channel.
+  static uint32_t outside(const float* value, const float* interval, int64_t count) {
+    uint32x4_t here = first_bits(), bits = vdupq_n_u32(0);
     int64_t i = 0;
     for (; i + 4 <= count && i < 32; i += 4, here = vshlq_n_u32(here, 4)) {
-      bits = vorrq_u32(bits, vbicq_u32(here, within(value + i, interval + 2 * i)));
+      const float32x4x2_t bounds = vld2q_f32(interval + 2 * i);
+      bits = vorrq_u32(bits, vbicq_u32(here, within(vld1q_f32(value + i), bounds.val[0], bounds.val[1])));
     }
     return lanes_sum(bits) | outside_one_by_one(value, interval, i, count);
   }
 
+  static uint32_t outside(Vector<kLanes>::Float value, Vector<kLanes>::Float low, Vector<kLanes>::Float high) {
+    const auto x = reinterpret_cast<float32x4_t>(value);
+    return lanes_sum(
+        vbicq_u32(first_bits(), within(x, reinterpret_cast<float32x4_t>(low), reinterpret_cast<float32x4_t>(high))));
+  }
+
+  // Where it is above the limit.
+  static uint32_t outside(Vector<kLanes>::Unsigned value, Vector<kLanes>::Unsigned limit) {
+    const uint32x4_t above = vcgtq_u32(reinterpret_cast<uint32x4_t>(value), reinterpret_cast<uint32x4_t>(limit));
+    return lanes_sum(vandq_u32(first_bits(), above));
+  }
+
  private:
-  static uint32x4_t within(const int32_t* value, const int32_t* interval) {
-    const int32x4_t x = vld1q_s32(value);
-    const int32x4x2_t bounds = vld2q_s32(interval);
-    return vandq_u32(vcleq_s32(bounds.val[0], x), vcleq_s32(x, bounds.val[1]));
+  static uint32x4_t first_bits() {
+    constexpr uint32_t bits[] = {1, 2, 4, 8};
+    return vld1q_u32(bits);
   }
 
 #ifdef __aarch64__
-  static uint32x4_t within(const float* value, const float* interval) {
-    const float32x4_t x = vld1q_f32(value);
-    const float32x4x2_t bounds = vld2q_f32(interval);
-    return vandq_u32(vcleq_f32(bounds.val[0], x), vcleq_f32(x, bounds.val[1]));
+  static uint32x4_t within(float32x4_t x, float32x4_t low, float32x4_t high) {
+    return vandq_u32(vcleq_f32(low, x), vcleq_f32(x, high));
   }
 
   static uint32_t lanes_sum(uint32x4_t bits) { return vaddvq_u32(bits); }
 #else
   // The NEON of 32-bit ARM takes subnormal floats for zero, so floats are compared as integers.
-  static uint32x4_t within(const float* value, const float* interval) {
-    const int32x4_t x = vld1q_s32(reinterpret_cast<const int32_t*>(value));
-    const int32x4x2_t bounds = vld2q_s32(reinterpret_cast<const int32_t*>(interval));
-    const uint32x4_t between =
-        vandq_u32(vcleq_s32(ordered(bounds.val[0]), ordered(x)), vcleq_s32(ordered(x), ordered(bounds.val[1])));
+  static uint32x4_t within(float32x4_t value, float32x4_t low, float32x4_t high) {
+    const int32x4_t x = vreinterpretq_s32_f32(value);
+    const uint32x4_t between = vandq_u32(vcleq_s32(ordered(vreinterpretq_s32_f32(low)), ordered(x)),
+                                         vcleq_s32(ordered(x), ordered(vreinterpretq_s32_f32(high))));
     constexpr int32_t infinity = 0x7f800000;
     return vandq_u32(between, vcleq_s32(magnitude(x), vdupq_n_s32(infinity)));  // a NaN's is larger
   }

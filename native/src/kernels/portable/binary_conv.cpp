@@ -17,30 +17,19 @@ struct Counter : Portable {
 
   static void place(uint32_t word, int64_t lane, int64_t, uint8_t* step) { std::memcpy(step + 4 * lane, &word, 4); }
 
-  static void dots(PixelWords<1>& pixels, int32_t terms, const uint8_t* weight, int64_t width,
-                   int32_t (&dots)[1][kOutputs]) {
-    switch (width) {
-      case 8: return count<2>(pixels, terms, weight, dots[0]);
-      case 16: return count<4>(pixels, terms, weight, dots[0]);
-      case 24: return count<6>(pixels, terms, weight, dots[0]);
-      default: return count<8>(pixels, terms, weight, dots[0]);
-    }
-  }
-
- private:
-  static constexpr int64_t kRoom = 31;  // words, of at most 8 a byte, before a byte overflows
-
-  template <int V>
-  static void count(PixelWords<1>& pixels, int32_t terms, const uint8_t* weight, int32_t* dots) {
-    U bytes[V] = {}, sums[V] = {};
+  template <int P, int W>
+  static void count(PixelWords<1>& pixels, U (&mismatches)[1][W / kLanes]) {
+    constexpr int V = W / kLanes;
+    U bytes[V] = {};
+    for (int v = 0; v < V; ++v) mismatches[0][v] = U{};
     int64_t room = kRoom;
     const int64_t words = pixels.span_words();
     for (int64_t span = pixels.spans(); span > 0; --span) {
       const uint32_t* pixel[1];
-      pixels.next(pixel);
+      const uint8_t* weight = pixels.next(pixel);
       for (int64_t w = 0; w < words; ++w, weight += V * sizeof(U)) {
         if (room-- == 0) {
-          widen(bytes, sums);
+          widen(bytes, mismatches[0]);
           room = kRoom - 1;
         }
 #pragma GCC unroll 8
@@ -52,9 +41,11 @@ struct Counter : Portable {
         }
       }
     }
-    widen(bytes, sums);
-    for (int v = 0; v < V; ++v) store(dots + v * kLanes, static_cast<uint32_t>(terms) - 2 * sums[v], kLanes);
+    widen(bytes, mismatches[0]);
   }
+
+ private:
+  static constexpr int64_t kRoom = 31;  // words, of at most 8 a byte, before a byte overflows
 
   template <int V>
   static void widen(U (&bytes)[V], U (&sums)[V]) {

@@ -2,7 +2,7 @@
 
 #include "kernels/reference/epilogue.h"
 #include "kernels/reference/reference.h"
-#include "kernels/vector/binary_conv.h"
+#include "kernels/vector/window.h"
 
 namespace onebit::portable {
 namespace {

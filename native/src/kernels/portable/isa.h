@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/vector/outside.h"
+#include "kernels/vector/simd.h"
 
 namespace onebit {
 namespace {
@@ -10,6 +11,19 @@ namespace {
 struct Portable {
   static constexpr int kLanes = 4;
   static constexpr int kFloatVectors = 2;  // of outputs, in registers, in a float convolution
+
+  static uint32_t outside(Vector<kLanes>::Float value, Vector<kLanes>::Float low, Vector<kLanes>::Float high) {
+    uint32_t bits = 0;
+    for (int i = 0; i < kLanes; ++i) bits |= static_cast<uint32_t>(!(low[i] <= value[i] && value[i] <= high[i])) << i;
+    return bits;
+  }
+
+  // Where it is above the limit.
+  static uint32_t outside(Vector<kLanes>::Unsigned value, Vector<kLanes>::Unsigned limit) {
+    uint32_t bits = 0;
+    for (int i = 0; i < kLanes; ++i) bits |= static_cast<uint32_t>(value[i] > limit[i]) << i;
+    return bits;
+  }
 
   template <class T>
   static uint32_t outside(const T* value, const T* interval, int64_t count) {

@@ -1,9 +1,10 @@
 // Binary convolution in blocks of output channels: all that the instruction sets share around their inner loop, which
 // counts the mismatches (popcount of xor) of P pixels with a block of outputs.
 //
-// With K = taps * channels and m mismatches, dot = K - 2 m. A padded tap reads zero words, that is +1 in every channel,
-// and so adds t = channels - 2 popcount(w_tap), the tap's dot with +1; the packed weights carry t, and a border pixel's
-// dot becomes dot - (1 - pad_value) * sum of t over its padded taps. So the inner loop knows nothing of padding.
+// A tile is P pixels of one output row or column whose windows have the same taps inside the image. With K terms of
+// those taps and m mismatches, dot = K - 2 m. The taps outside are not counted: they add 0 each, or, where padding is
+// +1 or -1, pad_value times t = channels - 2 popcount(w_tap), the tap's dot with +1, which lies behind the packed
+// weights.
 //
 // Packed weights, for each block of up to Isa::kOutputs outputs of a group (the last one narrower: a multiple of
 // Isa::kGranule):
@@ -11,86 +12,11 @@
 #pragma once
 
 #include "kernels/vector/epilogue.h"
-#include "kernels/vector/window.h"
+#include "kernels/vector/output_block.h"
+#include "kernels/vector/pixel_words.h"
 
 namespace onebit {
 namespace {
-
-constexpr int64_t kMaxWords = 1024;
-alignas(64) constexpr uint32_t kZeroWords[kMaxWords] = {};
-
-inline uint32_t popcount(uint32_t x) {
-  x = x - ((x >> 1) & 0x55555555u);
-  x = (x & 0x33333333u) + ((x >> 2) & 0x33333333u);
-  return ((x + (x >> 4)) & 0x0f0f0f0fu) * 0x01010101u >> 24;
-}
-
-// What the loops over pixels need of a shape, worked out once.
-struct BinaryGeometry {
-  explicit BinaryGeometry(const ConvShape& s)
-      : shape(s),
-        channels(s.in_c / s.groups),
-        words(words_of(channels)),
-        taps(taps_of(s)),
-        pixel_step(words_of(s.in_c)),
-        tap_step(s.dilation_w * pixel_step),
-        row_step(static_cast<int64_t>(s.dilation_h) * s.in_w * pixel_step),
-        rows(s.groups == 1 && s.dilation_w == 1) {}
-  const ConvShape& shape;
-  int64_t channels, words, taps;           // of a group; words a tap
-  int64_t pixel_step, tap_step, row_step;  // in input words
-  bool rows;                               // a kernel row's taps lie side by side in memory
-};
-
-// The input words that P neighbouring output pixels read, as spans: a kernel row where that lies side by side, else a
-// tap.
-template <int P>
-class PixelWords {
- public:
-  PixelWords(const BinaryGeometry& geometry, const uint32_t* input, WindowCursor& cursor)
-      : geometry_(geometry), input_(input), rows_(geometry.rows) {
-    for (int p = 0; p < P; ++p) {
-      windows_[p] = cursor.next();
-      offsets_[p] = windows_[p].position * geometry.pixel_step;
-      rows_ = rows_ && windows_[p].interior;
-    }
-  }
-
-  int64_t spans() const { return rows_ ? geometry_.shape.kernel_h : geometry_.taps; }
-
-  int64_t span_words() const { return rows_ ? geometry_.words * geometry_.shape.kernel_w : geometry_.words; }
-
-  // The next span of each pixel, in the order ky, kx.
-  void next(const uint32_t* (&words)[P]) {
-    const int64_t offset = ky_ * geometry_.row_step + kx_ * geometry_.tap_step;
-    if (rows_) {
-      for (int p = 0; p < P; ++p) words[p] = input_ + (offsets_[p] + offset);
-      ++ky_;
-      return;
-    }
-    for (int p = 0; p < P; ++p) words[p] = inside_at(p, ky_, kx_) ? input_ + (offsets_[p] + offset) : kZeroWords;
-    if (++kx_ == geometry_.shape.kernel_w) {
-      kx_ = 0;
-      ++ky_;
-    }
-  }
-
-  bool inside_at(int p, int64_t ky, int64_t kx) const {
-    const ConvShape& s = geometry_.shape;
-    return windows_[p].interior ||
-           inside(windows_[p].y + ky * s.dilation_h, windows_[p].x + kx * s.dilation_w, s.in_h, s.in_w);
-  }
-
-  bool is_interior(int p) const { return windows_[p].interior; }
-
- private:
-  const BinaryGeometry& geometry_;
-  const uint32_t* input_;
-  int64_t ky_ = 0, kx_ = 0;
-  Window windows_[P];
-  int64_t offsets_[P];
-  bool rows_;
-};
 
 template <class Isa>
 class BlockedBinaryConv {
@@ -99,8 +25,7 @@ class BlockedBinaryConv {
   // kernel.
   static bool fits(const ConvShape& s) {
     const int64_t channels = s.in_c / s.groups, outputs = s.out_c / s.groups;
-    return (s.groups == 1 || (channels % 32 == 0 && outputs % 32 == 0)) && words_of(channels) <= kMaxWords &&
-           taps_of(s) <= Isa::kMaxTerms / channels;
+    return (s.groups == 1 || (channels % 32 == 0 && outputs % 32 == 0)) && taps_of(s) <= Isa::kMaxTerms / channels;
   }
 
   static size_t pack_bytes(const ConvShape& s) {
@@ -142,109 +67,217 @@ class BlockedBinaryConv {
     const int64_t rows = rows_of(args.shape);
     const auto* weight = static_cast<const uint8_t*>(args.weight);
     for (Block block(args.shape); !block.done() && end > 0; block.next(), begin -= rows, end -= rows) {
-      int64_t pixel = (begin > 0 ? begin : 0) * args.shape.out_w;
-      const int64_t last = (end < rows ? end : rows) * args.shape.out_w;
-      WindowCursor cursor(args.shape, begin > 0 ? begin : 0);
-      for (; pixel + Isa::kPixels <= last; pixel += Isa::kPixels)
-        step<Isa::kPixels>(args, geometry, block, weight, cursor, pixel);
-      for (; pixel < last; ++pixel) step<1>(args, geometry, block, weight, cursor, pixel);
+      const int64_t first = begin > 0 ? begin : 0, last = end < rows ? end : rows;
+      if (first < last) {
+        const Limits limits(args, block);
+        block_rows<Isa::kOutputs>({args, geometry, block, weight, limits}, first, last);
+      }
       weight += (geometry.words + 1) * geometry.taps * block.width() * 4;
     }
   }
 
  private:
-  // A run of output channels of one group.
-  class Block {
+  static constexpr int N = Isa::kLanes;
+  using Int = typename Vector<N>::Int;
+  using Unsigned = typename Vector<N>::Unsigned;
+
+  using Block = OutputBlock<Isa>;
+
+  // The intervals of a block's outputs, in the form that the comparison takes.
+  class Limits {
    public:
-    explicit Block(const ConvShape& s)
-        : per_group_(s.out_c / s.groups), group_words_(s.in_c / s.groups / 32), end_(s.out_c) {
-      measure();
+    Limits(const BinaryConvArgs& args, const Block& block) {
+      if (args.output && !args.bits.words) return;
+      for (int64_t i = 0; i < block.width(); ++i) {
+        const int64_t o = block.first() + (i < block.outputs() ? i : 0);
+        if (args.output) {
+          std::memcpy(&low_[i], args.bits.interval + 2 * o, 4);
+          std::memcpy(&high_[i], args.bits.interval + 2 * o + 1, 4);
+        } else {
+          const int32_t low = args.interval[2 * o], high = args.interval[2 * o + 1];
+          low_[i] = static_cast<uint32_t>(low <= high ? low : kNever);
+          high_[i] = low <= high ? static_cast<uint32_t>(high) - static_cast<uint32_t>(low) : 0;
+        }
+      }
     }
-    bool done() const { return first_ == end_; }
-    void next() {
-      first_ += outputs_;
-      measure();
+
+    // Floats: both bounds. Integers: the lower bound, and how far above it a dot may be, modulo 2^32.
+    template <class V>
+    V low(int v) const {
+      return load<V>(low_ + v * N);
     }
-    int64_t first() const { return first_; }
-    int64_t first_word() const { return first_word_; }
-    int64_t outputs() const { return outputs_; }
-    int64_t width() const { return round_up(outputs_, Isa::kGranule); }
+    template <class V>
+    V high(int v) const {
+      return load<V>(high_ + v * N);
+    }
 
    private:
-    void measure() {
-      const int64_t left = per_group_ - first_ % per_group_;
-      outputs_ = left < Isa::kOutputs ? left : Isa::kOutputs;
-      first_word_ = first_ / per_group_ * group_words_;
-    }
-    int64_t per_group_, group_words_, end_, first_ = 0, outputs_ = 0, first_word_ = 0;
+    static constexpr int32_t kNever = INT32_MIN;  // no dot is as low
+    alignas(64) uint32_t low_[Isa::kOutputs], high_[Isa::kOutputs];
   };
 
-  template <int P>
-  static void step(const BinaryConvArgs& args, const BinaryGeometry& geometry, const Block& block,
-                   const uint8_t* weight, WindowCursor& cursor, int64_t pixel) {
-    PixelWords<P> pixels(geometry, args.input + block.first_word(), cursor);
-    alignas(64) int32_t dots[P][Isa::kOutputs];
-    Isa::dots(pixels, static_cast<int32_t>(geometry.taps * geometry.channels), weight, block.width(), dots);
-    if (args.pad_value != 1) {
-      const uint8_t* tap_dots = weight + geometry.taps * geometry.words * block.width() * 4;
-      for (int p = 0; p < P; ++p) {
-        if (!pixels.is_interior(p)) {
-          remove_padding(args.shape, pixels, p, tap_dots, block.width(), 1 - args.pad_value, dots[p]);
-        }
-      }
+  // One block of outputs in a call.
+  struct Task {
+    const BinaryConvArgs& args;
+    const BinaryGeometry& geometry;
+    const Block& block;
+    const uint8_t* weight;
+    const Limits& limits;
+  };
+
+  template <int W>
+  static void block_rows(const Task& task, int64_t begin, int64_t end) {
+    if constexpr (W > Isa::kGranule) {
+      if (task.block.width() < W) return block_rows<W - Isa::kGranule>(task, begin, end);
     }
-    if (args.output) {
-      write_floats<P>(args, block, pixel, dots);
-    } else {
-      for (int p = 0; p < P; ++p) write_bits(args, block, pixel + p, dots[p]);
+    for (Rectangles rectangles(task.args.shape, begin, end); !rectangles.done(); rectangles.next())
+      rectangle<W>(task, rectangles.now());
+  }
+
+  // From a pixel to the next, in pixels of the image and of the output.
+  struct Step {
+    int64_t input, output;
+  };
+
+  struct Tile {
+    const Taps& taps;
+    int64_t input, output;  // where the first pixel's window begins, and that pixel
+    Step step;
+  };
+
+  // Along the longer side of the rectangle, in tiles as equal as can be.
+  template <int W>
+  static void rectangle(const Task& task, const Rectangle& r) {
+    const ConvShape& s = task.args.shape;
+    const bool across = r.width >= r.height;
+    const Step column = {s.stride_w, 1}, row = {static_cast<int64_t>(s.stride_h) * s.in_w, s.out_w};
+    const Step inner = across ? column : row, outer = across ? row : column;
+    const int64_t lines = across ? r.height : r.width, length = across ? r.width : r.height;
+    const int64_t tiles = (length + Isa::kPixels - 1) / Isa::kPixels;
+    for (int64_t line = 0; line < lines; ++line) {
+      Tile tile = {r.taps, r.input + line * outer.input, r.output + line * outer.output, inner};
+      for (int64_t left = length, todo = tiles; todo > 0; --todo) {
+        const int64_t pixels = (left + todo - 1) / todo;
+        tile_of<Isa::kPixels, W>(task, tile, pixels);
+        tile.input += pixels * inner.input;
+        tile.output += pixels * inner.output;
+        left -= pixels;
+      }
     }
   }
 
-  template <int P>
-  static void remove_padding(const ConvShape& s, const PixelWords<P>& pixels, int p, const uint8_t* tap_dots,
-                             int64_t width, int32_t factor, int32_t* dots) {
-    for (int64_t ky = 0; ky < s.kernel_h; ++ky) {
-      for (int64_t kx = 0; kx < s.kernel_w; ++kx, tap_dots += width * 4) {
-        if (pixels.inside_at(p, ky, kx)) continue;
-        for (int64_t i = 0; i < width; i += Isa::kLanes) {
-          const auto tap = load<Int>(reinterpret_cast<const int32_t*>(tap_dots) + i);
-          store(dots + i, load<Int>(dots + i) - tap * factor, Isa::kLanes);
-        }
-      }
+  template <int P, int W>
+  static void tile_of(const Task& task, const Tile& tile, int64_t pixels) {
+    if constexpr (P > 1) {
+      if (pixels < P) return tile_of<P - 1, W>(task, tile, pixels);
     }
+    run_tile<P, W>(task, tile);
   }
 
-  template <int P>
-  static void write_floats(const BinaryConvArgs& args, const Block& block, int64_t pixel,
-                           const int32_t (&dots)[P][Isa::kOutputs]) {
-    constexpr int N = Isa::kLanes;
-    const int64_t stride = args.shape.out_c;
-    for (int64_t i = 0; i < block.outputs(); i += N) {
-      Float<N> y[P];
-#pragma GCC unroll 4
-      for (int p = 0; p < P; ++p) y[p] = __builtin_convertvector(load<Int>(dots[p] + i), Float<N>);
-      const int64_t channel = block.first() + i;
-      finish<N>(args.epilogue, y, channel, pixel * stride + channel, stride, block.outputs() - i, args.output);
+  template <int P, int W>
+  static void run_tile(const Task& task, const Tile& tile) {
+    const BinaryGeometry& g = task.geometry;
+    const BinaryConvArgs& args = task.args;
+    PixelWords<P> pixels(g, tile.taps, args.input + task.block.first_word(), tile.input * g.pixel_step,
+                         tile.step.input * g.pixel_step, task.weight, W * 4);
+    Unsigned mismatches[P][W / N];
+    Isa::template count<P, W>(pixels, mismatches);
+    Unsigned base[W / N];  // dot = base - 2 mismatches, modulo 2^32
+    for (int v = 0; v < W / N; ++v) base[v] = Unsigned{} + static_cast<uint32_t>(tile.taps.count() * g.channels);
+    if (args.pad_value != 0 && tile.taps.count() != g.taps) {
+      Unsigned padding[W / N] = {};
+      sum_padding<W>(task, tile.taps, padding);
+      for (int v = 0; v < W / N; ++v) base[v] += padding[v];
     }
-    if (!args.bits.words) return;
+    if (task.block.outputs() == W) return write<P, W, true>(task, tile, base, mismatches);
     for (int p = 0; p < P; ++p) {
-      const float* values = args.output + (pixel + p) * stride + block.first();
-      uint32_t* words = args.bits.words + (pixel + p) * words_of(stride) + block.first() / 32;
-      const float* interval = args.bits.interval + 2 * block.first();
-      for (int64_t i = 0; i < block.outputs(); i += 32)
-        words[i / 32] = Isa::outside(values + i, interval + 2 * i, block.outputs() - i);
+      Unsigned one[1][W / N];
+      for (int v = 0; v < W / N; ++v) one[0][v] = mismatches[p][v];
+      write<1, W, false>(task, {tile.taps, 0, tile.output + p * tile.step.output, {}}, base, one);
     }
   }
 
-  static void write_bits(const BinaryConvArgs& args, const Block& block, int64_t pixel, const int32_t* dots) {
-    uint32_t* output = args.output_bits + pixel * words_of(args.shape.out_c) + block.first() / 32;
-    const int32_t* interval = args.interval + 2 * block.first();
-    for (int64_t i = 0; i < block.outputs(); i += 32) {
-      output[i / 32] = Isa::outside(dots + i, interval + 2 * i, block.outputs() - i);
+  // What the taps outside the image add to each output's dot.
+  template <int W>
+  static void sum_padding(const Task& task, const Taps& taps, Unsigned (&sum)[W / N]) {
+    const BinaryGeometry& g = task.geometry;
+    const auto* tap_dots = reinterpret_cast<const uint32_t*>(task.weight + g.taps * g.words * W * 4);
+    const auto pad_value = static_cast<uint32_t>(task.args.pad_value);
+    for (int64_t tap = 0; tap < g.taps; ++tap, tap_dots += W) {
+      if (taps.contain(tap / g.kernel_w, tap % g.kernel_w)) continue;
+      for (int v = 0; v < W / N; ++v) sum[v] += load<Unsigned>(tap_dots + v * N) * pad_value;
     }
   }
 
-  using Int = typename Vector<Isa::kLanes>::Int;
+  // Gathers the bits of N channels at a time into words of 32.
+  template <int P>
+  class Words {
+   public:
+    Words(uint32_t* words, const Task& task, const Tile& tile)
+        : words_(words ? words + tile.output * words_of(task.args.shape.out_c) + task.block.first() / 32 : nullptr),
+          stride_(tile.step.output * words_of(task.args.shape.out_c)) {}
+
+    void add(int p, int v, uint32_t bits) { word_[p] |= bits << v * N % 32; }
+
+    // After the vector v, of which `count` channels are real.
+    template <bool Whole>
+    void store(int v, int64_t count) {
+      const uint32_t real = Whole || count >= N ? ~0u : (1u << (v * N % 32 + count)) - 1;
+#pragma GCC unroll 8
+      for (int p = 0; p < P; ++p) {
+        words_[p * stride_ + v * N / 32] = word_[p] & real;
+        word_[p] = 0;
+      }
+    }
+
+   private:
+    uint32_t* words_;
+    int64_t stride_;
+    uint32_t word_[P] = {};
+  };
+
+  // `Whole`: the block is full, so that no vector is cut.
+  template <int P, int W, bool Whole>
+  static void write(const Task& task, const Tile& tile, const Unsigned (&base)[W / N],
+                    const Unsigned (&mismatches)[P][W / N]) {
+    Words<P> words(task.args.output ? task.args.bits.words : task.args.output_bits, task, tile);
+    if constexpr (W / N <= 4) {  // few enough to stay in registers, if the compiler sees each index
+#pragma GCC unroll 4
+      for (int v = 0; v < W / N; ++v) write_vector<P, W, Whole>(task, tile, base, mismatches, v, words);
+    } else {
+      for (int v = 0; v < W / N; ++v) write_vector<P, W, Whole>(task, tile, base, mismatches, v, words);
+    }
+  }
+
+  template <int P, int W, bool Whole>
+  [[gnu::always_inline]] static void write_vector(const Task& task, const Tile& tile, const Unsigned (&base)[W / N],
+                                                  const Unsigned (&mismatches)[P][W / N], int v, Words<P>& words) {
+    const BinaryConvArgs& args = task.args;
+    const int64_t channel = task.block.first() + v * N, channels = args.shape.out_c;
+    const int64_t count = Whole ? N : task.block.outputs() - v * N;
+    if (count <= 0) return;
+    if (args.output) {
+      Float<N> y[P];
+#pragma GCC unroll 8
+      for (int p = 0; p < P; ++p) {
+        const auto dot = reinterpret_cast<Int>(base[v] - mismatches[p][v] - mismatches[p][v]);
+        y[p] = __builtin_convertvector(dot, Float<N>);
+      }
+      finish<N>(args.epilogue, y, channel, tile.output * channels + channel, tile.step.output * channels, count,
+                args.output);
+      if (!args.bits.words) return;
+      const auto low = task.limits.template low<Float<N>>(v), high = task.limits.template high<Float<N>>(v);
+#pragma GCC unroll 8
+      for (int p = 0; p < P; ++p) words.add(p, v, Isa::outside(y[p], low, high));
+    } else {
+      const auto above = base[v] - task.limits.template low<Unsigned>(v);
+      const auto range = task.limits.template high<Unsigned>(v);
+#pragma GCC unroll 8
+      for (int p = 0; p < P; ++p) words.add(p, v, Isa::outside(above - mismatches[p][v] - mismatches[p][v], range));
+    }
+    const bool last = (v + 1) * N == W || (!Whole && count <= N);
+    if (last || (v + 1) * N % 32 == 0) words.template store<Whole>(v, count);
+  }
 };
 
 }  // namespace
