@@ -32,8 +32,9 @@ LARQ_PYTHON ?= $(or $(shell command -v python3.11),$(PYTHON))
 PEERS := build/peers
 
 bench: $(VENV)/.bench $(PEERS)/onnx/.made $(PEERS)/larq/.made
-	$(BIN)/python benchmarks/engine_vs_peers.py --folder $(PEERS)
-	$(BIN)/python benchmarks/engine_growth.py
+	$(BIN)/python benchmarks/engine_vs_peers.py --folder $(PEERS) --output $(PEERS)/engine_vs_peers.json
+	$(BIN)/python benchmarks/engine_growth.py --output $(PEERS)/engine_growth.json
+	cp $(PEERS)/*.json results/  # at the end: a record says whether the tree was that of the commit
 	$(BIN)/python benchmarks/report.py
 
 $(PEERS)/onnx/.made: benchmarks/peers/requirements-onnx.txt

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib import pyplot as plt
+from matplotlib.ticker import NullLocator
 from tables import markdown, source
 
 Row = dict[str, Any]
@@ -89,6 +90,8 @@ def draw_growth(record: dict[str, Any], path: Path) -> None:
         panel.fill_between(x, *spread, alpha=0.3)
         panel.loglog(x, ms, "o-", label=record["isa"])
         panel.set_title(title, fontsize="small")
+        panel.set_xticks(x, [f"{value:,}" for value in x], rotation=45, ha="right")
+        panel.xaxis.set_minor_locator(NullLocator())
         panel.set_ylabel("ms")
         panel.grid(alpha=0.3)
     panels[0].legend()
