@@ -59,7 +59,10 @@ class Array {
 
 inline Array<float> reals(Random& random, int64_t size) {
   Array<float> array(size);
-  for (int64_t i = 0; i < size; ++i) array[i] = random.chance(5) ? (random.chance(50) ? 0.0f : -0.0f) : random.real();
+  const int exponent = random.chance(10) ? -138 : 0;  // some arrays hold subnormal numbers
+  for (int64_t i = 0; i < size; ++i) {
+    array[i] = random.chance(5) ? (random.chance(50) ? 0.0f : -0.0f) : std::ldexp(random.real(), exponent);
+  }
   return array;
 }
 
@@ -113,10 +116,11 @@ struct RandomEpilogue {
 
 // A bound of an interval.
 inline float bound(Random& random) {
-  switch (random.between(0, 5)) {
+  switch (random.between(0, 6)) {
     case 0: return std::numeric_limits<float>::infinity();
     case 1: return -std::numeric_limits<float>::infinity();
     case 2: return random.chance(50) ? 0.0f : -0.0f;
+    case 3: return std::ldexp(random.real(), -138);
     default: return random.real();
   }
 }

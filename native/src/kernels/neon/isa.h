@@ -11,7 +11,11 @@ namespace {
 
 struct Neon {
   static constexpr int kLanes = 4;
-  static constexpr int kFloatVectors = 2;  // of outputs, in registers, in a float convolution
+#ifdef __aarch64__
+  static constexpr int kFloatVectors = 4;  // of outputs, in registers, in a float convolution
+#else
+  static constexpr int kFloatVectors = 1;  // one float a register: the compiler leaves floats to the scalar unit
+#endif
 
   // One bit a value, first value lowest: 1 where it is outside its interval, a pair (low, high) a channel.
   static uint32_t outside(const float* value, const float* interval, int64_t count) {
@@ -20,10 +24,6 @@ struct Neon {
     for (; i + 4 <= count && i < 32; i += 4, here = vshlq_n_u32(here, 4)) {
       const float32x4x2_t bounds = vld2q_f32(interval + 2 * i);
       bits = vorrq_u32(bits, vbicq_u32(here, within(vld1q_f32(value + i), bounds.val[0], bounds.val[1])));
-    }
-    return lanes_sum(bits) | outside_one_by_one(value, interval, i, count);
-  }
-
   static uint32_t outside(Vector<kLanes>::Float value, Vector<kLanes>::Float low, Vector<kLanes>::Float high) {
     const auto x = reinterpret_cast<float32x4_t>(value);
     return lanes_sum(
@@ -34,6 +34,10 @@ struct Neon {
   static uint32_t outside(Vector<kLanes>::Unsigned value, Vector<kLanes>::Unsigned limit) {
     const uint32x4_t above = vcgtq_u32(reinterpret_cast<uint32x4_t>(value), reinterpret_cast<uint32x4_t>(limit));
     return lanes_sum(vandq_u32(first_bits(), above));
+  }
+
+    }
+    return lanes_sum(bits) | outside_one_by_one(value, interval, i, count);
   }
 
  private:
@@ -49,7 +53,8 @@ struct Neon {
 
   static uint32_t lanes_sum(uint32x4_t bits) { return vaddvq_u32(bits); }
 #else
-  // The NEON of 32-bit ARM takes subnormal floats for zero, so floats are compared as integers.
+  // The NEON of 32-bit ARM takes subnormal floats for zero, so floats are compared as integers. (For the same reason
+  // the compiler does no arithmetic on floats with it, and the shared kernels' vectors of floats become scalar code.)
   static uint32x4_t within(float32x4_t value, float32x4_t low, float32x4_t high) {
     const int32x4_t x = vreinterpretq_s32_f32(value);
     const uint32x4_t between = vandq_u32(vcleq_s32(ordered(vreinterpretq_s32_f32(low)), ordered(x)),
