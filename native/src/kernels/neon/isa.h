@@ -24,6 +24,10 @@ struct Neon {
     for (; i + 4 <= count && i < 32; i += 4, here = vshlq_n_u32(here, 4)) {
       const float32x4x2_t bounds = vld2q_f32(interval + 2 * i);
       bits = vorrq_u32(bits, vbicq_u32(here, within(vld1q_f32(value + i), bounds.val[0], bounds.val[1])));
+    }
+    return lanes_sum(bits) | outside_one_by_one(value, interval, i, count);
+  }
+
   static uint32_t outside(Vector<kLanes>::Float value, Vector<kLanes>::Float low, Vector<kLanes>::Float high) {
     const auto x = reinterpret_cast<float32x4_t>(value);
     return lanes_sum(
@@ -34,10 +38,6 @@ struct Neon {
   static uint32_t outside(Vector<kLanes>::Unsigned value, Vector<kLanes>::Unsigned limit) {
     const uint32x4_t above = vcgtq_u32(reinterpret_cast<uint32x4_t>(value), reinterpret_cast<uint32x4_t>(limit));
     return lanes_sum(vandq_u32(first_bits(), above));
-  }
-
-    }
-    return lanes_sum(bits) | outside_one_by_one(value, interval, i, count);
   }
 
  private:
