@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The native tests, twice: as released with warnings as errors, and under the address and undefined-behaviour sanitizers.
-# Where clang is there, the reader is also fuzzed for a few seconds; where the tools for Cortex-M are there, the run path is
-# also run on emulated boards. Builds stay in build/ and are reused.
+# Where clang is there, the reader is also fuzzed for a few seconds; where the tools for Cortex-M or Windows are there, the
+# run path is also run on emulated boards, and all of it under Wine. Builds stay in build/ and are reused.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -31,7 +31,7 @@ can_fuzz() {  # clang++ may be there without its runtime libraries
 
 if can_fuzz; then
   cmake -S native -B build/native-fuzz "${generator[@]}" -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ \
-    -DONEBIT_FUZZ=ON -DONEBIT_TESTS=OFF -DONEBIT_SANITIZE=address,undefined,fuzzer-no-link >/dev/null
+    -DONEBIT_FUZZ=ON -DONEBIT_TESTS=OFF -DCMAKE_CXX_FLAGS=-Werror -DONEBIT_SANITIZE=address,undefined,fuzzer-no-link >/dev/null
   cmake --build build/native-fuzz -j "$jobs"
   build/native-fuzz/model_fuzzer -max_total_time=10 -print_final_stats=1
   summary+=("fuzzed: model_fuzzer for 10 s")
@@ -44,6 +44,14 @@ tests/embedded.sh || status=$?
 case $status in
   0) summary+=("embedded: the same bits on emulated Cortex-M boards") ;;
   77) summary+=("embedded: not run, for want of a tool named above") ;;
+  *) exit 1 ;;
+esac
+
+status=0
+tests/windows.sh || status=$?
+case $status in
+  0) summary+=("Windows: passed under Wine") ;;
+  77) summary+=("Windows: not run, for want of a tool named above") ;;
   *) exit 1 ;;
 esac
 printf '%s\n' "${summary[@]}"

@@ -1,5 +1,6 @@
 // The store's whole demand on a device: a region of bytes of fixed size that can be read, written in place and synced.
-// POSIX has PosixFile; bare flash supplies its own; the tests cut the power at any byte of theirs.
+// posix_file.cpp and windows_file.cpp are those of computers; bare flash supplies its own; the tests cut the power at
+// any byte of theirs.
 #pragma once
 
 #include <cstddef>
@@ -26,7 +27,8 @@ class File {
 std::unique_ptr<File> open_file(const std::string& path);
 
 // Makes and locks a file of `size` bytes beside `path`, lets `format` fill it, and then gives it its name: until it is
-// whole there is no file called `path`. Throws Error if `path` exists.
+// whole there is no file called `path`. `format` writes every byte, so that the space is taken for good and a full disk
+// cannot stop a later commit half-way. Throws Error if `path` exists.
 std::unique_ptr<File> create_file(const std::string& path, uint64_t size, const std::function<void(File&)>& format);
 
 }  // namespace onebit::store

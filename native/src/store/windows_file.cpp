@@ -76,8 +76,7 @@ class WindowsFile : public File {
     if (!::FlushFileBuffers(handle_)) fail(path_);
   }
 
-  // Space is taken for good now, so that a full disk cannot stop a later commit half-way.
-  void reserve(uint64_t size) {
+  void resize(uint64_t size) {
     for (const uint64_t end : {uint64_t{0}, size}) {
       LARGE_INTEGER place;
       place.QuadPart = static_cast<LONGLONG>(end);
@@ -114,7 +113,7 @@ std::unique_ptr<File> create_file(const std::string& path, uint64_t size, const 
   const std::string part = path + ".part";
   auto file = std::make_unique<WindowsFile>(part, OPEN_ALWAYS);
   try {
-    file->reserve(size);
+    file->resize(size);
     format(*file);
     file->sync();
     if (!::MoveFileExW(wide(part).c_str(), wide(path).c_str(), MOVEFILE_WRITE_THROUGH)) {
