@@ -7,9 +7,11 @@ It reads a JSON object a line from stdin and answers with one on stdout; whateve
 An engine is a file with ``versions()``, ``settings(folder, threads)`` and, if it needs it, ``prepare(folder)``.
 """
 
+import ctypes
 import importlib.util
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -98,6 +100,8 @@ def fastest(ways: dict[str, Callable[[Any], Any]], x: Any) -> tuple[str, Callabl
 
 def main() -> None:
     path, folder, threads, *prepare = sys.argv[1:]
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: stopped, it would outlive who started it
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     engine = _engine(Path(path))

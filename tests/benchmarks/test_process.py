@@ -1,12 +1,13 @@
 """An engine's process: it answers, it stands still when it is not its turn, and its failure is one clear line."""
 
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from peers.process import Engine, prepare
+from peers.process import WORKER, Engine, prepare
 
 from onebit.errors import OnebitError
 
@@ -38,8 +39,12 @@ def engine(tmp_path: Path) -> Path:
     return path
 
 
-def state(process) -> str:
-    return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+def state(pid: int) -> str:
+    """T stopped, Z ended, none gone, ..."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def test_its_turns(engine: Path) -> None:
@@ -55,12 +60,32 @@ def test_its_turns(engine: Path) -> None:
         assert sum(times[:-1]) <= 50, "it goes on after its time"
         if Path("/proc/self/stat").exists():
             for _ in range(100):
-                if state(running._process) == "T":
+                if state(running._process.pid) == "T":
                     break
                 time.sleep(0.01)
-            assert state(running._process) == "T", "it runs although it is not its turn"
+            assert state(running._process.pid) == "T", "it runs although it is not its turn"
         assert len(running.times(0, least=7, seconds=0, warm_up=0)) == 7
     assert running._process.returncode is not None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the death of the parent is told on Linux only")
+def test_a_stopped_engine_does_not_outlive_who_started_it(engine: Path) -> None:
+    prepare(sys.executable, engine, engine.parent)
+    code = f"""
+import os, signal, sys
+sys.path.append({str(WORKER.parents[1])!r})
+from pathlib import Path
+from peers.process import Engine
+engine = Engine(sys.executable, Path({str(engine)!r}), Path({str(engine.parent)!r}), 1)
+print(engine._process.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    pid = int(done.stdout)
+    end = time.monotonic() + 30
+    while state(pid) not in ("", "Z") and time.monotonic() < end:
+        time.sleep(0.01)
+    assert state(pid) in ("", "Z")
 
 
 @pytest.mark.parametrize("fault", ["import nothing_of_this_name", "raise RuntimeError('no such CPU')"])
