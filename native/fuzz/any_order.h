@@ -1,0 +1,86 @@
+// Runs a plan as a session may: every step in parts, cut anywhere and in any order or by several threads, strips of any
+// height, in memory that holds NaNs. All of it gives the same bits, or a kernel or the plan relies on what it may not.
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+#include <random>
+
+#include "graph/plan.h"
+#include "graph/pool.h"
+#include "run/args.h"
+#include "run/strips.h"
+
+namespace onebit::fuzz {
+
+class AnyOrder {
+ public:
+  AnyOrder(const Plan& plan, uint32_t seed)
+      : plan_(plan), random_(seed), pool_(plan.threads), steps_(plan.steps), scratch_bytes_(choose_strips()) {}
+
+  // As Session::run.
+  void run(const float* input, int32_t count, float* const* outputs) {
+    const AlignedMemory arena = filled(plan_.arena_bytes);
+    std::vector<AlignedMemory> scratch;
+    for (int i = 0; i < plan_.threads; ++i) scratch.push_back(filled(scratch_bytes_));
+    const Bases bases{arena.get(), nullptr, plan_.weights->memory.get(), plan_.model->bytes.data(),
+                      reinterpret_cast<const uint8_t*>(input)};
+    for (size_t i = 0; i < steps_.size(); ++i) {
+      run_step_in_parts(steps_[i], bases, scratch, count);
+      if (steps_[i].strip_rows > 0) ++i;  // the pool ran with it
+    }
+    for (size_t i = 0; i < plan_.outputs.size(); ++i) {
+      const Value& value = plan_.model->values[plan_.model->outputs[plan_.outputs[i]].value];
+      std::memcpy(outputs[i], read<uint8_t>(plan_.output_values[i], bases),
+                  value.bytes() * static_cast<uint64_t>(count));
+    }
+  }
+
+ private:
+  static AlignedMemory filled(uint64_t bytes) {
+    AlignedMemory memory = allocate_aligned(bytes);
+    std::memset(memory.get(), 0xFF, bytes);
+    return memory;
+  }
+
+  // Returns what the strips need of scratch.
+  uint64_t choose_strips() {
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < steps_.size(); ++i) {
+      if (steps_[i].strip_rows == 0) continue;
+      const ConvShape& conv = steps_[i].shape;
+      const Step& pool = steps_[i + 1];
+      steps_[i].strip_rows = 1 + static_cast<int32_t>(random_() % static_cast<uint32_t>(pool.shape.out_h));
+      const int64_t floats = strip_conv_rows(pool, steps_[i].strip_rows) * conv.out_w * conv.out_c;
+      bytes = std::max(bytes, static_cast<uint64_t>(floats) * sizeof(float));
+    }
+    return bytes;
+  }
+
+  void run_step_in_parts(const Step& step, const Bases& bases, const std::vector<AlignedMemory>& scratch,
+                         int32_t count) {
+    const int64_t units = step_units(&step, plan_.kernels, count);
+    const auto part = [&](int64_t begin, int64_t end, size_t thread) {
+      Bases own = bases;
+      own.scratch = scratch[thread].get();
+      run_step(&step, plan_.kernels, own, count, begin, end);
+    };
+    if (plan_.threads > 1) return pool_.split(units, part);
+    std::vector<int64_t> cuts = {0, units};
+    for (uint32_t i = random_() % 4; i > 0; --i)
+      cuts.push_back(static_cast<int64_t>(random_() % static_cast<uint64_t>(units + 1)));
+    std::sort(cuts.begin(), cuts.end());
+    std::vector<size_t> order(cuts.size() - 1);
+    for (size_t i = 0; i < order.size(); ++i) order[i] = i;
+    std::shuffle(order.begin(), order.end(), random_);
+    for (const size_t i : order) part(cuts[i], cuts[i + 1], 0);
+  }
+
+  const Plan& plan_;
+  std::mt19937 random_;
+  Pool pool_;
+  std::vector<Step> steps_;
+  const uint64_t scratch_bytes_;
+};
+
+}  // namespace onebit::fuzz
