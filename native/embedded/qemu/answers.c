@@ -1,5 +1,5 @@
 /* Runs the program in flash on each of the samples in flash, and prints a line a sample: the bits of all outputs. Then
- * a line with the memory that it took. */
+ * a line with the bytes that it took, and the ticks of the core's clock in the last run. */
 #include <stdint.h>
 
 #include "onebit/embedded.h"
@@ -13,6 +13,16 @@ extern const struct {
   uint32_t count, floats;
   float values[];
 } samples;
+
+static volatile uint32_t* const systick = (uint32_t*)0xE000E010u; /* control, reload, current */
+
+static void start_counting(void) {
+  systick[1] = 0xFFFFFFu;
+  systick[2] = 0;
+  systick[0] = 5; /* on, by the core's clock */
+}
+
+static uint32_t counted(void) { return 0xFFFFFFu - systick[2]; }
 
 static const uint32_t untouched = 0xA5A5A5A5u;
 
@@ -49,8 +59,11 @@ int main(void) {
   onebit_status status = onebit_program_check(program, (size_t)program_room);
   if (status != ONEBIT_OK) return refuse("the program", status);
   if (samples.floats != elements(onebit_program_input(program))) return refuse("the samples", ONEBIT_BAD_FILE);
+  uint32_t ticks = 0;
   for (uint32_t i = 0; i < samples.count; ++i) {
+    start_counting();
     status = onebit_program_run(program, arena, (size_t)arena_room, samples.values + i * samples.floats);
+    ticks = counted();
     if (status != ONEBIT_OK) return refuse("the run", status);
     for (size_t k = 0; k < onebit_program_output_count(program); ++k) {
       const uint32_t* bits = (const uint32_t*)onebit_program_output(program, arena, k);
@@ -63,10 +76,11 @@ int main(void) {
   if (status != ONEBIT_OK) return refuse("the program after the runs", status);
   if (stack_used() >= (uint32_t)((const char*)stack_top - (const char*)stack_bottom))
     return refuse("the stack", ONEBIT_NO_MEMORY);
-  print("# program, arena, stack: ");
+  print("# program, arena, stack, ticks: ");
   print_word(onebit_program_bytes(program));
   print_word(onebit_program_arena_bytes(program));
   print_word(stack_used());
+  print_word(ticks);
   print("\n");
   return 0;
 }
