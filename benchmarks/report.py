@@ -1,5 +1,5 @@
-"""Writes docs/results.md, the learner's table in docs/learner.md, that of the engines in the README and the plot of the
-engine's growth, from the records in results/.
+"""Writes docs/results.md, the tables in docs/learner.md and docs/embedded.md, that of the engines in the README and the
+plot of the engine's growth, from the records in results/.
 
 python benchmarks/report.py
 """
@@ -67,9 +67,11 @@ def pages() -> dict[Path, str]:
         _engine(GROWTH, engine_report.growth),
     ]
     learner, readme = ROOT / "docs" / "learner.md", ROOT / "README.md"
+    embedded = ROOT / "docs" / "embedded.md"
     return {
         ROOT / "docs" / "results.md": "\n\n".join(parts) + "\n",
         learner: between(learner.read_text("utf-8"), learner_table()),
+        embedded: between(embedded.read_text("utf-8"), embedded_table()),
         readme: between(readme.read_text("utf-8"), _engine(PEERS, engine_report.summary)),
     }
 
@@ -92,6 +94,23 @@ def learner_table() -> str:
             rows.append([setting, title, *(f"{_spread(p)} (least {100 * p['least']:.1f})" for p in parts)])
     table = markdown(["", "head", "old classes, %", "new classes, %"], rows)
     return f"{table}\n\n{len(record['seeds'])} seeds. {SELECTION} {source(record)}"
+
+
+def embedded_table() -> str:
+    """What a digits network takes on each emulated core, and whether it answers as here."""
+    record = read("embedded")
+    rows = []
+    for core, made in record["cores"].items():
+        numbers = [f"{made[key]:,}" for key in ("code_bytes", "stack_bytes", "instructions")]
+        rows.append([core, *numbers, f"{100 * made['top1']:.1f}", "yes" if made["same_bits"] else "no"])
+    head = ["core", "flash: code, bytes", "stack, bytes", "instructions an image", "top-1, %", "the host's bits"]
+    text = (
+        f"The `small` network of the recipe `digits_cyclebnn` (seed {record['seed']}), {record['images']} held-out "
+        f"images. On every core the program takes {record['program_bytes']:,} bytes of flash (the `.obn` file has "
+        f"{record['model_bytes']:,}) and {record['arena_bytes']:,} bytes of RAM. The code is all kernels and the "
+        "test's firmware, optimised for size; the Cortex-M0 and M3 compute floats without a unit for them."
+    )
+    return f"{text}\n\n{markdown(head, rows)}\n\n{source(record)}"
 
 
 def _demo(record: dict[str, Any]) -> str:
