@@ -24,7 +24,7 @@ size_t checked_size(HANDLE file) {
 
 }  // namespace
 
-// Others may replace the file or remove it, as elsewhere, but Windows lets none change it while it is open or mapped.
+// Others may not write to the file while it is open here. Windows lets none shorten it while it is mapped.
 InputFile::InputFile(const std::string& path)
     : handle_(reinterpret_cast<intptr_t>(::CreateFileW(wide(path).c_str(), GENERIC_READ,
                                                        FILE_SHARE_READ | FILE_SHARE_DELETE, nullptr, OPEN_EXISTING,

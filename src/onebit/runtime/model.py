@@ -59,7 +59,7 @@ class Prediction:
 
 
 def load(path: str | os.PathLike[str], *, threads: int = 1, isa: str = "") -> "Model":
-    """Loads an ``.obn`` file: maps it, checks all of it, and makes it ready to run.
+    """Loads an ``.obn`` file: reads it, checks all of it, and makes it ready to run.
 
     Args:
         path: the file.
