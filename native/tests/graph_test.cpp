@@ -11,6 +11,7 @@
 #include "graph/session.h"
 #include "obn_writer.h"
 #include "support/allocations.h"
+#include "support/strips.h"
 
 using namespace onebit;
 
@@ -62,42 +63,57 @@ std::shared_ptr<const Plan> make_plan(std::shared_ptr<const Model> model, const 
   return std::make_shared<const Plan>(std::move(model), kernels, std::move(weights), batch, threads, outputs);
 }
 
-void sessions() {
-  const test::Buffer file = test::example().bytes();
+// One sample at a time and on the plainest kernels, or many at once: so many that the threads share each step.
+void sessions(const test::FileWriter& writer) {
+  const test::Buffer file = writer.bytes();
   const auto model = read_model(Bytes::from_memory(file.data(), file.size()));
-  constexpr int32_t samples = 3;
+  constexpr int32_t samples = 100;
+  const size_t elements = model->input_value().elements();
   std::mt19937 random(2);
-  std::vector<float> input(samples * model->input_value().elements());
+  std::vector<float> input(samples * elements);
   for (float& x : input) x = static_cast<float>(random() % 2001) / 1000.0f - 1.0f;
 
-  // One sample at a time, on the plainest kernels.
-  std::vector<float> logits(samples * 4), features(samples * 38);
+  std::vector<std::vector<float>> expected;
+  for (const Output& output : model->outputs) expected.emplace_back(samples * model->values[output.value].elements());
   Session one(make_plan(model, reference_kernels(), 1));
-  for (int32_t i = 0; i < samples; ++i) {
-    float* const outputs[] = {&logits[static_cast<size_t>(i) * 4], &features[static_cast<size_t>(i) * 38]};
-    one.run(&input[static_cast<size_t>(i) * model->input_value().elements()], 1, outputs);
+  for (size_t i = 0; i < samples; ++i) {
+    std::vector<float*> outputs;
+    for (auto& output : expected) outputs.push_back(&output[i * (output.size() / samples)]);
+    one.run(&input[i * elements], 1, outputs.data());
   }
-  CHECK_THAT(std::memcmp(&logits[0], &logits[4], 16) != 0, "two images give the same logits");
+  CHECK_THAT(std::memcmp(&expected[0][0], &expected[0][expected[0].size() / 2], 16) != 0, "two images answer alike");
 
   for (const char* const* name = available_kernels(); *name != nullptr; ++name) {
     for (int threads = 1; threads <= 3; ++threads) {
       Session session(make_plan(model, *select_kernels(*name), samples + 1, threads));
-      std::vector<float> some_logits(logits.size()), some_features(features.size());
-      float* const outputs[] = {some_logits.data(), some_features.data()};
-      const uint64_t before = allocations;
-      session.run(input.data(), samples, outputs);
-      CHECK_THAT(allocations == before, "a run allocated");
-      CHECK_THAT(some_logits == logits && some_features == features, "%s with %d threads answers differently", *name,
-                 threads);
+      for (int round = 0; round < 3; ++round) {
+        auto got = expected;
+        std::vector<float*> outputs;
+        for (auto& output : got) {
+          std::fill(output.begin(), output.end(), -1.0f);
+          outputs.push_back(output.data());
+        }
+        const uint64_t before = allocations;
+        session.run(input.data(), samples, outputs.data());
+        CHECK_THAT(allocations == before, "a run allocated");
+        CHECK_THAT(got == expected, "%s with %d threads answers differently", *name, threads);
+      }
     }
-    Session session(make_plan(model, *select_kernels(*name), samples, 1, {"features"}));
-    std::vector<float> some_features(features.size());
-    float* const outputs[] = {some_features.data()};
+    const std::string last = model->outputs.back().name;
+    Session session(make_plan(model, *select_kernels(*name), samples, 1, {last}));
+    std::vector<float> got(expected.back().size());
+    float* const outputs[] = {got.data()};
     session.run(input.data(), samples, outputs);
-    CHECK_THAT(some_features == features, "%s answers differently to features alone", *name);
-    for (const Step& step : session.plan().steps)
-      CHECK_THAT(model->nodes[step.node].output != model->outputs[0].value, "the dense layer is run without need");
+    CHECK_THAT(got == expected.back(), "%s answers differently to %s alone", *name, last.c_str());
   }
+}
+
+void unneeded_nodes() {
+  const test::Buffer file = test::example().bytes();
+  const auto model = read_model(Bytes::from_memory(file.data(), file.size()));
+  const auto plan = make_plan(model, reference_kernels(), 1, 1, {"features"});
+  for (const Step& step : plan->steps)
+    CHECK_THAT(model->nodes[step.node].output != model->outputs[0].value, "the dense layer is run without need");
 }
 
 // Taps that meet inside the image, counted one by one.
@@ -185,6 +201,8 @@ int main() {
   arenas();
   pools();
   operation_counts();
-  sessions();
+  sessions(test::example());
+  sessions(test::strips());
+  unneeded_nodes();
   refusals();
 }

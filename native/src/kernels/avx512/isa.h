@@ -24,15 +24,22 @@ struct Avx512 {
   static uint32_t outside(Float value, Float low, Float high) {
     const auto x = reinterpret_cast<__m512>(value);
     const __mmask16 above = _mm512_cmp_ps_mask(reinterpret_cast<__m512>(low), x, _CMP_LE_OQ);
-    return 0xffffu & ~uint32_t{_mm512_mask_cmp_ps_mask(above, x, reinterpret_cast<__m512>(high), _CMP_LE_OQ)};
+    return 0xffffu & ~bits_of(_mm512_mask_cmp_ps_mask(above, x, reinterpret_cast<__m512>(high), _CMP_LE_OQ));
   }
 
   // Where it is above the limit.
   static uint32_t outside(Unsigned value, Unsigned limit) {
-    return _mm512_cmpgt_epu32_mask(reinterpret_cast<__m512i>(value), reinterpret_cast<__m512i>(limit));
+    return bits_of(_mm512_cmpgt_epu32_mask(reinterpret_cast<__m512i>(value), reinterpret_cast<__m512i>(limit)));
   }
 
  private:
+  // Left to itself, GCC 12 at -O3 may write a mask's 16 bits to the stack and read 32 bits back.
+  static uint32_t bits_of(__mmask16 mask) {
+    uint32_t bits;
+    __asm__("kmovw %1, %0" : "=r"(bits) : "k"(mask));
+    return bits;
+  }
+
   static __mmask16 first(int64_t count) {
     return static_cast<__mmask16>(count >= 16 ? 0xffffu : count <= 0 ? 0u : (1u << count) - 1);
   }
