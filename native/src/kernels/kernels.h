@@ -109,7 +109,7 @@ struct PoolArgs {
 };
 
 struct Kernels {
-  const char* name;  // "reference", "portable", "avx2", "avx512", "neon", "neon_dotprod"
+  const char* name;  // "reference", "portable", "avx2", "avx512bw", "avx512", "neon", "neon_dotprod"
 
   // Weights are rearranged once, at plan time, from the file's layout ([O][kh][kw][C/groups] floats or words) into the
   // layout that this table's kernel reads. `pack` writes exactly `pack_bytes` bytes, 64-byte aligned.
@@ -139,6 +139,7 @@ struct Kernels {
 const Kernels& reference_kernels();
 const Kernels& portable_kernels();
 const Kernels& avx2_kernels();
+const Kernels& avx512bw_kernels();
 const Kernels& avx512_kernels();
 const Kernels& neon_kernels();
 const Kernels& neon_dotprod_kernels();

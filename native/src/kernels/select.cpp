@@ -24,11 +24,16 @@ constexpr bool always() { return true; }
 bool has_avx2() { return __builtin_cpu_supports("avx2"); }
 #endif
 
+#ifdef ONEBIT_HAVE_AVX512BW
+bool has_avx512bw() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && has_avx2();
+}
+#endif
+
 #ifdef ONEBIT_HAVE_AVX512
 bool has_avx512() {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512vnni");
+  return has_avx512bw() && __builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512vnni");
 }
 #endif
 
@@ -56,6 +61,9 @@ bool has_neon_dotprod() {
 constexpr Candidate candidates[] = {
 #ifdef ONEBIT_HAVE_AVX512
     {avx512_kernels, has_avx512},
+#endif
+#ifdef ONEBIT_HAVE_AVX512BW
+    {avx512bw_kernels, has_avx512bw},
 #endif
 #ifdef ONEBIT_HAVE_AVX2
     {avx2_kernels, has_avx2},

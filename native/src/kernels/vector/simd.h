@@ -32,7 +32,7 @@ inline V load(const T* from, int64_t count) {
   constexpr int64_t lanes = sizeof(V) / sizeof(T);
   if (count >= lanes) return load<V>(from);
   T partial[lanes] = {};
-  for (int64_t i = 0; i < count; ++i) partial[i] = from[i];
+  for (int64_t i = 0; i < lanes && i < count; ++i) partial[i] = from[i];
   return load<V>(partial);
 }
 
@@ -42,7 +42,7 @@ inline void store(T* to, V v, int64_t count) {
   if (count >= lanes) {
     std::memcpy(to, &v, sizeof(v));
   } else {
-    for (int64_t i = 0; i < count; ++i) to[i] = v[i];
+    for (int64_t i = 0; i < lanes && i < count; ++i) to[i] = v[i];
   }
 }
 
