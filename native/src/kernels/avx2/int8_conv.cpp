@@ -8,19 +8,14 @@ namespace onebit::avx2 {
 namespace {
 
 // VPMADDUBSW saturates on full bytes, so products are made of 16-bit pairs (VPMADDWD): 16 products, 2 of each of 8
-// outputs. The pairs are bytes 0 and 2, and 1 and 3, of 4 input bytes, which a mask and a shift bring apart; weights
-// are 16 bits wide and lie accordingly.
+// outputs. The pairs are bytes 0 and 2, and 1 and 3, of 4 input bytes, which a mask and a shift bring apart; shifts do
+// the same to the weights, once for all pixels.
 struct Pairs : Avx2 {
   static constexpr int kVectors = 4;
-  static constexpr int64_t kWeightBytes = 2;
 
   static constexpr int pixels(int vectors) { return vectors == 1 ? 6 : vectors == 2 ? 4 : 2; }
 
-  static void place(const int8_t* four, int64_t lane, int64_t width, uint8_t* step) {
-    const int16_t even[2] = {four[0], four[2]}, odd[2] = {four[1], four[3]};
-    std::memcpy(step + 4 * lane, even, 4);
-    std::memcpy(step + 4 * (width + lane), odd, 4);
-  }
+  static void place(const int8_t* four, int64_t lane, uint8_t* step) { std::memcpy(step + 4 * lane, four, 4); }
 
   template <int V, int P>
   static void step(const uint8_t* const (&input)[P], int64_t at, const uint8_t* weight, Vector<8>::Int (&sum)[P][V]) {
@@ -34,16 +29,21 @@ struct Pairs : Avx2 {
 #pragma GCC unroll 16
     for (int v = 0; v < V; ++v) {
       const __m256i weights = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(weight + 32 * v));
+      __m256i low = _mm256_srai_epi16(_mm256_slli_epi16(weights, 8), 8), high = _mm256_srai_epi16(weights, 8);
 #pragma GCC unroll 16
-      for (int p = 0; p < P; ++p) sum[p][v] += (Vector<8>::Int)_mm256_madd_epi16(even[p], weights);
-    }
-#pragma GCC unroll 16
-    for (int v = 0; v < V; ++v) {
-      const __m256i weights = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(weight + 32 * (V + v)));
-#pragma GCC unroll 16
-      for (int p = 0; p < P; ++p) sum[p][v] += (Vector<8>::Int)_mm256_madd_epi16(odd[p], weights);
+      for (int p = 0; p < P; ++p) {
+        __m256i total = (__m256i)sum[p][v];
+        total = _mm256_add_epi32(total, _mm256_madd_epi16(even[p], low));
+        total = _mm256_add_epi32(total, _mm256_madd_epi16(odd[p], high));
+        keep(total);
+        sum[p][v] = (Vector<8>::Int)total;
+      }
     }
   }
+
+ private:
+  // In a register, now: the compiler would put off additions until there are no registers for the products.
+  static void keep(__m256i& value) { __asm__ volatile("" : "+x"(value)); }
 };
 
 using Blocked = BlockedInt8Conv<Pairs>;

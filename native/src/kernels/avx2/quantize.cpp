@@ -1,10 +1,9 @@
 #include "kernels/vector/quantize.h"
 
 #include "kernels/avx2/avx2.h"
-#include "kernels/avx2/isa.h"
 
 namespace onebit::avx2 {
 
-void quantize(const QuantizeArgs& args, int64_t begin, int64_t end) { quantize_rows<Avx2::kLanes>(args, begin, end); }
+void quantize(const QuantizeArgs& args, int64_t begin, int64_t end) { quantize_rows(args, begin, end); }
 
 }  // namespace onebit::avx2

@@ -10,11 +10,10 @@ namespace {
 // VPDPBUSD: 64 products, 4 of each of 16 outputs. 24 accumulators: 6 pixels x 64 outputs.
 struct Vnni : Avx512 {
   static constexpr int kVectors = 4;
-  static constexpr int64_t kWeightBytes = 1;
 
-  static constexpr int pixels(int vectors) { return vectors == 1 ? 12 : 24 / vectors; }
+  static constexpr int pixels(int vectors) { return vectors < 4 ? 8 : 6; }
 
-  static void place(const int8_t* four, int64_t lane, int64_t, uint8_t* step) { std::memcpy(step + 4 * lane, four, 4); }
+  static void place(const int8_t* four, int64_t lane, uint8_t* step) { std::memcpy(step + 4 * lane, four, 4); }
 
   template <int V, int P>
   static void step(const uint8_t* const (&input)[P], int64_t at, const uint8_t* weight, Vector<16>::Int (&sum)[P][V]) {

@@ -12,7 +12,6 @@ namespace {
 // outputs, are SMULL (bytes 0 and 1), SMLAL (2 and 3) and SADALP, which adds neighbours to the 32-bit sums.
 struct Pairs : Neon {
   static constexpr int kVectors = 4;
-  static constexpr int64_t kWeightBytes = 1;
 
 #ifdef __aarch64__
   static constexpr int pixels(int vectors) { return vectors == 1 ? 8 : 4; }
@@ -20,7 +19,7 @@ struct Pairs : Neon {
   static constexpr int pixels(int vectors) { return vectors == 1 ? 4 : 2; }  // of 16 registers instead of 32
 #endif
 
-  static void place(const int8_t* four, int64_t lane, int64_t, uint8_t* step) {
+  static void place(const int8_t* four, int64_t lane, uint8_t* step) {
     uint8_t* to = step + lane / kLanes * 16 + lane % kLanes * 2;
     std::memcpy(to, four, 2);
     std::memcpy(to + 8, four + 2, 2);

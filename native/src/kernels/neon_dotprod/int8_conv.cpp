@@ -11,11 +11,10 @@ namespace {
 // the zero point shrinks by 128 too.
 struct Dots : Neon {
   static constexpr int kVectors = 4;
-  static constexpr int64_t kWeightBytes = 1;
 
   static constexpr int pixels(int vectors) { return vectors == 1 ? 12 : 24 / vectors; }
 
-  static void place(const int8_t* four, int64_t lane, int64_t, uint8_t* step) { std::memcpy(step + 4 * lane, four, 4); }
+  static void place(const int8_t* four, int64_t lane, uint8_t* step) { std::memcpy(step + 4 * lane, four, 4); }
 
   template <int V, int P>
   static void step(const uint8_t* const (&input)[P], int64_t at, const uint8_t* weight, Vector<4>::Int (&sum)[P][V]) {

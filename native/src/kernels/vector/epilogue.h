@@ -17,35 +17,35 @@ inline void epilogue(const Epilogue& e, Float<N> (&y)[P], int64_t channel, int64
   const F one = zero + 1.0f;
   if (e.scale) {
     const F scale = load<F>(e.scale + channel, count);
-#pragma GCC unroll 4
+#pragma GCC unroll 16
     for (int p = 0; p < P; ++p) y[p] = y[p] * scale;
   }
   if (e.bias) {
     const F bias = load<F>(e.bias + channel, count);
-#pragma GCC unroll 4
+#pragma GCC unroll 16
     for (int p = 0; p < P; ++p) y[p] = y[p] + bias;
   }
   if (e.residual) {
-#pragma GCC unroll 4
+#pragma GCC unroll 16
     for (int p = 0; p < P; ++p) y[p] = y[p] + load<F>(e.residual + index + p * stride, count);
   }
   if (e.activation == Activation::relu) {
-#pragma GCC unroll 4
+#pragma GCC unroll 16
     for (int p = 0; p < P; ++p) y[p] = y[p] < zero ? zero : y[p];
   } else if (e.activation == Activation::hardtanh) {
-#pragma GCC unroll 4
+#pragma GCC unroll 16
     for (int p = 0; p < P; ++p) {
       y[p] = y[p] < -one ? -one : y[p];
       y[p] = y[p] > one ? one : y[p];
     }
   } else if (e.activation == Activation::prelu) {
     const F slope = load<F>(e.slope + channel, count);
-#pragma GCC unroll 4
+#pragma GCC unroll 16
     for (int p = 0; p < P; ++p) y[p] = y[p] < zero ? y[p] * slope : y[p];
   }
   if (e.post) {
     const F post = load<F>(e.post + channel, count);
-#pragma GCC unroll 4
+#pragma GCC unroll 16
     for (int p = 0; p < P; ++p) y[p] = y[p] + post;
   }
 }
@@ -55,7 +55,7 @@ template <int N, int P>
 inline void finish(const Epilogue& e, Float<N> (&y)[P], int64_t channel, int64_t index, int64_t stride, int64_t count,
                    float* output) {
   epilogue<N, P>(e, y, channel, index, stride, count);
-#pragma GCC unroll 4
+#pragma GCC unroll 16
   for (int p = 0; p < P; ++p) store(output + index + p * stride, y[p], count);
 }
 

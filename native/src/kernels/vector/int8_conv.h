@@ -3,12 +3,11 @@
 //
 // The sum of (q - z) * w is the sum of q * w less z * (sum of w), which the accumulators start from. The input holds
 // its padding, so every tap is inside, and where groups and dilation allow it the taps of a kernel row are one span of
-// bytes. A span is walked in steps of 4; what it leaves over is collected from all spans into steps of their own, or,
-// if that is too much, filled up with zero weights.
+// bytes. A span is walked in steps of 4 bytes; what it leaves over is collected from all spans into steps at the end,
+// or, if that is much, filled up with zero weights.
 //
 // Packed weights, for each block of up to kVectors * kLanes outputs of a group (the last one narrower: a multiple of
-// kLanes): int32 start [width]; then steps of Isa::kWeightBytes * 4 * width bytes, in the order that Isa::place
-// chooses.
+// kLanes): int32 start [width]; then steps of 4 * width bytes, in the order that Isa::place chooses.
 #pragma once
 
 #include "kernels/vector/epilogue.h"
@@ -17,28 +16,31 @@
 namespace onebit {
 namespace {
 
+// How a window is walked.
 class Int8Geometry {
  public:
+  static constexpr int64_t kMostCollected = 64;  // bytes of a window
+
   explicit Int8Geometry(const ConvShape& s)
       : shape(s),
         channels(s.in_c / s.groups),
         joined(s.groups == 1 && s.dilation_w == 1),
-        spans_x(joined ? 1 : s.kernel_w),
-        spans(spans_x * s.kernel_h),
+        columns(joined ? 1 : s.kernel_w),
+        spans(s.kernel_h * columns),
         span_bytes(joined ? channels * s.kernel_w : channels),
-        collected(span_bytes % 4 * spans <= kMaxCollected ? span_bytes % 4 : 0),
-        span_steps(collected > 0 ? span_bytes / 4 : (span_bytes + 3) / 4),
+        collected(spans > 1 && span_bytes % 4 * spans <= kMostCollected ? span_bytes % 4 : 0),
+        span_steps((span_bytes - collected + 3) / 4),
         collected_steps((collected * spans + 3) / 4) {}
 
-  static constexpr int64_t kMaxCollected = 64;
-
   const ConvShape& shape;
-  int64_t channels;  // of a group
-  bool joined;       // a kernel row's taps lie side by side
-  int64_t spans_x, spans, span_bytes;
-  int64_t collected;  // bytes of each span
+  int64_t channels;        // of a group
+  bool joined;             // a kernel row's taps lie side by side
+  int64_t columns, spans;  // spans of a kernel row, of the kernel
+  int64_t span_bytes;
+  int64_t collected;  // bytes of a span
   int64_t span_steps, collected_steps;
 
+  int64_t terms() const { return spans * span_bytes; }
   int64_t steps() const { return spans * span_steps + collected_steps; }
 
   // Of a span, in input bytes from the window's corner.
@@ -62,7 +64,7 @@ class BlockedInt8Conv {
     const Int8Geometry geometry(s);
     auto* to = static_cast<uint8_t*>(packed);
     for (Block block(s); !block.done(); block.next()) {
-      const int64_t width = block.vectors() * N, terms = geometry.spans * geometry.span_bytes;
+      const int64_t width = block.vectors() * N, terms = geometry.terms();
       std::memset(to, 0, static_cast<size_t>(block_bytes(geometry, width)));
       for (int64_t lane = 0; lane < block.outputs(); ++lane) {
         const int8_t* from = weight + (block.first() + lane) * terms;
@@ -97,25 +99,22 @@ class BlockedInt8Conv {
   static constexpr int64_t kMostOutputs = Isa::kVectors * N;
   using Int = typename Vector<N>::Int;
 
-  static int64_t block_bytes(const Int8Geometry& geometry, int64_t width) {
-    return 4 * width * (1 + Isa::kWeightBytes * geometry.steps());
-  }
+  static int64_t block_bytes(const Int8Geometry& geometry, int64_t width) { return 4 * width * (1 + geometry.steps()); }
 
   static void place_output(const Int8Geometry& geometry, const int8_t* weight, int64_t lane, int64_t width,
-                           uint8_t* steps) {
-    const int64_t step_bytes = Isa::kWeightBytes * 4 * width, whole = geometry.span_bytes - geometry.collected;
-    int8_t last[Int8Geometry::kMaxCollected + 4] = {};
-    int64_t collected = 0;
-    for (int64_t span = 0; span < geometry.spans; ++span) {
-      for (int64_t i = 0; i < whole; i += 4, steps += step_bytes) {
+                           uint8_t* step) {
+    const int64_t step_bytes = 4 * width, whole = geometry.span_bytes - geometry.collected;
+    int8_t collected[Int8Geometry::kMostCollected + 4] = {};
+    int64_t count = 0;
+    for (int64_t span = 0; span < geometry.spans; ++span, weight += geometry.span_bytes) {
+      for (int64_t i = 0; i < whole; i += 4, step += step_bytes) {
         int8_t four[4] = {};
         for (int64_t j = 0; j < 4 && i + j < whole; ++j) four[j] = weight[i + j];
-        Isa::place(four, lane, width, steps);
+        Isa::place(four, lane, step);
       }
-      for (int64_t i = whole; i < geometry.span_bytes; ++i) last[collected++] = weight[i];
-      weight += geometry.span_bytes;
+      for (int64_t i = whole; i < geometry.span_bytes; ++i) collected[count++] = weight[i];
     }
-    for (int64_t i = 0; i < collected; i += 4, steps += step_bytes) Isa::place(last + i, lane, width, steps);
+    for (int64_t i = 0; i < count; i += 4, step += step_bytes) Isa::place(collected + i, lane, step);
   }
 
   // A run of output channels of one group.
@@ -154,27 +153,80 @@ class BlockedInt8Conv {
     if constexpr (V > 1) {
       if (call.block.vectors() < V) return pixels<V - 1>(call, begin, end);
     }
-    WindowCursor cursor(call.args.shape, begin);
-    tiles<V, Isa::pixels(V)>(call, cursor, begin * call.args.shape.out_w, end * call.args.shape.out_w);
+    Windows windows(call);
+    const int64_t last = end * call.args.shape.out_w;
+    for (int64_t pixel = begin * call.args.shape.out_w; pixel < last; pixel += Windows::kMost) {
+      const int64_t count = last - pixel < Windows::kMost ? last - pixel : Windows::kMost;
+      windows.find(pixel, count);
+      tiles<V, Isa::pixels(V)>(call, windows, pixel, count, 0);
+    }
   }
+
+  // The windows of a run of pixels: their corners and their collected bytes.
+  class Windows {
+   public:
+    static constexpr int64_t kMost = 96;
+
+    explicit Windows(const Call& call)
+        : geometry_(call.geometry),
+          input_(call.args.input + call.block.first_in()),
+          pixel_step_(int64_t{call.args.shape.stride_w} * call.args.shape.in_c),
+          collected_bytes_(4 * call.geometry.collected_steps) {}
+
+    void find(int64_t pixel, int64_t count) {
+      const ConvShape& s = geometry_.shape;
+      for (int64_t i = 0; i < count;) {  // row by row
+        const int64_t row = (pixel + i) / s.out_w, x = (pixel + i) % s.out_w;
+        const int64_t run = s.out_w - x < count - i ? s.out_w - x : count - i;
+        const int64_t y = row / s.out_h * s.in_h + row % s.out_h * s.stride_h;
+        const uint8_t* corner = input_ + y * s.in_w * s.in_c + x * pixel_step_;
+        for (int64_t j = 0; j < run; ++j) corners_[i + j] = corner + j * pixel_step_;
+        if (geometry_.collected > 0) collect(corner, run, collected_ + i * collected_bytes_);
+        i += run;
+      }
+    }
+
+    const uint8_t* corner(int64_t index) const { return corners_[index]; }
+    const uint8_t* collected(int64_t index) const { return collected_ + index * collected_bytes_; }
+
+   private:
+    void collect(const uint8_t* corner, int64_t count, uint8_t* to) {
+      for (int64_t ky = 0; ky < geometry_.shape.kernel_h; ++ky) {
+        for (int64_t kx = 0; kx < geometry_.columns; ++kx) {
+          const uint8_t* from = corner + geometry_.offset(ky, kx) + 4 * geometry_.span_steps;
+          for (int64_t i = 0; i < geometry_.collected; ++i) copy(from + i, pixel_step_, count, to++, collected_bytes_);
+        }
+      }
+    }
+
+    static void copy(const uint8_t* from, int64_t from_step, int64_t count, uint8_t* to, int64_t to_step) {
+#pragma GCC unroll 4
+      for (; count > 0; --count, from += from_step, to += to_step) *to = *from;
+    }
+
+    const Int8Geometry& geometry_;
+    const uint8_t* input_;
+    int64_t pixel_step_, collected_bytes_;
+    const uint8_t* corners_[kMost];
+    alignas(64) uint8_t collected_[kMost * (Int8Geometry::kMostCollected + 4)];
+  };
 
   // As many tiles of P pixels as fit, and smaller ones for the rest.
   template <int V, int P>
-  static void tiles(const Call& call, WindowCursor& cursor, int64_t pixel, int64_t last) {
-    for (; pixel + P <= last; pixel += P) tile<V, P>(call, cursor, pixel);
-    if constexpr (P > 1) tiles<V, P / 2>(call, cursor, pixel, last);
+  static void tiles(const Call& call, const Windows& windows, int64_t pixel, int64_t count, int64_t done) {
+    for (; done + P <= count; done += P) tile<V, P>(call, windows, pixel + done, done);
+    if constexpr (P > 1) tiles<V, P / 2>(call, windows, pixel, count, done);
   }
 
   template <int V, int P>
-  static void tile(const Call& call, WindowCursor& cursor, int64_t pixel) {
+  static void tile(const Call& call, const Windows& windows, int64_t pixel, int64_t index) {
     const Int8Geometry& geometry = call.geometry;
-    const uint8_t* corner[P];
-    for (int p = 0; p < P; ++p)
-      corner[p] = call.args.input + cursor.next().position * geometry.shape.in_c + call.block.first_in();
-    uint8_t collected[P][Int8Geometry::kMaxCollected + 4];
-    if (geometry.collected > 0) collect<P>(geometry, corner, collected);
-
-    const uint8_t* weight = call.weight;
+    const uint8_t *corner[P], *collected[P], *weight = call.weight;
+#pragma GCC unroll 16
+    for (int p = 0; p < P; ++p) {
+      corner[p] = windows.corner(index + p);
+      collected[p] = windows.collected(index + p);
+    }
     Int sum[P][V];
 #pragma GCC unroll 16
     for (int v = 0; v < V; ++v) {
@@ -182,56 +234,48 @@ class BlockedInt8Conv {
       for (int p = 0; p < P; ++p) sum[p][v] = load<Int>(weight + v * sizeof(Int));
     }
     weight += V * sizeof(Int);
-    const uint8_t* input[P];
     for (int64_t ky = 0; ky < geometry.shape.kernel_h; ++ky) {
-      for (int64_t kx = 0; kx < geometry.spans_x; ++kx) {
-        const int64_t offset = geometry.offset(ky, kx);
-        for (int p = 0; p < P; ++p) input[p] = corner[p] + offset;
-        weight = walk<V, P>(input, geometry.span_steps, weight, sum);
+      for (int64_t kx = 0; kx < geometry.columns; ++kx) {
+        weight = walk<V, P>(corner, geometry.offset(ky, kx), geometry.span_steps, weight, sum);
       }
     }
-    for (int p = 0; p < P; ++p) input[p] = collected[p];
-    walk<V, P>(input, geometry.collected_steps, weight, sum);
+    walk<V, P>(collected, 0, geometry.collected_steps, weight, sum);
     write<V, P>(call, pixel, sum);
   }
 
-  template <int P>
-  static void collect(const Int8Geometry& geometry, const uint8_t* const (&corner)[P],
-                      uint8_t (&collected)[P][Int8Geometry::kMaxCollected + 4]) {
-    for (int p = 0; p < P; ++p) {
-      uint8_t* to = collected[p];
-      for (int64_t ky = 0; ky < geometry.shape.kernel_h; ++ky) {
-        for (int64_t kx = 0; kx < geometry.spans_x; ++kx) {
-          const uint8_t* from = corner[p] + geometry.offset(ky, kx) + 4 * geometry.span_steps;
-          for (int64_t i = 0; i < geometry.collected; ++i) *to++ = from[i];
-        }
-      }
-      std::memset(to, 0, 4);
-    }
-  }
-
+  // Steps from `first` on.
   template <int V, int P>
-  static const uint8_t* walk(const uint8_t* const (&input)[P], int64_t steps, const uint8_t* weight, Int (&sum)[P][V]) {
-    for (int64_t at = 0; at < 4 * steps; at += 4, weight += Isa::kWeightBytes * V * sizeof(Int))
+  static const uint8_t* walk(const uint8_t* const (&input)[P], int64_t first, int64_t steps, const uint8_t* weight,
+                             Int (&sum)[P][V]) {
+    for (int64_t at = first; at < first + 4 * steps; at += 4, weight += V * sizeof(Int))
       Isa::template step<V, P>(input, at, weight, sum);
     return weight;
   }
 
   template <int V, int P>
-  static void write(const Call& call, int64_t pixel, Int (&sum)[P][V]) {
-    constexpr int Q = P % 4 == 0 ? 4 : P % 3 == 0 ? 3 : P % 2 == 0 ? 2 : 1;  // pixels at a time
-    const int64_t stride = call.args.shape.out_c;
+  static void write(const Call& call, int64_t pixel, const Int (&sum)[P][V]) {
+    const int64_t stride = call.args.shape.out_c, index = pixel * stride + call.block.first();
+    if (call.block.outputs() < V * N) {
+      alignas(64) int32_t sums[P][V * N];
+      std::memcpy(sums, sum, sizeof(sums));
+      for (int p = 0; p < P; ++p) write_some(call, sums[p], index + p * stride);
+      return;
+    }
 #pragma GCC unroll 16
     for (int v = 0; v < V; ++v) {
-      const int64_t channel = call.block.first() + v * N;
+      Float<N> y[P];
 #pragma GCC unroll 16
-      for (int p = 0; p < P; p += Q) {
-        Float<N> y[Q];
-#pragma GCC unroll 16
-        for (int q = 0; q < Q; ++q) y[q] = __builtin_convertvector(sum[p + q][v], Float<N>);
-        finish<N>(call.args.epilogue, y, channel, (pixel + p) * stride + channel, stride, call.block.outputs() - v * N,
-                  call.args.output);
-      }
+      for (int p = 0; p < P; ++p) y[p] = __builtin_convertvector(sum[p][v], Float<N>);
+      finish<N>(call.args.epilogue, y, call.block.first() + v * N, index + v * N, stride, N, call.args.output);
+    }
+  }
+
+  // A block that ends within a vector.
+  __attribute__((noinline)) static void write_some(const Call& call, const int32_t* sums, int64_t index) {
+    for (int64_t i = 0; i < call.block.outputs(); i += N) {
+      Float<N> y[1] = {__builtin_convertvector(load<Int>(sums + i), Float<N>)};
+      finish<N>(call.args.epilogue, y, call.block.first() + i, index + i, 0, call.block.outputs() - i,
+                call.args.output);
     }
   }
 };
