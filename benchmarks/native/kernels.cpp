@@ -8,9 +8,11 @@
 // is the time of the inner loop's vector operations alone at the rate at which the cores named below start them:
 //   binary  avx512    xor, popcount, add for 512 products; two 512-bit operations a cycle      341 products a cycle
 //           avx2      look-up, add for 128 products; two look-ups and two adds a cycle         256
+//           avx512bw  the same for 256 products, one and one a cycle                           256
 //           portable  xor, ten operations of the in-word sum, add for 128; four a cycle         43
 //   int8    avx512    VPDPBUSD for 64 products; one a cycle                                     64
 //           avx2      VPMADDWD and VPADDD for 16 products; 1.61 such pairs a cycle, measured    26
+//           avx512bw  the kernel of avx2                                                        26
 //           portable  the same for 8 products                                                   13
 // (AMD Zen 4; Intel cores since Ice Lake start three 256-bit operations a cycle instead of four.) floor_share is the
 // floor over the median; the clock is measured with a chain of dependent adds just before each layer.
@@ -76,7 +78,7 @@ void* aligned(size_t bytes) { return std::aligned_alloc(64, (bytes + 63) / 64 * 
 
 double products_per_cycle(const char* isa, bool binary) {
   if (!std::strcmp(isa, "avx512")) return binary ? 512.0 / 3 * 2 : 64.0;
-  if (!std::strcmp(isa, "avx2")) return binary ? 128.0 / 2 * 4 : 16.0 * 1.61;
+  if (!std::strcmp(isa, "avx2") || !std::strcmp(isa, "avx512bw")) return binary ? 128.0 / 2 * 4 : 16.0 * 1.61;
   if (!std::strcmp(isa, "portable")) return binary ? 128.0 / 12 * 4 : 8.0 * 1.61;
   return 1.0;  // reference: a product a cycle, to have a figure
 }
