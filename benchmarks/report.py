@@ -167,7 +167,7 @@ def _kernels(record: dict[str, Any]) -> str:
         for layer in dict.fromkeys(row["layer"] for row in record["layers"])
     ]
     note = "Useful products, 10¹² a second, one thread; in brackets the share of the floor that the benchmark counts."
-    return f"{markdown(['3×3 convolution', *isas], rows)}\n\n{note} {source(record)}"
+    return f"{markdown(['layer', *isas], rows)}\n\n{note} {source(record)}"
 
 
 def _torch(record: dict[str, Any]) -> str:
