@@ -89,7 +89,7 @@ ConvShape dense(int terms, int kernel) {
 
 int main() {
   using namespace onebit::test;
-  const uint32_t shapes = 2000;
+  const uint32_t shapes = shape_count(2000);
   for (uint32_t seed = 0; seed < shapes; ++seed) {
     Random random(seed);
     cross(seed, random_conv(random, 150000), seed % 10 == 0);
