@@ -1,77 +1,8 @@
 // Every table's binary convolution against the reference, bit for bit.
-#include "kernels_support.h"
+#include "support/cross_binary_conv.h"
 
 namespace onebit::test {
 namespace {
-
-Array<int32_t> intervals(Random& random, const ConvShape& s) {
-  const int terms = s.kernel_h * s.kernel_w * s.in_c / s.groups;
-  Array<int32_t> interval(2 * s.out_c);
-  for (int64_t o = 0; o < s.out_c; ++o) {
-    const int kind = random.between(0, 3);
-    interval[2 * o] = kind == 0 ? std::numeric_limits<int32_t>::min() : random.between(-terms / 4 - 1, terms / 4 + 1);
-    interval[2 * o + 1] =
-        kind == 1 ? std::numeric_limits<int32_t>::max() : random.between(-terms / 4 - 1, terms / 4 + 1);
-  }
-  return interval;
-}
-
-// Every product -1 (or, with the weights' bits also zero, +1): the most that a counter must hold.
-void oppose(Random& random, const ConvShape& s, Array<uint32_t>& input, Array<uint32_t>& weight) {
-  const int channels = s.in_c / s.groups;
-  const int64_t words = words_for(channels);
-  const bool minus = random.chance(80);
-  for (int64_t i = 0; i < input.size(); ++i) input[i] = 0;
-  for (int64_t i = 0; i < weight.size(); ++i) {
-    const bool spare = channels % 32 && i % words == words - 1;
-    weight[i] = !minus ? 0 : spare ? (1u << channels % 32) - 1 : ~0u;
-  }
-}
-
-void cross(uint32_t seed, const ConvShape& s, bool opposed) {
-  Random random(seed);
-  auto input = bits(random, int64_t{s.batch} * s.in_h * s.in_w, s.in_c);
-  auto weight = bits(random, int64_t{s.out_c} * s.kernel_h * s.kernel_w, s.in_c / s.groups);
-  if (opposed) oppose(random, s, input, weight);
-  auto interval = intervals(random, s);
-  const int64_t rows = int64_t{s.batch} * s.out_h, pixels = rows * s.out_w;
-  RandomEpilogue epilogue(random, s.out_c, pixels * s.out_c);
-  const int32_t pad_value = random.between(-1, 1);
-
-  BinaryConvArgs args = {s,       pad_value, input.data(), weight.data(), epilogue.epilogue, interval.data(),
-                         nullptr, nullptr};
-  Array<float> floats(pixels * s.out_c);
-  Array<uint32_t> words(pixels * words_for(s.out_c));
-  args.output = floats.data();
-  reference_kernels().binary_conv(args, 0, rows);
-  args.output = nullptr;
-  args.output_bits = words.data();
-  reference_kernels().binary_conv(args, 0, rows);
-  // What a binarize of the floats would give.
-  auto bounds = float_intervals(random, s.out_c);
-  Array<uint32_t> binarized(words.size());
-  reference_kernels().binarize({s.out_w, s.out_c, floats.data(), bounds.data(), binarized.data()}, 0, rows);
-
-  for (const Kernels* kernels : tables()) {
-    Packed packed(kernels->binary_conv_pack_bytes(s));
-    kernels->binary_conv_pack(s, weight.data(), packed.data());
-    args.weight = packed.data();
-    Array<float> floats_here(pixels * s.out_c);
-    Array<uint32_t> words_here(pixels * words_for(s.out_c)), binarized_here(words.size());
-    const int64_t units = kernels->binary_conv_units(s);
-    args.output = floats_here.data();
-    args.output_bits = nullptr;
-    args.bits = {binarized_here.data(), bounds.data()};
-    in_pieces(random, units, [&](int64_t begin, int64_t end) { kernels->binary_conv(args, begin, end); });
-    args.output = nullptr;
-    args.output_bits = words_here.data();
-    args.bits = {};
-    in_pieces(random, units, [&](int64_t begin, int64_t end) { kernels->binary_conv(args, begin, end); });
-    const bool same = floats_here == floats && words_here == words && binarized_here == binarized;
-    if (!same) print(s);
-    CHECK(same, "%s differs from reference, seed %u, padding %d", kernels->name, seed, pad_value);
-  }
-}
 
 // A dense layer of `terms` inputs: more than narrow counters hold, and more than the blocks' padding words.
 ConvShape dense(int terms, int kernel) {
@@ -92,12 +23,12 @@ int main() {
   const uint32_t shapes = shape_count(2000);
   for (uint32_t seed = 0; seed < shapes; ++seed) {
     Random random(seed);
-    cross(seed, random_conv(random, 150000), seed % 10 == 0);
+    cross(seed, random_conv(random, 150000), seed % 10 == 0, tables());
   }
-  cross(shapes, dense(65535, 1), true);
-  cross(shapes + 1, dense(65536, 1), true);
-  cross(shapes + 2, dense(70000, 10), true);
-  cross(shapes + 3, dense(32 * 1024 + 1, 1), true);
+  cross(shapes, dense(65535, 1), true, tables());
+  cross(shapes + 1, dense(65536, 1), true, tables());
+  cross(shapes + 2, dense(70000, 10), true, tables());
+  cross(shapes + 3, dense(32 * 1024 + 1, 1), true, tables());
   for (const onebit::Kernels* kernels : tables())
     std::printf("%s: %u shapes equal the reference\n", kernels->name, shapes + 4);
 }

@@ -109,7 +109,7 @@ struct PoolArgs {
 };
 
 struct Kernels {
-  const char* name;  // "reference", "portable", "avx2", "avx512bw", "avx512", "neon", "neon_dotprod"
+  const char* name;  // "reference", "portable", "avx2", "avx512bw", "avx512", "amx", "neon", "neon_dotprod"
 
   // Weights are rearranged once, at plan time, from the file's layout ([O][kh][kw][C/groups] floats or words) into the
   // layout that this table's kernel reads. `pack` writes exactly `pack_bytes` bytes, 64-byte aligned.
@@ -141,6 +141,7 @@ const Kernels& portable_kernels();
 const Kernels& avx2_kernels();
 const Kernels& avx512bw_kernels();
 const Kernels& avx512_kernels();
+const Kernels& amx_kernels();
 const Kernels& neon_kernels();
 const Kernels& neon_dotprod_kernels();
 
@@ -148,7 +149,8 @@ const Kernels& neon_dotprod_kernels();
 // this CPU lacks it.
 const Kernels* select_kernels(const char* name);
 
-// Names that select_kernels accepts here, best first; ends with null.
+// Names that select_kernels accepts here, best first, and after `reference` those that are chosen by name only; ends
+// with null.
 const char* const* available_kernels();
 
 }  // namespace onebit

@@ -5,6 +5,12 @@
 
 #include "kernels/kernels.h"
 
+#if defined(ONEBIT_HAVE_AMX) && defined(__linux__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #if defined(ONEBIT_HAVE_NEON) && defined(__linux__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
@@ -34,6 +40,24 @@ bool has_avx512bw() {
 #ifdef ONEBIT_HAVE_AVX512
 bool has_avx512() {
   return has_avx512bw() && __builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512vnni");
+}
+#endif
+
+#ifdef ONEBIT_HAVE_AMX
+// Linux gives a process the tiles' registers when it asks for them.
+bool has_amx() {
+#ifdef __linux__
+  static const bool granted = [] {
+    constexpr unsigned tile = 1u << 24, int8 = 1u << 25;
+    constexpr long request_permission = 0x1023, tile_data = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+    unsigned a, b, c, d;
+    return has_avx512() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & tile) && (d & int8) &&
+           syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+  }();
+  return granted;
+#else
+  return false;
+#endif
 }
 #endif
 
@@ -76,6 +100,9 @@ constexpr Candidate candidates[] = {
 #endif
     {portable_kernels, always},
     {reference_kernels, always},
+#ifdef ONEBIT_HAVE_AMX
+    {amx_kernels, has_amx},  // after tables that are always usable, so by its name only: it never ran on such a CPU
+#endif
 };
 
 constexpr size_t candidate_count = sizeof(candidates) / sizeof(candidates[0]);
