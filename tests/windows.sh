@@ -12,7 +12,9 @@ generator=()
 command -v ninja >/dev/null && generator=(-G Ninja)
 jobs=$(getconf _NPROCESSORS_ONLN)
 folder=build/native-windows
-export WINEPREFIX="$PWD/$folder/wine" WINEDEBUG=-all
+WINEPREFIX=$(mktemp -d)  # outside this folder: it links to the root of the file system
+export WINEPREFIX WINEDEBUG=-all
+trap 'wineserver64 -k || true; rm -rf "$WINEPREFIX"' EXIT
 
 cmake -S native -B "$folder" "${generator[@]}" -DCMAKE_TOOLCHAIN_FILE="$PWD/native/cmake/windows.cmake" \
   -DCMAKE_COMPILE_WARNING_AS_ERROR=ON >/dev/null
