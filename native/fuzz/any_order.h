@@ -1,5 +1,6 @@
 // Runs a plan as a session may: every step in parts, cut anywhere and in any order or by several threads, strips of any
-// height, in memory that holds NaNs. All of it gives the same bits, or a kernel or the plan relies on what it may not.
+// height, in memory and on a stack that hold NaNs. All of it gives the same bits, or a kernel or the plan relies on
+// what it may not, or the compiler on what a kernel does not say.
 #pragma once
 
 #include <algorithm>
@@ -12,6 +13,13 @@
 #include "run/strips.h"
 
 namespace onebit::fuzz {
+
+// What the next function finds on its stack: a register that is spilled in part and read back whole shows.
+[[gnu::noinline]] inline void fill_stack() {
+  uint8_t stack[16384];
+  std::memset(stack, 0xFF, sizeof stack);
+  __asm__ volatile("" : : "r"(stack) : "memory");
+}
 
 class AnyOrder {
  public:
@@ -63,6 +71,7 @@ class AnyOrder {
     const auto part = [&](int64_t begin, int64_t end, size_t thread) {
       Bases own = bases;
       own.scratch = scratch[thread].get();
+      fill_stack();
       run_step(&step, plan_.kernels, own, count, begin, end);
     };
     if (plan_.threads > 1) return pool_.split(units, part);

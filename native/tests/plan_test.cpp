@@ -4,7 +4,7 @@
 
 int main(int argc, char** argv) {
   using onebit::fuzz::Choices;
-  constexpr uint32_t graphs = 1000;
+  constexpr uint32_t graphs = 500;
   const uint32_t first = argc > 1 ? static_cast<uint32_t>(std::atoi(argv[1])) : 0;
   uint32_t defined = 0;
   onebit::fuzz::PlanCheck::Reached all;
