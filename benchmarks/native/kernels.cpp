@@ -5,11 +5,13 @@
 //   kernels_benchmark [isa ...]    one JSON object a line
 //
 // Products are out_h * out_w * out_c * kernel * kernel * in_c; those of the padding count too, as is usual. The floor
-// is the time of the inner loop's vector operations alone at the rate at which the cores named below start them:
+// is the time of the inner loop's vector operations alone at the rate at which the cores named below start them; binary
+// convolutions skip the padding, so there it is the time of the products inside the image:
 //   binary  avx512    xor, popcount, add for 512 products; two 512-bit operations a cycle      341 products a cycle
 //           avx2      look-up, add for 128 products; two look-ups and two adds a cycle         256
 //           avx512bw  the same for 256 products, one and one a cycle                           256
 //           portable  xor, ten operations of the in-word sum, add for 128; four a cycle         43
+//           amx       TDPBSSD for 16384 products in 16 cycles (as published: never run by us)  1024
 //   int8    avx512    VPDPBUSD for 64 products; one a cycle                                     64
 //           avx2      VPMADDWD and VPADDD for 16 products; 1.61 such pairs a cycle, measured    26
 //           avx512bw  the kernel of avx2                                                        26
@@ -77,6 +79,7 @@ double clock_hertz() {
 void* aligned(size_t bytes) { return std::aligned_alloc(64, (bytes + 63) / 64 * 64); }
 
 double products_per_cycle(const char* isa, bool binary) {
+  if (!std::strcmp(isa, "amx")) return binary ? 1024.0 : 64.0;
   if (!std::strcmp(isa, "avx512")) return binary ? 512.0 / 3 * 2 : 64.0;
   if (!std::strcmp(isa, "avx2") || !std::strcmp(isa, "avx512bw")) return binary ? 128.0 / 2 * 4 : 16.0 * 1.61;
   if (!std::strcmp(isa, "portable")) return binary ? 128.0 / 12 * 4 : 8.0 * 1.61;
@@ -97,6 +100,18 @@ onebit::ConvShape shape_of(const Layer& layer) {
   return s;
 }
 
+// Of an axis, how many pairs of an output and a tap lie inside the image.
+double inside(int32_t size, int32_t outputs, int32_t kernel, int32_t stride, int32_t pad) {
+  int32_t count = 0;
+  for (int32_t o = 0; o < outputs; ++o) {
+    for (int32_t k = 0; k < kernel; ++k) {
+      const int32_t at = o * stride - pad + k;
+      count += at >= 0 && at < size;
+    }
+  }
+  return count;
+}
+
 // Prints what `run` takes.
 template <class Run>
 void measure(const onebit::Kernels& kernels, const Layer& layer, bool binary, const Run& run) {
@@ -111,7 +126,10 @@ void measure(const onebit::Kernels& kernels, const Layer& layer, bool binary, co
   const double median = times[times.size() / 2];
   const onebit::ConvShape s = shape_of(layer);
   const double products = static_cast<double>(s.out_h) * s.out_w * s.out_c * s.kernel_h * s.kernel_w * s.in_c;
-  const double floor = products / products_per_cycle(kernels.name, binary) / hertz;
+  const double done = binary ? inside(s.in_h, s.out_h, s.kernel_h, s.stride_h, s.pad_top) *
+                                   inside(s.in_w, s.out_w, s.kernel_w, s.stride_w, s.pad_left) * s.in_c * s.out_c
+                             : products;
+  const double floor = done / products_per_cycle(kernels.name, binary) / hertz;
   std::printf(
       "{\"isa\": \"%s\", \"layer\": \"%s\", \"best_us\": %.1f, \"median_us\": "
       "%.1f, \"tmac_per_second\": %.3f, "
