@@ -77,4 +77,12 @@ case $status in
   77) summary+=("Windows: not run, for want of a tool named above") ;;
   *) exit 1 ;;
 esac
+
+status=0
+tests/cross.sh || status=$?
+case $status in
+  0) summary+=("aarch64, armv7, riscv64: passed under QEMU with the same bits as here") ;;
+  77) summary+=("aarch64, armv7, riscv64: not all run, for want of a tool named above") ;;
+  *) exit 1 ;;
+esac
 printf '%s\n' "${summary[@]}"
