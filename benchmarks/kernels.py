@@ -25,7 +25,8 @@ def main() -> None:
         subprocess.run(["cmake", "--build", build, "--target", "kernels_benchmark", "--parallel"], check=True)
         done = subprocess.run([Path(build) / "kernels_benchmark"], check=True, stdout=subprocess.PIPE, text=True)
     layers = [json.loads(line) for line in done.stdout.splitlines()]
-    write_record(args.output, {"what": "convolutions, floats out: 3x3 binary ones, and those of bytes that begin with int8", "seed": SEED, "layers": layers})
+    what = "convolutions, floats out: 3x3 binary ones, and those of bytes, which begin with int8"
+    write_record(args.output, {"what": what, "seed": SEED, "layers": layers})
     print(done.stdout, end="")
 
 
