@@ -29,7 +29,7 @@ Bytes Bytes::open(const std::string& path) {
     result.data_ = file.map();
     result.mapped_ = true;
   } else {
-    result.copy_ = allocate_aligned(file.size());
+    result.copy_ = allocate_pages(file.size());
     file.read(result.copy_.get());
     result.data_ = result.copy_.get();
   }
@@ -42,7 +42,7 @@ Bytes Bytes::from_memory(const void* bytes, size_t size) {
   if (reinterpret_cast<uintptr_t>(bytes) % kAlignment == 0) {
     result.data_ = static_cast<const uint8_t*>(bytes);
   } else {
-    result.copy_ = allocate_aligned(size);
+    result.copy_ = allocate_pages(size);
     std::memcpy(result.copy_.get(), bytes, size);
     result.data_ = result.copy_.get();
   }

@@ -6,6 +6,8 @@
 #include <memory>
 #include <string>
 
+#include "format/pages.h"
+
 namespace onebit {
 
 constexpr size_t kAlignment = 64;
@@ -38,7 +40,7 @@ class Bytes {
   const uint8_t* data_ = nullptr;
   size_t size_ = 0;
   bool mapped_ = false;
-  AlignedMemory copy_;
+  Pages copy_;
 };
 
 }  // namespace onebit

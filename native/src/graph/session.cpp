@@ -27,8 +27,8 @@ uint64_t work_of(const Model& model, const Step& step) {
 Session::Session(std::shared_ptr<const Plan> plan)
     : plan_(std::move(plan)),
       pool_(plan_->threads),
-      arena_(allocate_aligned(plan_->arena_bytes)),
-      scratch_(allocate_aligned(plan_->scratch_bytes * static_cast<uint64_t>(plan_->threads))),
+      arena_(allocate_pages(plan_->arena_bytes)),
+      scratch_(allocate_pages(plan_->scratch_bytes * static_cast<uint64_t>(plan_->threads))),
       times_(plan_->model->nodes.size(), 0) {
   for (const Step& step : plan_->steps) work_.push_back(work_of(*plan_->model, step));
 }

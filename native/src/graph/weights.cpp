@@ -31,7 +31,7 @@ PackedWeights::PackedWeights(const Model& model, const Kernels& kernels) {
     offsets.push_back(bytes);
     bytes += (packed_bytes(model, node, kernels) + kAlignment - 1) / kAlignment * kAlignment;
   }
-  memory = allocate_aligned(bytes);
+  memory = allocate_pages(bytes);
   for (size_t i = 0; i < model.nodes.size(); ++i) pack(model, model.nodes[i], kernels, memory.get() + offsets[i]);
 }
 

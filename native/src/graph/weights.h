@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "format/model.h"
+#include "format/pages.h"
 #include "kernels/kernels.h"
 
 namespace onebit {
@@ -11,7 +12,7 @@ namespace onebit {
 struct PackedWeights {
   PackedWeights(const Model& model, const Kernels& kernels);
 
-  AlignedMemory memory;
+  Pages memory;
   std::vector<uint64_t> offsets;  // one a node; of one without weights it means nothing
   uint64_t bytes = 0;
 };
