@@ -20,12 +20,16 @@ class Recorder(Method):
     def __init__(self) -> None:
         self.calls: list[tuple[int, int]] = []
         self.state: dict[str, Any] = {}
+        self.gradients: list[Tensor] = []
 
     def attach(self, net: nn.Module) -> None:
         self.net = net
 
     def step(self, t: int, total: int) -> None:
         self.calls.append((t, total))
+
+    def before_update(self) -> None:
+        self.gradients.append(self.net.weight.grad.clone())
 
     def cost_rule(self) -> CostRule:
         return CostRule((Widths(),))
@@ -80,6 +84,15 @@ def test_each_batch_is_announced_before_its_forward_pass(tmp_path: Path) -> None
 def test_batches_of_one_accumulated_gradient_share_an_iteration(tmp_path: Path) -> None:
     module, _ = train(tmp_path, epochs=1, accumulate=2)
     assert module.method.calls == [(t, 3) for t in (0, 0, 1, 1, 2, 2)]
+
+
+def test_the_gradient_is_shown_whole_once_before_each_update(tmp_path: Path) -> None:
+    module, _ = train(tmp_path, epochs=1, accumulate=3)
+    assert len(module.method.gradients) == 2
+    torch.manual_seed(0)
+    net, x = nn.Linear(2, 1), torch.randn(12, 2)  # as in train
+    net(x[:6]).square().mean().backward()
+    torch.testing.assert_close(module.method.gradients[0], net.weight.grad)
 
 
 def test_state_travels_with_the_checkpoint_and_iterations_go_on(tmp_path: Path) -> None:

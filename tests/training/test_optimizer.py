@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from onebit.methods import ParameterGroup
 from onebit.training.optimizer import make_optimizer, make_schedule
 from onebit.training.recipe import OptimizerConfig, ScheduleConfig
 
@@ -49,3 +50,16 @@ def test_frozen_parameters_are_left_out() -> None:
     optimizer = make_optimizer(OptimizerConfig("sgd", momentum=0.5), net.parameters())
     assert optimizer.param_groups[0]["params"] == [net.weight]
     assert optimizer.defaults["momentum"] == 0.5
+
+
+def test_a_method_s_parameters_keep_their_rate_along_the_schedule() -> None:
+    net = nn.Linear(2, 2)
+    groups = [ParameterGroup((net.bias,), lr_factor=0.1, decay=False)]
+    optimizer = make_optimizer(OptimizerConfig("adamw", lr=1.0, weight_decay=0.5), net.parameters(), groups)
+    schedule = make_schedule(ScheduleConfig("linear"), optimizer, 2)
+    assert [group["params"] for group in optimizer.param_groups] == [[net.weight], [net.bias]]
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.5, 0.0]
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([1.0, 0.1])
+    optimizer.step()
+    schedule.step()
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.5, 0.05])

@@ -4,13 +4,15 @@ import math
 from typing import Any
 
 import lightning.pytorch as pl
+from torch.optim import Optimizer
 
 from onebit.errors import OnebitError
 from onebit.methods.base import Method
 
 
 class MethodCallback(pl.Callback):
-    """Calls ``method.step`` before each training batch and keeps the method's state in the checkpoint.
+    """Calls ``method.step`` before each training batch, ``method.before_update`` before each step of the optimiser, and
+    keeps the method's state in the checkpoint.
 
     t is the trainer's count of optimiser steps and N its estimate of their number, so a resumed run goes on where it
     stopped and the batches of one accumulated gradient share t.
@@ -32,6 +34,11 @@ class MethodCallback(pl.Callback):
                 "a method's schedule needs a known length of training", hint="set max_epochs or max_steps"
             )
         self.method.step(trainer.global_step, int(total))
+
+    def on_before_optimizer_step(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
+    ) -> None:
+        self.method.before_update()
 
     def state_dict(self) -> dict[str, Any]:
         return self.method.state_dict()

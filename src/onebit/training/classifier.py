@@ -75,7 +75,8 @@ class Classifier(LightningModule):
         self.metrics.reset()
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        optimizer = make_optimizer(self.optimizer_config, self.net.parameters())
+        groups = self.method.parameter_groups() if self.method is not None else []
+        optimizer = make_optimizer(self.optimizer_config, self.net.parameters(), groups)
         schedule = make_schedule(self.schedule_config, optimizer, self.steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

@@ -1,23 +1,31 @@
 """Optimisers and the learning rate over the steps of a run."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from onebit.methods import ParameterGroup, optimizer_groups
 from onebit.training.recipe import OptimizerConfig, ScheduleConfig
 
 
-def make_optimizer(config: OptimizerConfig, parameters: Iterable[nn.Parameter]) -> Optimizer:
+def make_optimizer(
+    config: OptimizerConfig, parameters: Iterable[nn.Parameter], groups: Sequence[ParameterGroup] = ()
+) -> Optimizer:
     """The optimiser that a recipe names, over parameters that want a gradient.
+
+    Args:
+        config: its settings.
+        parameters: all of the network's.
+        groups: those among them that a method wants treated otherwise.
 
     Example:
         >>> make_optimizer(OptimizerConfig("adamw", lr=0.01), nn.Linear(2, 2).parameters()).defaults["lr"]
         0.01
     """
-    wanted = [parameter for parameter in parameters if parameter.requires_grad]
+    wanted = optimizer_groups(parameters, groups, config.lr, config.weight_decay)
     if config.name == "sgd":
         return SGD(wanted, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
     kind = {"adam": Adam, "adamw": AdamW}[config.name]
