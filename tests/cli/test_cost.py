@@ -35,6 +35,8 @@ def test_the_table_is_for_people(recipe: Path, capsys: pytest.CaptureFixture[str
     assert cli.main(["cost", str(recipe)]) == 0
     text = capsys.readouterr().out
     assert "97.32 %" in text
+    assert "not reproduced" in text
+    assert "as PyTorch holds it" in text
     assert "blocks.0.conv" in text
 
 
@@ -58,6 +60,29 @@ def test_the_data_need_not_be_there(
     result = json.loads(capsys.readouterr().out)
     assert result["paper_formula_saved_percent"] is None
     assert "counted with 10 classes" in result["note"]
+
+
+def test_a_model_by_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["cost", "small", "--method", "CycleBNN", "--batch-size", "4", "--classes", "7", "--json"]
+    assert cli.main(words) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["layers"][-1]["output_shape"], result["batch"], result["note"]) == ([7], 4, "")
+    assert result["total"].keys() == {"1x1", "8x1", "32x32"}
+    assert {statement["figure"]: statement["reproduced"] for statement in result["published"]} == {
+        97.32: True,
+        96.09: False,
+        88.88: False,
+        0.25: True,
+    }
+
+
+def test_the_twin_and_no_method(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["cost", str(recipe), "--method", "none", "--full-precision", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["total"].keys() == {"32x32"}
+    assert result["published"] == []
+    assert result["layers"][1]["kind"] == "Conv2d"
+    assert result["counted_memory_bytes"] == result["memory_bytes"]
 
 
 @pytest.mark.parametrize(

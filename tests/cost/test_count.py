@@ -8,7 +8,8 @@ from onebit import cost, models
 from onebit.cost.energy import joule
 from onebit.errors import OnebitError
 from onebit.methods import CycleBNN
-from onebit.nn import BinaryConv2d, BinaryLinear
+from onebit.nn import BinaryConv2d, BinaryLinear, KBitLinear
+from onebit.quantize import UniformQuantizer, UniformWeightQuantizer
 
 
 class OneOfEachKind(nn.Module):
@@ -136,6 +137,28 @@ def test_memory_of_saved_activations_is_measured() -> None:
         assert ledger.memory_bytes["activations"] == 4 * batch * (10 + 20)
     assert ledger.memory_bytes["optimizer"] == 2 * 4 * sum(p.numel() for p in net.parameters())
     assert ledger.memory_bytes["latent"] == 0
+
+
+def test_operands_kept_for_backward_count_at_their_width() -> None:
+    """A binary dense layer keeps its ±1 input for the weight gradient, and its quantiser the real-valued one."""
+    net = nn.Sequential(nn.Linear(10, 24, bias=False), BinaryLinear(24, 5))
+    ledger = cost.count(net, torch.randn(1, 10), batch=8)
+    assert ledger.memory_bytes["activations"] == 8 * 4 * (10 + 24 + 24)
+    assert ledger.counted_memory_bytes["activations"] == 8 * (4 * (10 + 24) + 24 // 8)
+    assert ledger.memory_bytes["weights"] == 4 * (240 + 120)
+    assert ledger.counted_memory_bytes["weights"] == 4 * 240 + 120 // 8
+    assert ledger.memory_bytes["latent"] == ledger.counted_memory_bytes["latent"] == 4 * 120
+
+
+def test_k_bit_layers_count_with_their_widths() -> None:
+    quantizers = UniformQuantizer(bits=4), UniformWeightQuantizer(bits=3)
+    net = nn.Sequential(nn.Linear(16, 16), KBitLinear(nn.Linear(16, 8, bias=False), *quantizers))
+    ledger = cost.count(net, torch.randn(1, 16), batch=4)
+    assert ledger.forward == {(32, 32): 256, (4, 3): 128}
+    assert ledger.inference["flops"] == 256 + 128
+    assert ledger.counted_memory_bytes["weights"] == 4 * (256 + 16) + 3 * 128 // 8
+    assert ledger.memory_bytes["activations"] == 4 * 4 * (16 + 16)
+    assert ledger.counted_memory_bytes["activations"] == 4 * (4 * 16 + 16 * 4 // 8)
 
 
 def test_an_unknown_optimiser_is_refused() -> None:

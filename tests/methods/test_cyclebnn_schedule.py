@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from onebit.methods import CycleBNN
-from onebit.methods.cyclebnn import cyclic_bits
+from onebit.methods.schedule import cyclic_bits
 from onebit.nn import BinaryConv2d, BinaryLinear
 
 

@@ -1,4 +1,4 @@
-"""``onebit cost``: what training and running a recipe costs, without training it and without its data."""
+"""``onebit cost``: what training and running a recipe or a model costs, without training it and without its data."""
 
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,19 @@ from onebit.tables import folding_table
 
 EXAMPLE = "onebit cost recipes/cyclebnn_cifar10_resnet20.yaml --plot cost.png"
 PLOTS = (".png", ".svg", ".pdf")
+RECIPES = (".yaml", ".yml")
 
 
 def configure(parser: ArgumentParser) -> None:
-    parser.add_argument("recipe", type=str, help="a YAML file, such as one of the folder recipes")
+    parser.add_argument(
+        "recipe", type=str, help="a YAML file, such as one of the folder recipes, or the name of a model"
+    )
+    parser.add_argument(
+        "--method", type=str | None, default=None, help="such as CycleBNN, with its defaults, or none; not the recipe's"
+    )
+    parser.add_argument("--full-precision", action="store_true", help="count the model's real-valued twin")
+    parser.add_argument("--classes", type=int | None, default=None, help="of a model alone (10)")
+    parser.add_argument("--batch-size", type=int | None, default=None, help="samples a step (a model alone: 1)")
     parser.add_argument("--plot", type=str | None, default=None, metavar="FILE", help="draw it: .png, .svg or .pdf")
     parser.add_argument("--force", action="store_true", help="replace the plot if it exists")
 
@@ -26,13 +35,12 @@ def run(args: Namespace) -> dict[str, Any]:
     import torch
 
     from onebit import cost
-    from onebit.training import read_recipe
     from onebit.training.build import make_method
 
     if args.plot is not None:
         _check_plot(args.plot, args.force)
-    recipe = read_recipe(args.recipe)
-    net, note = _make_net(recipe)
+    recipe = _recipe(args)
+    net, note = _make_net(recipe, args.classes)
     method = None
     if recipe.method is not None:
         method = make_method(recipe.method.class_path, recipe.method.init_args, trusted=True)
@@ -65,16 +73,30 @@ def show(result: dict[str, Any], console: Console) -> None:
     table.add_row("the paper's formula", "-" if formula is None else f"{formula:.2f} %")
     inference = result["inference"]
     table.add_row("inference: BOPs, FLOPs, OPs", ", ".join(_count(inference[key]) for key in ("bops", "flops", "ops")))
-    for kind, size in result["memory_bytes"].items():
-        batch = f" (batch of {result['batch']})" if kind == "activations" else ""
-        table.add_row(f"memory: {kind}{batch}", f"{size / 2**20:,.2f} MiB")
     for kind, energy in result["energy_joule"].items():
         table.add_row(f"arithmetic: {kind.replace('_', ' ')}", f"{1e6 * energy:,.2f} µJ")
     console.print(table)
+    console.print(_memory(result))
+    for statement in result["published"]:
+        verdict = "reproduced" if statement["reproduced"] else f"not reproduced, {statement['explanation']}"
+        console.print(
+            f"published: {statement['figure']} {statement['what']} ({statement['source']}); "
+            f"here {statement['ours']:.2f}: {verdict}"
+        )
     for name in result["uncounted"]:
         console.print(f"not counted: {name}")
     if result["note"]:
         console.print(result["note"])
+
+
+def _memory(result: dict[str, Any]) -> Table:
+    title = f"memory of training, batch of {result['batch']}, MiB"
+    table = folding_table("", "as PyTorch holds it", "operands at their widths", title=title, box=box.SIMPLE)
+    columns = result["memory_bytes"], result["counted_memory_bytes"]
+    for kind in columns[0]:
+        table.add_row(kind, *(f"{column[kind] / 2**20:,.2f}" for column in columns))
+    table.add_row("in all", *(f"{sum(column.values()) / 2**20:,.2f}" for column in columns))
+    return table
 
 
 def _check_plot(path: str, force: bool) -> None:
@@ -83,18 +105,44 @@ def _check_plot(path: str, force: bool) -> None:
     check_target(path, force=force)
 
 
-def _make_net(recipe: Any) -> tuple[Any, str]:
-    """The recipe's network, and a note if its data set is not there to say how many classes it has."""
+def _recipe(args: Namespace) -> Any:
+    """The recipe, or one made of a model's name, with the method and the batch that were asked for."""
+    from onebit.training import read_recipe
+    from onebit.training.recipe import parse_recipe
+
+    overrides: dict[str, Any] = {}
+    if args.full_precision:
+        overrides["model.options"] = {"full_precision": True}
+    if args.batch_size is not None:
+        overrides["data.batch_size"] = args.batch_size
+    if Path(args.recipe).suffix in RECIPES:
+        values = read_recipe(args.recipe, overrides).to_dict()
+    else:
+        data = {"name": "", "batch_size": args.batch_size or 1}
+        model = {"name": args.recipe, "options": overrides.get("model.options", {})}
+        values = {"model": model, "data": data, "trainer": {"max_steps": 1}}
+    if args.method is not None:
+        path = args.method if "." in args.method else f"onebit.methods.{args.method}"
+        values["method"] = None if args.method == "none" else {"class_path": path}
+    return parse_recipe(values, args.recipe)
+
+
+def _make_net(recipe: Any, classes: int | None) -> tuple[Any, str]:
+    """The recipe's network, and a note if no data set is there to say how many classes it has."""
     from onebit import data, models
     from onebit.training.build import make_net
 
-    data_set = data.create(recipe.data.name, **recipe.data.options)
-    try:
-        number = len(data_set.classes if recipe.data.classes is None else recipe.data.classes)
-    except OnebitError as problem:
-        net: Any = models.create(recipe.model.name, **recipe.model.options)
-        return net, f"counted with {net.head.out_features} classes, since {problem.message}"
-    return make_net(recipe.model.name, recipe.model.options, number, data_set.shape), ""
+    note = "" if classes else "since no data set was named; --classes sets another number"
+    if recipe.data.name:
+        data_set = data.create(recipe.data.name, **recipe.data.options)
+        try:
+            classes = len(data_set.classes if recipe.data.classes is None else recipe.data.classes)
+        except OnebitError as problem:
+            note = f"since {problem.message}"
+        else:
+            return make_net(recipe.model.name, recipe.model.options, classes, data_set.shape), ""
+    net: Any = models.create(recipe.model.name, **{"num_classes": classes or 10, **recipe.model.options})
+    return net, note and f"counted with {net.head.out_features} classes, {note}"
 
 
 def _by_width(counts: dict[str, float]) -> str:

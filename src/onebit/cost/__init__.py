@@ -2,6 +2,7 @@
 
 from onebit.cost.count import count
 from onebit.cost.ledger import LayerCost, Ledger
+from onebit.cost.published import Published
 from onebit.cost.rule import CostRule, Widths
 
-__all__ = ["CostRule", "LayerCost", "Ledger", "Widths", "count"]
+__all__ = ["CostRule", "LayerCost", "Ledger", "Published", "Widths", "count"]

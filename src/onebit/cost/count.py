@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from onebit.cost.ledger import LayerCost, Ledger
-from onebit.cost.memory import SavedForBackward, fixed_bytes
-from onebit.cost.rule import FULL, CostRule, Widths
-from onebit.nn import BinaryLayer
+from onebit.cost.memory import SavedForBackward, fixed_bytes, layer_widths, own_widths, widest
+from onebit.cost.rule import CostRule, Widths
+from onebit.nn import QuantizedLayer, quantized_layers
 
-COUNTED = (BinaryLayer, nn.modules.conv._ConvNd, nn.Linear)
+COUNTED = (QuantizedLayer, nn.modules.conv._ConvNd, nn.Linear)
 
 
 class HasCostRule(Protocol):
@@ -33,8 +33,8 @@ def count(
     Args:
         net: any network; it is copied, not changed.
         example: (N, ...), an input; only its first sample is used.
-        method: gives the operand widths of the binary layers; without one they are those of the layer's quantisers, and
-            gradients have 32 bits.
+        method: gives the operand widths of the quantised layers; without one they are those of the layer's quantisers,
+            and gradients have 32 bits.
         optimizer: ``adamw``, ``adam`` or ``sgd`` (with momentum).
         batch: samples a step, for the memory.
 
@@ -54,30 +54,46 @@ def count(
         97.32
     """
     rule = method.cost_rule() if method else None
-    memory = fixed_bytes(net, optimizer)
+    real, counted = fixed_bytes(net, optimizer, rule)
     seen: dict[str, LayerCost] = {}
     two, four = (_forward(net, example, samples, rule, seen if samples == 2 else {}) for samples in (2, 4))
-    memory["activations"] = two + (four - two) * (batch - 2) // 2
+    real["activations"], counted["activations"] = (
+        few + (many - few) * (batch - 2) // 2 for few, many in zip(two, four, strict=True)
+    )
     uncounted = tuple(
         name
         for name, module in net.named_modules()
         if not isinstance(module, COUNTED) and any(p.dim() > 1 for p in module.parameters(recurse=False))
     )
-    return Ledger(tuple(seen.values()), rule, memory, batch, uncounted)
+    return Ledger(tuple(seen.values()), rule, real, counted, batch, uncounted)
 
 
-def _forward(net: nn.Module, example: Tensor, samples: int, rule: CostRule | None, seen: dict[str, LayerCost]) -> int:
-    """Bytes saved for the backward pass of ``samples`` samples; notes each layer in ``seen``."""
+def _forward(
+    net: nn.Module, example: Tensor, samples: int, rule: CostRule | None, seen: dict[str, LayerCost]
+) -> tuple[int, int]:
+    """Bytes saved for the backward pass of ``samples`` samples, real and counted; notes each layer in ``seen``."""
     twin = copy.deepcopy(net).train()
     for name, module in twin.named_modules():
         if isinstance(module, COUNTED):
             module.register_forward_hook(_note(name, rule, seen))
     x = example[:1].expand(samples, *example.shape[1:]).clone()
     with torch.random.fork_rng(), torch.enable_grad(), SavedForBackward(twin) as saved:
+        for _, layer in quantized_layers(twin):
+            bits = widest(layer_widths(layer, rule), "activation")
+            layer.input_quantizer.register_forward_hook(_operand(saved, bits))
+            layer.weight_quantizer.register_forward_hook(_operand(saved, 0))
         output = twin(x)  # held until measured, with what it saves
         size = saved.bytes()
     del output
     return size
+
+
+def _operand(saved: SavedForBackward, bits: int) -> Callable[..., None]:
+    def hook(quantizer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if output is not inputs[0]:  # an identity quantises nothing
+            saved.operand(output, bits)
+
+    return hook
 
 
 def _note(name: str, rule: CostRule | None, seen: dict[str, LayerCost]) -> Callable[..., None]:
@@ -87,24 +103,17 @@ def _note(name: str, rule: CostRule | None, seen: dict[str, LayerCost]) -> Calla
         macs = places.numel() // len(places) * weight[0].numel()
         before = seen[name].macs if name in seen else {"forward": 0, "error": 0, "weight": 0}
         now = {"forward": macs, "error": macs * x.requires_grad, "weight": macs * weight.requires_grad}
-        binary = isinstance(module, BinaryLayer)
-        own = _own_widths(module) if binary else Widths()
-        operands = rule.operands if rule and binary else (own,)
+        quantized = isinstance(module, QuantizedLayer)
+        operands = layer_widths(module, rule) if quantized else (Widths(),)
         seen[name] = LayerCost(
             name=name,
             kind=type(module).__name__,
             output_shape=tuple(output.shape[1:]),
             macs={product: before[product] + now[product] for product in now},
-            binary=binary,
-            inference=own.products()["forward"],
+            quantized=quantized,
+            inference=(own_widths(module) if quantized else Widths()).products()["forward"],
             operands=operands,
-            charged=(rule.charged or operands) if rule and binary else operands,
+            charged=(rule.charged or operands) if rule and quantized else operands,
         )
 
     return hook
-
-
-def _own_widths(layer: BinaryLayer) -> Widths:
-    quantizers = (layer.input_quantizer, layer.weight_quantizer)
-    activation, weight = (int(getattr(quantizer, "precision", FULL)) for quantizer in quantizers)
-    return Widths(1.0, activation, weight, FULL)

@@ -23,7 +23,7 @@ class LayerCost:
         output_shape: without the batch.
         macs: by product: ``forward``; ``error``, the gradient of the layer's input; ``weight``, the gradient of its
             weight. A gradient that nothing needs is 0.
-        binary: the method's rule applies.
+        quantized: the method's rule applies.
         inference: operand widths at inference, the wider first.
         operands: operand widths in training.
         charged: operand widths as the method's paper counts them.
@@ -33,7 +33,7 @@ class LayerCost:
     kind: str
     output_shape: tuple[int, ...]
     macs: dict[str, int]
-    binary: bool
+    quantized: bool
     inference: Pair
     operands: tuple[Widths, ...]
     charged: tuple[Widths, ...]
@@ -60,7 +60,8 @@ class Ledger:
     Args:
         layers: in the order of execution.
         rule: the method's; None without a method.
-        memory_bytes: by kind, for ``batch`` samples.
+        memory_bytes: by kind, for ``batch`` samples, as PyTorch holds it.
+        counted_memory_bytes: the same with the operands of the products at their widths.
         batch: samples.
         uncounted: layers with weights of a kind that the ledger cannot count.
     """
@@ -68,6 +69,7 @@ class Ledger:
     layers: tuple[LayerCost, ...]
     rule: CostRule | None
     memory_bytes: dict[str, int]
+    counted_memory_bytes: dict[str, int]
     batch: int
     uncounted: tuple[str, ...] = ()
 
@@ -136,7 +138,9 @@ class Ledger:
             "inference": self.inference,
             "batch": self.batch,
             "memory_bytes": self.memory_bytes,
+            "counted_memory_bytes": self.counted_memory_bytes,
             "energy_joule": self.energy_joule,
+            "published": [statement.to_dict() for statement in self.rule.published] if self.rule else [],
             "uncounted": list(self.uncounted),
         }
 

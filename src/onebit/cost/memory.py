@@ -1,44 +1,71 @@
-"""Memory of a network in training and at inference."""
+"""Memory of a network in training, as PyTorch holds it and at the widths that are counted."""
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from onebit.cost.rule import FULL, CostRule, Widths
 from onebit.errors import OnebitError
-from onebit.nn import binary_layers
+from onebit.nn import QuantizedLayer, quantized_layers
 
 SLOTS = {"adamw": 2, "adam": 2, "sgd": 1}
 """Tensors that an optimiser keeps for each parameter; SGD with momentum."""
 
 
-def fixed_bytes(net: nn.Module, optimizer: str) -> dict[str, int]:
-    """Bytes that do not depend on the batch.
+def layer_widths(layer: QuantizedLayer, rule: CostRule | None) -> tuple[Widths, ...]:
+    """Operand widths of a quantised layer over training: the rule's, or its quantisers' with 32-bit gradients."""
+    return rule.operands if rule else (own_widths(layer),)
+
+
+def own_widths(layer: QuantizedLayer) -> Widths:
+    """Operand widths of a quantised layer as it stands."""
+    quantizers = (layer.input_quantizer, layer.weight_quantizer)
+    activation, weight = (int(getattr(quantizer, "precision", FULL)) for quantizer in quantizers)
+    return Widths(1.0, activation, weight, FULL)
+
+
+def fixed_bytes(net: nn.Module, optimizer: str, rule: CostRule | None = None) -> tuple[dict[str, int], dict[str, int]]:
+    """Bytes that do not depend on the batch, as PyTorch holds them and as counted.
 
     Args:
         net: the network.
         optimizer: ``adamw``, ``adam`` or ``sgd`` (with momentum).
+        rule: the method's; without one, quantised weights count with their quantiser's width.
 
     Returns:
-        ``weights``: all parameters at inference, binary ones at their bits; ``latent``: the real-valued copies of the
-        binary weights; ``gradients`` and ``optimizer``: one and ``SLOTS`` values a trained parameter.
+        ``weights``: what the layers multiply with, and all other parameters; quantised weights count at their widest
+        over training. ``latent``: the real-valued copies of the quantised weights. ``gradients`` and ``optimizer``: one
+        and ``SLOTS`` values a trained parameter, which no method here keeps in fewer bits.
 
     Raises:
         OnebitError: another optimiser.
 
     Example:
         >>> from onebit.nn import BinaryLinear
-        >>> fixed_bytes(nn.Sequential(BinaryLinear(64, 8), nn.Linear(8, 2)), "adamw")
-        {'weights': 136, 'latent': 2048, 'gradients': 2120, 'optimizer': 4240}
+        >>> real, counted = fixed_bytes(nn.Sequential(BinaryLinear(64, 8), nn.Linear(8, 2)), "adamw")
+        >>> real
+        {'weights': 2120, 'latent': 2048, 'gradients': 2120, 'optimizer': 4240}
+        >>> counted["weights"]  # 64 · 8 bits and 18 floats
+        136
     """
     if optimizer not in SLOTS:
         raise OnebitError(f"the memory of optimiser '{optimizer}' is not known", hint=f"known: {', '.join(SLOTS)}")
-    bits = {layer.weight: getattr(layer.weight_quantizer, "precision", 1) for _, layer in binary_layers(net)}
+    bits = {layer.weight: widest(layer_widths(layer, rule), "weight") for _, layer in quantized_layers(net)}
     trained = sum(_bytes(p) for p in net.parameters() if p.requires_grad)
-    return {
-        "weights": sum(-(-p.numel() * bits[p] // 8) if p in bits else _bytes(p) for p in net.parameters()),
+    real = {
+        "weights": sum(_bytes(p) for p in net.parameters()),
         "latent": sum(_bytes(p) for p in bits),
         "gradients": trained,
         "optimizer": SLOTS[optimizer] * trained,
     }
+    counted = sum(-(-p.numel() * bits[p] // 8) if p in bits else _bytes(p) for p in net.parameters())
+    return real, {**real, "weights": counted}
+
+
+def widest(widths: Sequence[Widths], operand: str) -> int:
+    """Bits of one operand (``activation``, ``weight``, ``gradient``) where it is widest, which memory must hold."""
+    return max(getattr(w, operand) for w in widths)
 
 
 class SavedForBackward:
@@ -53,12 +80,13 @@ class SavedForBackward:
         >>> with SavedForBackward(net) as saved:
         ...     y = net(torch.zeros(2, 3))
         >>> saved.bytes()  # the input and the output of tanh
-        64
+        (64, 64)
     """
 
     def __init__(self, net: nn.Module) -> None:
         self._own = {_address(t) for t in (*net.parameters(), *net.buffers())}
-        self._sizes: dict[int, int] = {}
+        self._bits: dict[int, int] = {}
+        self._operands: dict[int, tuple[Tensor, int]] = {}
         self._hooks = torch.autograd.graph.saved_tensors_hooks(self._note, lambda tensor: tensor)
 
     def __enter__(self) -> "SavedForBackward":
@@ -68,14 +96,25 @@ class SavedForBackward:
     def __exit__(self, *problem: object) -> None:
         self._hooks.__exit__(*problem)
 
-    def bytes(self) -> int:
-        """Bytes of all storages kept, as long as the graph lives."""
-        return sum(self._sizes.values())
+    def operand(self, tensor: Tensor, bits: int) -> None:
+        """Counts what a quantiser gave at ``bits`` an element, if it is kept; 0 for weights, counted elsewhere."""
+        self._operands[_address(tensor)] = tensor, bits  # held, so that its address stays its own
+
+    def bytes(self) -> tuple[int, int]:
+        """Bytes of all storages kept, as long as the graph lives: as PyTorch holds them, and as counted."""
+        real = counted = 0
+        for address, bits in self._bits.items():
+            if address not in self._operands:
+                real, counted = real + bits, counted + bits
+            elif self._operands[address][1]:
+                tensor, width = self._operands[address]
+                real, counted = real + bits, counted + tensor.numel() * width
+        return real // 8, counted // 8
 
     def _note(self, tensor: Tensor) -> Tensor:
         address = _address(tensor)
         if address not in self._own:
-            self._sizes[address] = tensor.untyped_storage().nbytes()
+            self._bits[address] = 8 * tensor.untyped_storage().nbytes()
         return tensor
 
 

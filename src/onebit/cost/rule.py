@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from onebit.cost.published import Published
+
 FULL = 32
 """Bits of an operand in full precision."""
 
@@ -42,11 +44,12 @@ class Widths:
 
 @dataclass(frozen=True)
 class CostRule:
-    """The operand widths of the binary layers over a whole training run.
+    """The operand widths of the quantised layers over a whole training run.
 
     Args:
         operands: what enters the products, by share of the iterations.
         charged: what the method's paper counts, where that is something else.
+        published: the paper's figures, if the settings are those of the paper.
 
     Raises:
         ValueError: the shares do not add up to one.
@@ -61,6 +64,7 @@ class CostRule:
 
     operands: tuple[Widths, ...]
     charged: tuple[Widths, ...] = ()
+    published: tuple[Published, ...] = ()
 
     def __post_init__(self) -> None:
         for widths in filter(None, (self.operands, self.charged)):

@@ -1,10 +1,23 @@
-"""Layers of binary networks, built from :mod:`onebit.quantize`."""
+"""Layers of binary and k-bit networks, built from :mod:`onebit.quantize`."""
 
 from onebit.nn.binary_conv import BinaryConv2d
 from onebit.nn.binary_layer import BinaryLayer, binary_layers
 from onebit.nn.binary_linear import BinaryLinear
+from onebit.nn.kbit import KBitConv2d, KBitLinear, QuantizedLayer, quantized_layers
 from onebit.nn.pad_channels import PadChannels
 from onebit.nn.rprelu import RPReLU
 from onebit.nn.rsign import RSign
 
-__all__ = ["BinaryConv2d", "BinaryLayer", "BinaryLinear", "PadChannels", "RPReLU", "RSign", "binary_layers"]
+__all__ = [
+    "BinaryConv2d",
+    "BinaryLayer",
+    "BinaryLinear",
+    "KBitConv2d",
+    "KBitLinear",
+    "PadChannels",
+    "QuantizedLayer",
+    "RPReLU",
+    "RSign",
+    "binary_layers",
+    "quantized_layers",
+]
