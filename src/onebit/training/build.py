@@ -3,7 +3,8 @@
 import difflib
 import importlib
 import inspect
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import Any, cast, get_type_hints
 
 from jsonargparse import ArgumentError, ArgumentParser
 from torch import nn
@@ -38,7 +39,8 @@ def make_method(class_path: str, init_args: dict[str, Any], *, trusted: bool) ->
 
     Args:
         class_path: such as ``onebit.methods.CycleBNN``.
-        init_args: keyword arguments; converted to the types that the class declares.
+        init_args: keyword arguments; converted to the types that the class declares. One of type ``Sequence[Method]``,
+            such as that of ``Compose``, is a list of objects with ``class_path`` and ``init_args``.
         trusted: import any module; else only ours and those that are imported already, so that a file cannot run code.
 
     Raises:
@@ -57,12 +59,26 @@ def make_method(class_path: str, init_args: dict[str, Any], *, trusted: bool) ->
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"its arguments: {', '.join(known)}"
             raise OnebitError(f"method {class_path} has no argument {name}", hint=hint)
+    # not left to the parser, which would import whatever a file names
+    lists = [name for name, hint in get_type_hints(kind.__init__).items() if hint == Sequence[Method]]
+    parts = {name: _parts(f"{class_path}: {name}", init_args[name], trusted) for name in lists if name in init_args}
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(kind)
+    parser.add_class_arguments(kind, skip=set(lists))
     try:
-        return kind(**vars(parser.instantiate_classes(parser.parse_object(init_args))))
+        plain = parser.parse_object({name: value for name, value in init_args.items() if name not in lists})
+        return kind(**vars(parser.instantiate_classes(plain)), **parts)
     except (ArgumentError, TypeError, ValueError) as problem:
         raise OnebitError(f"method {class_path}: {problem}", hint="see method.init_args in the recipe") from problem
+
+
+def _parts(name: str, values: Any, trusted: bool) -> list[Method]:
+    whole = isinstance(values, list) and all(
+        isinstance(value, dict) and isinstance(value.get("class_path"), str) and {*value} <= {"class_path", "init_args"}
+        for value in values
+    )
+    if not whole:
+        raise OnebitError(f"method {name} must be a list of methods", hint="each has class_path and init_args")
+    return [make_method(value["class_path"], dict(value.get("init_args") or {}), trusted=trusted) for value in values]
 
 
 def _find(class_path: str, trusted: bool) -> type[Method]:

@@ -1,0 +1,103 @@
+"""Several methods in one training run.
+
+Each method is attached to what the one before it left, so their order matters: a method that replaces a quantiser comes
+before one that builds on it.
+
+**CycleBNN × RBONN.** In this order. With the symbols of :mod:`onebit.methods.cyclebnn` and :mod:`onebit.methods.rbonn`,
+a binary layer computes in iteration t:
+
+1. The recurrent weight: w̃ = w − u_c m_c ∂L/∂wᵗ⁻¹ (released; in evaluation w), or ŵ = w + U ∘ DReLU(ŵᵗ⁻¹, A) (paper).
+2. CycleBNN's sign of it: B(w̃) = sign(Q_b(w₁)) with w₁ = 2√2 w̃ / √(var_c(w̃) + 1e-5) and Q_b its b_t-bit quantiser.
+3. CycleBNN's sign of the activations: scaled, quantised to b_t bits, binarised.
+4. Convolution of ±1 by ±1, times RBONN's scale: 0.02 |s_c|, or 1 / A_c. CycleBNN's α_c is taken out.
+5. CycleBNN's gradient quantiser: the gradient that comes into the layer has g_t bits, and is scaled within it.
+
+Backward, with g the gradient at the forward weight and J the Jacobian w̃ → w₁ of CycleBNN's standardisation:
+
+    released:  ∂w̃ = Jᵀ (g |s_c|) + λ (w̃ − b |s_c|),    ∂|s_c| = Σ g w̃ − λ Σ (w̃ − b |s_c|) b,    b = 0.02 B(w̃)
+
+    paper:     ∂ŵ = Jᵀ (g / A_c) + λ ∂G/∂ŵ,    ∂A_c = −Σ g B(ŵ) / A_c² + λ ∂G/∂A_c,    G = ‖B(ŵ) − A ŵ‖²
+
+so λ draws the latent weight towards the signs that the layer uses. The gradient to which the released recurrence
+returns is the whole of ∂w̃, made from g_t-bit gradients. λ is not cyclic, nor are u and τ.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from torch import Tensor, nn
+
+from onebit.cost.rule import CostRule
+from onebit.errors import OnebitError
+from onebit.methods.base import Method
+from onebit.methods.parameters import ParameterGroup
+
+
+class Compose(Method):
+    """Applies methods one after the other, at every occasion; see the module's page.
+
+    Args:
+        methods: in the order in which they attach; the loss of one goes into the next.
+
+    Raises:
+        OnebitError: no methods; and ``cost_rule`` if two of them change the operands over the run.
+
+    Example:
+        >>> from onebit.methods import RBONN, CycleBNN
+        >>> from onebit.nn import BinaryConv2d
+        >>> net = nn.Sequential(BinaryConv2d(4, 8, 3), nn.BatchNorm2d(8))
+        >>> method = Compose([CycleBNN(bits=(2, 6)), RBONN(variant="released")])
+        >>> method.attach(net)
+        >>> [type(module).__name__ for module in (net[0].weight_quantizer, net[0].weight_quantizer.sign)]
+        ['ReleasedRecurrentSign', 'CyclicWeightSign']
+    """
+
+    def __init__(self, methods: Sequence[Method]) -> None:
+        if not methods:
+            raise OnebitError("Compose: no methods given", hint="name them in the order in which they attach")
+        self.methods = list(methods)
+
+    def attach(self, net: nn.Module) -> None:
+        for method in self.methods:
+            method.attach(net)
+
+    def step(self, t: int, total: int) -> None:
+        for method in self.methods:
+            method.step(t, total)
+
+    def loss(self, loss: Tensor) -> Tensor:
+        for method in self.methods:
+            loss = method.loss(loss)
+        return loss
+
+    def before_update(self) -> None:
+        for method in self.methods:
+            method.before_update()
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        return [group for method in self.methods for group in method.parameter_groups()]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"methods": [method.state_dict() for method in self.methods]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for method, own in zip(self.methods, state["methods"], strict=True):
+            method.load_state_dict(own)
+
+    def cost_rule(self) -> CostRule:
+        """The narrowest operands that a method gives; what is charged is what the one that varies them charges."""
+        rules = [method.cost_rule() for method in self.methods]
+        varied = [rule for rule in rules if rule.charged or len(rule.operands) > 1]
+        if len(varied) > 1:
+            raise OnebitError(
+                "Compose: two methods change the operands' widths over the run", hint="the ledger can count one such"
+            )
+        constant = [rule.operands[0] for rule in rules if rule not in varied]
+        base = (varied or rules)[0]
+        names = ("activation", "weight", "gradient")
+        operands = tuple(
+            replace(widths, **{name: min(getattr(w, name) for w in (widths, *constant)) for name in names})
+            for widths in base.operands
+        )
+        return CostRule(operands, base.charged)

@@ -1,0 +1,217 @@
+"""RBONN's weight quantisers: a recurrent latent weight, its sign, a learned scale a channel.
+
+The equations stand in :mod:`onebit.methods.rbonn`.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+GAIN = 0.02
+"""Of the released code's forward weight."""
+
+
+class RecurrentSign(nn.Module, ABC):
+    """Base of the two variants: ±α_c from the sign of a latent weight to which the iteration before it returns.
+
+    Args:
+        weight: (C, ...), the layer's latent weight.
+        sign: from a tensor to ±1, with the gradient estimator.
+        tau: τ, from 0 to 1.
+        u: u_c at the start.
+        by_rank: False takes argsort's indices for ranks, as the released code does: a control.
+
+    Attributes:
+        u: (C,), learned.
+        previous: of the shape of ``weight``: what the recurrence returns to, zeros before the first update.
+    """
+
+    precision = 1
+    previous: Tensor
+
+    def __init__(self, weight: Tensor, sign: nn.Module, tau: float, u: float, by_rank: bool = True) -> None:
+        super().__init__()
+        self.sign = sign
+        self.tau = tau
+        self.by_rank = by_rank
+        self.u = nn.Parameter(weight.new_full((len(weight),), u))
+        self.register_buffer("previous", torch.zeros_like(weight))
+
+    @property
+    @abstractmethod
+    def scale(self) -> nn.Parameter:
+        """(C,), learned: s, or the paper's A."""
+
+    @abstractmethod
+    def mask(self) -> Tensor:
+        """(C,), 1 for the channels that the Density-ReLU lets through, else 0."""
+
+    @abstractmethod
+    def recurrent(self, w: Tensor) -> Tensor:
+        """w̃, of the shape of ``w``."""
+
+    @abstractmethod
+    def bilinear_loss(self, w: Tensor) -> Tensor:
+        """The scalar that λ multiplies."""
+
+    @abstractmethod
+    def remember(self, weight: nn.Parameter) -> None:
+        """Takes what the next iteration returns to, when the gradient of ``weight`` is complete."""
+
+    def extra_repr(self) -> str:
+        return f"tau={self.tau}"
+
+
+class ReleasedRecurrentSign(RecurrentSign):
+    """The released code's: the previous gradient, within the forward pass of training only.
+
+    Forward: q(w) = 0.02 |s_c| sign(w̃), w̃ = w − u_c m_c ∇, with ∇ the gradient of w in the iteration before and m_c = 1
+    for the ⌊C (1 − τ)⌋ channels of the smallest |s|. In evaluation w̃ = w.
+
+    Gradient: with g = dL/dq, dw̃ = g |s_c| through the estimator of the sign, d|s_c| = Σ g w̃.
+
+    Args:
+        weight, sign, tau, u, by_rank: see :class:`RecurrentSign`.
+
+    Reference: arXiv 2209.01542, released code.
+
+    Example:
+        >>> from onebit.quantize import IdentitySign
+        >>> w = torch.tensor([[-2.0, 0.5], [0.0, 1.0]])
+        >>> quantizer = ReleasedRecurrentSign(w, IdentitySign(), tau=0.5, u=0.2)
+        >>> _ = quantizer.s.data.copy_(torch.tensor([-1.0, 3.0]))
+        >>> quantizer(w).detach()
+        tensor([[-0.0200,  0.0200],
+                [ 0.0600,  0.0600]])
+        >>> quantizer.mask()
+        tensor([1., 0.])
+    """
+
+    def __init__(self, weight: Tensor, sign: nn.Module, tau: float, u: float, by_rank: bool = True) -> None:
+        super().__init__(weight, sign, tau, u, by_rank)
+        self.s = nn.Parameter(torch.randn(len(weight)).to(weight))
+
+    @property
+    def scale(self) -> nn.Parameter:
+        return self.s
+
+    def mask(self) -> Tensor:
+        return (ranks(self.s.abs(), self.by_rank) < _count(len(self.s), 1 - self.tau)).to(self.s)
+
+    def recurrent(self, w: Tensor) -> Tensor:
+        return w - channelwise(self.u * self.mask(), w) * self.previous if self.training else w
+
+    def forward(self, w: Tensor) -> Tensor:
+        w = self.recurrent(w)
+        return _ReleasedScale.apply(self.sign(w), w.detach(), channelwise(self.s.abs(), w))
+
+    def bilinear_loss(self, w: Tensor) -> Tensor:
+        """½ ‖w̃ − 0.02 |s| sign(w̃)‖²."""
+        w = self.recurrent(w)
+        return 0.5 * (w - GAIN * channelwise(self.s.abs(), w) * self.sign(w).detach()).square().sum()
+
+    @torch.no_grad()
+    def remember(self, weight: nn.Parameter) -> None:
+        if weight.grad is not None:  # a frozen weight has none
+            # a gradient scaler skips the update of a gradient that overflowed, so nothing must return to it
+            self.previous.copy_(torch.where(weight.grad.isfinite().all(), weight.grad, self.previous))
+
+
+class PaperRecurrentSign(RecurrentSign):
+    """The paper's: the previous weight, which lasts.
+
+    Forward: q(w) = sign(ŵ) / |A_c|, ŵ = w + |u_c| m_c w⁻, with w⁻ the weight ŵ of the iteration before and m_c = 1 for
+    the channels whose |A_c| is among the C − ⌊C τ⌋ largest and whose ‖w⁻_c‖₁ is not.
+
+    Gradient: dŵ = g / |A_c| through the estimator of the sign, with g = dL/dq; dA and du by the chain rule.
+
+    Args:
+        weight, sign, tau, u: see :class:`RecurrentSign`.
+
+    Reference: arXiv 2209.01542.
+
+    Example:
+        >>> from onebit.quantize import IdentitySign
+        >>> w = torch.tensor([[-2.0, 0.5], [0.0, 1.0]])
+        >>> quantizer = PaperRecurrentSign(w, IdentitySign(), tau=0.5, u=0.2)
+        >>> quantizer(w).detach()
+        tensor([[-1.2500,  1.2500],
+                [ 0.5000,  0.5000]])
+        >>> quantizer.remember(nn.Parameter(w))
+        >>> quantizer.mask(), quantizer.recurrent(w).detach()  # A and density are largest in different channels
+        (tensor([0., 1.]), tensor([[-2.0000,  0.5000],
+                [ 0.0000,  1.2000]]))
+    """
+
+    def __init__(self, weight: Tensor, sign: nn.Module, tau: float, u: float) -> None:
+        super().__init__(weight, sign, tau, u)
+        alpha = weight.detach().abs().flatten(1).mean(1)
+        self.a = nn.Parameter(alpha.clamp_min(1e-8).reciprocal())
+
+    @property
+    def scale(self) -> nn.Parameter:
+        return self.a
+
+    def mask(self) -> Tensor:
+        lowest = _count(len(self.a), self.tau)
+        dense = ranks(self.previous.abs().flatten(1).sum(1)) >= lowest
+        return (~dense & (ranks(self.a.abs()) >= lowest)).to(self.a)
+
+    def recurrent(self, w: Tensor) -> Tensor:
+        return w + channelwise(self.u.abs() * self.mask(), w) * self.previous
+
+    def forward(self, w: Tensor) -> Tensor:
+        w = self.recurrent(w)
+        return self.sign(w) / channelwise(self.a.abs(), w)
+
+    def bilinear_loss(self, w: Tensor) -> Tensor:
+        """‖sign(ŵ) − |A| ŵ‖², of which no gradient flows to u."""
+        w = w + (self.recurrent(w) - w).detach()
+        return (self.sign(w).detach() - channelwise(self.a.abs(), w) * w).square().sum()
+
+    @torch.no_grad()
+    def remember(self, weight: nn.Parameter) -> None:
+        self.previous.copy_(self.recurrent(weight))
+        weight.copy_(self.previous)
+
+
+class _ReleasedScale(torch.autograd.Function):
+    """0.02 |s| b, with the gradients |s| g to the signs b and Σ g w to |s|."""
+
+    @staticmethod
+    def forward(ctx: Any, b: Tensor, w: Tensor, scale: Tensor) -> Tensor:
+        ctx.save_for_backward(w, scale)
+        return b * (GAIN * scale)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, Tensor]:
+        w, scale = ctx.saved_tensors
+        return g * scale, None, (g * w).sum(tuple(range(1, w.dim())), keepdim=True)
+
+
+def ranks(x: Tensor, by_rank: bool = True) -> Tensor:
+    """The place of each element in rising order, from 0; the earlier of two equal ones first.
+
+    Args:
+        x: (C,).
+        by_rank: False returns argsort's indices, which are not the ranks.
+
+    Example:
+        >>> x = torch.tensor([0.5, 0.9, 0.1])
+        >>> ranks(x), ranks(x, by_rank=False)
+        (tensor([1, 2, 0]), tensor([2, 0, 1]))
+    """
+    order = x.detach().argsort(stable=True)
+    return order.argsort() if by_rank else order
+
+
+def channelwise(values: Tensor, w: Tensor) -> Tensor:
+    """``values`` (C,), one an output channel (dimension 0) of ``w``, in a shape that broadcasts against it."""
+    return values.view(-1, *[1] * (w.dim() - 1))
+
+
+def _count(channels: int, share: float) -> int:
+    """⌊C · share⌋, not one less because 0.29 · 100 lies under 29 in floating point."""
+    return int(channels * share + 1e-6)
