@@ -8,7 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import nn
 
 from onebit.cost.rule import FULL, CostRule, Widths, relative_cost
-from onebit.nn import binary_layers
+from onebit.nn import quantized_layers
 from onebit.training.classifier import Classifier
 
 POINTS = 400
@@ -98,11 +98,11 @@ class History(Callback):
 
 
 def precision(net: nn.Module) -> int:
-    """b_t: the bits to which the binary layers' inputs are quantised now; 32 for a network without binary layers.
+    """b_t: the bits to which the quantised layers' inputs are quantised now; 32 for a network without such layers.
 
     Example:
         >>> precision(nn.Linear(2, 2))
         32
     """
-    quantizer = next((layer.input_quantizer for _, layer in binary_layers(net)), None)
+    quantizer = next((layer.input_quantizer for _, layer in quantized_layers(net)), None)
     return FULL if quantizer is None else int(getattr(quantizer, "bits", getattr(quantizer, "precision", 1)))
