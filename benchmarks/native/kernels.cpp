@@ -1,23 +1,31 @@
-// Useful products a second of convolutions, a thread, on every instruction set that this machine has, beside the floor
-// counted from the inner loop: the 3x3 binary convolutions of Bi-Real-Net-18 and CIFAR ResNet-20, and real-valued
-// layers of such networks in int8.
+// Useful products a second of convolutions, a thread, on every instruction set
+// that this machine has, beside the floor counted from the inner loop: the 3x3
+// binary convolutions of Bi-Real-Net-18 and CIFAR ResNet-20, and real-valued
+// layers of such networks in int8. Each on the kernel that the engine chooses
+// for it.
 //
 //   kernels_benchmark [isa ...]    one JSON object a line
 //
-// Products are out_h * out_w * out_c * kernel * kernel * in_c; those of the padding count too, as is usual. The floor
-// is the time of the inner loop's vector operations alone at the rate at which the cores named below start them; binary
-// convolutions skip the padding, so there it is the time of the products inside the image:
-//   binary  avx512    xor, popcount, add for 512 products; two 512-bit operations a cycle      341 products a cycle
-//           avx2      look-up, add for 128 products; two look-ups and two adds a cycle         256
-//           avx512bw  the same for 256 products, one and one a cycle                           256
-//           portable  xor, ten operations of the in-word sum, add for 128; four a cycle         43
-//           amx       TDPBSSD for 16384 products in 16 cycles (as published: never run by us)  1024
-//   int8    avx512    VPDPBUSD for 64 products; one a cycle                                     64
-//           avx2      VPMADDWD and VPADDD for 16 products; 1.61 such pairs a cycle, measured    26
-//           avx512bw  the kernel of avx2                                                        26
-//           portable  the same for 8 products                                                   13
-// (AMD Zen 4; Intel cores since Ice Lake start three 256-bit operations a cycle instead of four.) floor_share is the
-// floor over the median; the clock is measured with a chain of dependent adds just before each layer.
+// Products are out_h * out_w * out_c * kernel * kernel * in_c; those of the
+// padding count too, as is usual. The floor is the time of the inner loop's
+// vector operations alone at the rate at which the cores named below start
+// them; binary convolutions skip the padding, so there it is the time of the
+// products inside the image:
+//   binary  avx512    xor, popcount, add for 512 products; two 512-bit
+//   operations a cycle      341 products a cycle
+//           avx2      look-up, add for 128 products; two look-ups and two adds
+//           a cycle         256 avx512bw  the same for 256 products, one and
+//           one a cycle                           256 portable  xor, ten
+//           operations of the in-word sum, add for 128; four a cycle         43
+//           amx       TDPBSSD for 16384 products in 16 cycles (as published:
+//           never run by us)  1024
+//   int8    avx512    VPDPBUSD for 64 products; one a cycle 64
+//           avx2      VPMADDWD and VPADDD for 16 products; 1.61 such pairs a
+//           cycle, measured    26 avx512bw  the kernel of avx2 26 portable  the
+//           same for 8 products 13
+// (AMD Zen 4; Intel cores since Ice Lake start three 256-bit operations a cycle
+// instead of four.) floor_share is the floor over the median; the clock is
+// measured with a chain of dependent adds just before each layer.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -26,7 +34,7 @@
 #include <random>
 #include <vector>
 
-#include "kernels/kernels.h"
+#include "graph/choice.h"
 
 namespace {
 
@@ -114,7 +122,7 @@ double inside(int32_t size, int32_t outputs, int32_t kernel, int32_t stride, int
 
 // Prints what `run` takes.
 template <class Run>
-void measure(const onebit::Kernels& kernels, const Layer& layer, bool binary, const Run& run) {
+void measure(const onebit::Kernels& kernels, const char* kernel, const Layer& layer, bool binary, const Run& run) {
   const double hertz = clock_hertz();
   std::vector<double> times;
   for (double total = 0; times.size() < 5 || total < 0.25; total += times.back()) {
@@ -131,10 +139,11 @@ void measure(const onebit::Kernels& kernels, const Layer& layer, bool binary, co
                              : products;
   const double floor = done / products_per_cycle(kernels.name, binary) / hertz;
   std::printf(
-      "{\"isa\": \"%s\", \"layer\": \"%s\", \"best_us\": %.1f, \"median_us\": "
+      "{\"isa\": \"%s\", \"kernel\": \"%s\", \"layer\": \"%s\", \"best_us\": "
+      "%.1f, \"median_us\": "
       "%.1f, \"tmac_per_second\": %.3f, "
       "\"floor_us\": %.1f, \"floor_share\": %.2f, \"gigahertz\": %.2f}\n",
-      kernels.name, layer.name, times.front() * 1e6, median * 1e6, products / median * 1e-12, floor * 1e6,
+      kernels.name, kernel, layer.name, times.front() * 1e6, median * 1e6, products / median * 1e-12, floor * 1e6,
       floor / median, hertz * 1e-9);
   std::fflush(stdout);
 }
@@ -162,12 +171,13 @@ void measure_binary(const onebit::Kernels& kernels, const Layer& layer) {
   for (auto* bits : {&input, &weight}) {
     for (uint32_t& word : *bits) word = static_cast<uint32_t>(random()) & used;
   }
-  void* packed = aligned(kernels.binary_conv_pack_bytes(s));
-  kernels.binary_conv_pack(s, weight.data(), packed);
+  const auto& kernel = kernels.binary_conv[onebit::choose_kernel(kernels.binary_conv, s)];
+  void* packed = aligned(kernel.pack_bytes(s));
+  kernel.pack(s, weight.data(), packed);
   const Outputs outputs(s);
   const onebit::BinaryConvArgs args = {s,      0, input.data(), packed, outputs.epilogue(), nullptr, outputs.floats,
                                        nullptr};
-  measure(kernels, layer, true, [&] { kernels.binary_conv(args, 0, kernels.binary_conv_units(s)); });
+  measure(kernels, kernel.name, layer, true, [&] { kernel.run(args, 0, kernel.units(s)); });
   std::free(packed);
 }
 
@@ -181,11 +191,12 @@ void measure_int8(const onebit::Kernels& kernels, const Layer& layer) {
   for (size_t i = 0; i < bytes; ++i) input[i] = static_cast<uint8_t>(random());
   std::vector<int8_t> weight(static_cast<size_t>(s.out_c * s.kernel_h * s.kernel_w * s.in_c));
   for (int8_t& w : weight) w = static_cast<int8_t>(static_cast<int32_t>(random() % 255) - 127);
-  void* packed = aligned(kernels.int8_conv_pack_bytes(s));
-  kernels.int8_conv_pack(s, 128, weight.data(), packed);
+  const auto& kernel = kernels.int8_conv[onebit::choose_kernel(kernels.int8_conv, s)];
+  void* packed = aligned(kernel.pack_bytes(s));
+  kernel.pack(s, 128, weight.data(), packed);
   const Outputs outputs(s);
   const onebit::Int8ConvArgs args = {s, input, packed, outputs.epilogue(), outputs.floats};
-  measure(kernels, layer, false, [&] { kernels.int8_conv(args, 0, kernels.int8_conv_units(s)); });
+  measure(kernels, kernel.name, layer, false, [&] { kernel.run(args, 0, kernel.units(s)); });
   std::free(packed);
   std::free(input);
 }

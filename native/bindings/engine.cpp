@@ -149,6 +149,12 @@ class Session {
     return times;
   }
 
+  nb::list kernels() const {
+    nb::list result;
+    for (size_t i = 0; i < layers_; ++i) result.append(onebit_session_kernel(handle_, i));
+    return result;
+  }
+
   const char* isa() const { return onebit_session_isa(handle_); }
   uint64_t arena_bytes() const { return onebit_session_arena_bytes(handle_); }
   uint64_t weight_bytes() const { return onebit_session_weight_bytes(handle_); }
@@ -239,6 +245,7 @@ void bind_engine(nb::module_& m) {
       .def("profile", &Session::profile)
       .def_ro("batch", &Session::batch)
       .def_prop_ro("isa", &Session::isa)
+      .def_prop_ro("kernels", &Session::kernels)
       .def_prop_ro("arena_bytes", &Session::arena_bytes)
       .def_prop_ro("weight_bytes", &Session::weight_bytes);
   nb::class_<Program>(m, "Program")

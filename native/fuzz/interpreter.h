@@ -79,7 +79,7 @@ class Interpreter {
   void conv_float(const Node& node) {
     const FloatConvArgs args{shape(node), floats_[node.input].data(), node.weight->data, epilogue(node),
                              floats_[node.output].data()};
-    reference::float_conv(args, 0, args.shape.out_h);
+    reference::float_conv.run(args, 0, args.shape.out_h);
   }
 
   void conv_binary(const Node& node) {
@@ -93,7 +93,7 @@ class Interpreter {
                               to_bits ? nullptr : floats_[node.output].data(),
                               to_bits ? words_[node.output].data() : nullptr,
                               {}};
-    reference::binary_conv(args, 0, args.shape.out_h);
+    reference::binary_conv.run(args, 0, args.shape.out_h);
   }
 
   void conv_int8(const Node& node) {
@@ -116,10 +116,10 @@ class Interpreter {
     QuantizeArgs quantize = image;
     quantize.output = bytes.data();
     reference::quantize(quantize, 0, s.in_h);
-    std::vector<uint8_t> weight(reference::int8_conv_pack_bytes(s));
-    reference::int8_conv_pack(s, node.zero_point, node.weight->bytes8(), weight.data());
+    std::vector<uint8_t> weight(reference::int8_conv.pack_bytes(s));
+    reference::int8_conv.pack(s, node.zero_point, node.weight->bytes8(), weight.data());
     const Int8ConvArgs args{s, bytes.data(), weight.data(), epilogue(node), floats_[node.output].data()};
-    reference::int8_conv(args, 0, s.out_h);
+    reference::int8_conv.run(args, 0, s.out_h);
   }
 
   void binarize(const Node& node) {

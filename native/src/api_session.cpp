@@ -106,6 +106,11 @@ onebit_status onebit_session_profile(onebit_session* session, uint64_t* times, o
 
 const char* onebit_session_isa(const onebit_session* session) noexcept { return session->session.plan().kernels.name; }
 
+const char* onebit_session_kernel(const onebit_session* session, size_t layer) noexcept {
+  const auto& layers = session->session.plan().weights->layers;
+  return layer < layers.size() ? layers[layer].kernel_name : nullptr;
+}
+
 uint64_t onebit_session_arena_bytes(const onebit_session* session) noexcept {
   const onebit::Plan& plan = session->session.plan();
   return plan.arena_bytes + plan.scratch_bytes * static_cast<uint64_t>(plan.threads);

@@ -1,4 +1,4 @@
-// Every table's binary convolution against the reference, bit for bit.
+// Every kernel of every table's binary convolution against the reference, bit for bit.
 #include "support/cross_binary_conv.h"
 
 namespace onebit::test {
@@ -20,15 +20,19 @@ ConvShape dense(int terms, int kernel) {
 
 int main() {
   using namespace onebit::test;
+  const auto kernels = kernels_of(&onebit::Kernels::binary_conv, tables());
   const uint32_t shapes = shape_count(2000);
   for (uint32_t seed = 0; seed < shapes; ++seed) {
     Random random(seed);
-    cross(seed, random_conv(random, 150000), seed % 10 == 0, tables());
+    const onebit::ConvShape shape = random_conv(random, 150000);
+    check_fits(&onebit::Kernels::binary_conv, shape);
+    cross(seed, shape, seed % 10 == 0, kernels);
   }
-  cross(shapes, dense(65535, 1), true, tables());
-  cross(shapes + 1, dense(65536, 1), true, tables());
-  cross(shapes + 2, dense(70000, 10), true, tables());
-  cross(shapes + 3, dense(32 * 1024 + 1, 1), true, tables());
-  for (const onebit::Kernels* kernels : tables())
-    std::printf("%s: %u shapes equal the reference\n", kernels->name, shapes + 4);
+  uint32_t seed = shapes;
+  for (const onebit::ConvShape& shape : {dense(65535, 1), dense(65536, 1), dense(70000, 10), dense(32 * 1024 + 1, 1)}) {
+    check_fits(&onebit::Kernels::binary_conv, shape);
+    cross(seed++, shape, true, kernels);
+  }
+  for (const onebit::BinaryConvKernel* kernel : kernels)
+    std::printf("%s: those of %u shapes that fit equal the reference\n", kernel->name, seed);
 }

@@ -1,4 +1,5 @@
 // Every table's float operators against the reference, bit for bit.
+#include "kernels/convolutions.h"
 #include "kernels_support.h"
 
 namespace onebit::test {
@@ -13,17 +14,18 @@ void cross_conv(uint32_t seed) {
   RandomEpilogue epilogue(random, s.out_c, outputs);
   Array<float> expected(outputs);
   FloatConvArgs args = {s, input.data(), weight.data(), epilogue.epilogue, expected.data()};
-  reference_kernels().float_conv(args, 0, rows);
-  for (const Kernels* kernels : tables()) {
-    Packed packed(kernels->float_conv_pack_bytes(s));
-    kernels->float_conv_pack(s, weight.data(), packed.data());
+  reference::float_conv.run(args, 0, rows);
+  check_fits(&Kernels::float_conv, s);
+  for (const FloatConvKernel* kernel : kernels_of(&Kernels::float_conv, tables())) {
+    if (!kernel->fits(s)) continue;
+    Packed packed(kernel->pack_bytes(s));
+    kernel->pack(s, weight.data(), packed.data());
     Array<float> output(outputs);
     args.weight = packed.data();
     args.output = output.data();
-    in_pieces(random, kernels->float_conv_units(s),
-              [&](int64_t begin, int64_t end) { kernels->float_conv(args, begin, end); });
+    in_pieces(random, kernel->units(s), [&](int64_t begin, int64_t end) { kernel->run(args, begin, end); });
     if (!(output == expected)) print(s);
-    CHECK(output == expected, "%s float_conv differs from reference, seed %u", kernels->name, seed);
+    CHECK(output == expected, "%s differs from reference, seed %u", kernel->name, seed);
   }
 }
 

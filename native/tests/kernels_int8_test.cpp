@@ -1,4 +1,5 @@
-// Every table's int8 convolution and quantisation against the reference, bit for bit.
+// Every int8 convolution and quantisation of every table against the reference, bit for bit.
+#include "kernels/convolutions.h"
 #include "kernels_support.h"
 
 namespace onebit::test {
@@ -36,20 +37,20 @@ void cross(uint32_t seed, const ConvShape& s, Extremes extremes) {
 
   Array<float> expected(outputs);
   {
-    const Kernels& reference = reference_kernels();
-    Packed packed(reference.int8_conv_pack_bytes(s));
-    reference.int8_conv_pack(s, zero_point, weight.data(), packed.data());
-    reference.int8_conv({s, input.data(), packed.data(), epilogue.epilogue, expected.data()}, 0, rows);
+    Packed packed(reference::int8_conv.pack_bytes(s));
+    reference::int8_conv.pack(s, zero_point, weight.data(), packed.data());
+    reference::int8_conv.run({s, input.data(), packed.data(), epilogue.epilogue, expected.data()}, 0, rows);
   }
-  for (const Kernels* kernels : tables()) {
-    Packed packed(kernels->int8_conv_pack_bytes(s));
-    kernels->int8_conv_pack(s, zero_point, weight.data(), packed.data());
+  check_fits(&Kernels::int8_conv, s);
+  for (const Int8ConvKernel* kernel : kernels_of(&Kernels::int8_conv, tables())) {
+    if (!kernel->fits(s)) continue;
+    Packed packed(kernel->pack_bytes(s));
+    kernel->pack(s, zero_point, weight.data(), packed.data());
     Array<float> output(outputs);
     const Int8ConvArgs args = {s, input.data(), packed.data(), epilogue.epilogue, output.data()};
-    in_pieces(random, kernels->int8_conv_units(s),
-              [&](int64_t begin, int64_t end) { kernels->int8_conv(args, begin, end); });
+    in_pieces(random, kernel->units(s), [&](int64_t begin, int64_t end) { kernel->run(args, begin, end); });
     if (!(output == expected)) print(s);
-    CHECK(output == expected, "%s int8_conv differs from reference, seed %u, zero point %d", kernels->name, seed,
+    CHECK(output == expected, "%s (int8) differs from reference, seed %u, zero point %d", kernel->name, seed,
           zero_point);
   }
 }
@@ -126,10 +127,10 @@ void check_by_hand() {
   const int8_t weight[] = {1, -3, -127, 127};
   const float scale[] = {0.5f, 1}, bias[] = {0, 1};
   float output[4];
-  Packed packed(reference.int8_conv_pack_bytes(s));
-  reference.int8_conv_pack(s, 128, weight, packed.data());
-  reference.int8_conv({s, pixels, packed.data(), {scale, bias, nullptr, nullptr, nullptr, Activation::none}, output}, 0,
-                      2);
+  Packed packed(reference::int8_conv.pack_bytes(s));
+  reference::int8_conv.pack(s, 128, weight, packed.data());
+  reference::int8_conv.run(
+      {s, pixels, packed.data(), {scale, bias, nullptr, nullptr, nullptr, Activation::none}, output}, 0, 2);
   CHECK(output[0] == 1 && output[1] == -253 && output[2] == -254.5f && output[3] == 32386, "int8_conv");
 }
 

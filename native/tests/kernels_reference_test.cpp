@@ -1,5 +1,6 @@
 // The reference against an independent count: integer images with their padding written out, whole tensors in (sample,
 // channel, row, column) order, nothing packed. Values are small integers, which floats hold exactly.
+#include "kernels/convolutions.h"
 #include "kernels_support.h"
 
 namespace onebit::test {
@@ -104,22 +105,21 @@ void check(uint32_t seed) {
   Array<int32_t> interval(2 * s.out_c);
   for (int64_t i = 0; i < interval.size(); ++i) interval[i] = random.between(-in, in);
 
-  const Kernels& reference = reference_kernels();
   Array<float> output(outputs);
   Array<uint32_t> output_bits(rows * s.out_w * words_for(s.out_c));
   if (binary) {
-    Packed packed(reference.binary_conv_pack_bytes(s));
-    reference.binary_conv_pack(s, weight_bits.data(), packed.data());
+    Packed packed(reference::binary_conv.pack_bytes(s));
+    reference::binary_conv.pack(s, weight_bits.data(), packed.data());
     BinaryConvArgs args = {
         s, pad_value, input_bits.data(), packed.data(), epilogue.epilogue, interval.data(), output.data(), nullptr};
-    reference.binary_conv(args, 0, rows);
+    reference::binary_conv.run(args, 0, rows);
     args.output = nullptr;
     args.output_bits = output_bits.data();
-    reference.binary_conv(args, 0, rows);
+    reference::binary_conv.run(args, 0, rows);
   } else {
-    Packed packed(reference.float_conv_pack_bytes(s));
-    reference.float_conv_pack(s, weights.data(), packed.data());
-    reference.float_conv({s, input.data(), packed.data(), epilogue.epilogue, output.data()}, 0, rows);
+    Packed packed(reference::float_conv.pack_bytes(s));
+    reference::float_conv.pack(s, weights.data(), packed.data());
+    reference::float_conv.run({s, input.data(), packed.data(), epilogue.epilogue, output.data()}, 0, rows);
   }
 
   for (int64_t pixel = 0; pixel < rows * s.out_w; ++pixel) {

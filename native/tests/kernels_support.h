@@ -1,6 +1,7 @@
 // Random shapes and data for the kernel tests.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -81,10 +82,10 @@ inline Array<uint32_t> bits(Random& random, int64_t rows, int64_t channels) {
 // Memory as the engine gives it to a table's pack functions: 64-byte aligned, guarded at the end.
 class Packed {
  public:
-  explicit Packed(size_t bytes) : memory_(::operator new(bytes, std::align_val_t{64})) {
+  explicit Packed(size_t bytes) : memory_(::operator new (bytes, std::align_val_t{64})) {
     std::memset(memory_, 0x5a, bytes);
   }
-  ~Packed() { ::operator delete(memory_, std::align_val_t{64}); }
+  ~Packed() { ::operator delete (memory_, std::align_val_t{64}); }
   Packed(const Packed&) = delete;
   Packed& operator=(const Packed&) = delete;
   void* data() { return memory_; }
@@ -193,6 +194,31 @@ inline std::vector<const Kernels*> tables() {
     if (std::strcmp(*name, "reference") != 0) all.push_back(select_kernels(*name));
   }
   return all;
+}
+
+// All kernels of the lists of these tables, each once.
+template <class Kernel>
+std::vector<const Kernel*> kernels_of(const KernelList<Kernel> Kernels::*list,
+                                      const std::vector<const Kernels*>& tables) {
+  std::vector<const Kernel*> all;
+  for (const Kernels* table : tables) {
+    for (int32_t i = 0; i < (table->*list).count(); ++i) {
+      const Kernel* kernel = &(table->*list)[i];
+      if (std::find(all.begin(), all.end(), kernel) == all.end()) all.push_back(kernel);
+    }
+  }
+  return all;
+}
+
+// Every shape fits a kernel of each table.
+template <class Kernel>
+void check_fits(const KernelList<Kernel> Kernels::*list, const ConvShape& s) {
+  for (const Kernels* table : tables()) {
+    bool fits = false;
+    for (int32_t i = 0; i < (table->*list).count(); ++i) fits = fits || (table->*list)[i].fits(s);
+    if (!fits) print(s);
+    CHECK(fits, "%s has no kernel for this shape", table->name);
+  }
 }
 
 }  // namespace onebit::test

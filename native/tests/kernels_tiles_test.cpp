@@ -57,15 +57,7 @@ struct Emulated : Portable {
 
 using Tiled = TiledBinaryConv<Emulated>;
 
-Kernels emulated() {
-  Kernels table = portable_kernels();
-  table.name = "tiles in plain C++";
-  table.binary_conv_pack_bytes = Tiled::pack_bytes;
-  table.binary_conv_pack = Tiled::pack;
-  table.binary_conv_units = Tiled::units;
-  table.binary_conv = Tiled::run;
-  return table;
-}
+constexpr BinaryConvKernel kernel = BinaryConvKernel::of<Tiled>("tiles in plain C++", true);
 
 // What the kernel takes, of at most about `work` products.
 ConvShape tiled_conv(Random& random, int64_t work) {
@@ -91,19 +83,18 @@ ConvShape square(int32_t side, int32_t in_c, int32_t out_c, int32_t stride) {
 
 int main() {
   using namespace onebit::test;
-  const onebit::Kernels table = emulated();
   const uint32_t shapes = 400;
   for (uint32_t seed = 0; seed < shapes; ++seed) {
     Random random(seed);
-    cross(seed, tiled_conv(random, 2000000), seed % 10 == 0, {&table});
+    cross(seed, tiled_conv(random, 2000000), seed % 10 == 0, {&kernel});
   }
   // Several strips, and several panels of weights.
-  cross(shapes, square(20, 64, 32, 1), false, {&table});
-  cross(shapes + 1, square(15, 256, 32, 2), false, {&table});
-  cross(shapes + 2, square(7, 512, 32, 1), true, {&table});
+  cross(shapes, square(20, 64, 32, 1), false, {&kernel});
+  cross(shapes + 1, square(15, 256, 32, 2), false, {&kernel});
+  cross(shapes + 2, square(7, 512, 32, 1), true, {&kernel});
   // A tile of one pixel after a full one.
-  cross(shapes + 3, {1, 1, 17, 64, 1, 17, 32, 1, 1, 1, 1, 0, 0, 1, 1, 1}, false, {&table});
+  cross(shapes + 3, {1, 1, 17, 64, 1, 17, 32, 1, 1, 1, 1, 0, 0, 1, 1, 1}, false, {&kernel});
   CHECK(!Tiled::fits(square(400, 64, 32, 1)), "a row longer than the kernel's memory");
   CHECK(!Tiled::fits(square(7, 96, 32, 1)) && !Tiled::fits(square(7, 64, 48, 1)), "no whole tiles");
-  std::printf("%s: %u shapes equal the reference\n", table.name, shapes + 4);
+  std::printf("%s: %u shapes equal the reference\n", kernel.name, shapes + 4);
 }

@@ -8,6 +8,7 @@
 #include "check.h"
 #include "error.h"
 #include "format/crc32c.h"
+#include "graph/choice.h"
 #include "graph/session.h"
 #include "obn_writer.h"
 #include "onebit/compile.h"
@@ -176,7 +177,7 @@ void strip_memory() {
 // The layout of the weights that the portable kernels read is part of the format: a device that was built before a
 // change of it must refuse what is compiled after.
 void layout() {
-  constexpr uint32_t of_version_1 = 0xe900edb6u;
+  constexpr uint32_t of_version_2 = 0xe900edb6u;
   const Kernels& kernels = portable_kernels();
   uint32_t checksum = 0;
   const auto add = [&](size_t bytes, const auto& pack) {
@@ -195,12 +196,15 @@ void layout() {
     for (int32_t i = 0; i < out * 9 * channels; ++i) bytes.push_back(static_cast<int8_t>(i % 255 - 127));
     for (int32_t i = 0; i < out * 9 * words; ++i)
       bits.push_back(i % words == words - 1 && channels % 32 != 0 ? 1u : static_cast<uint32_t>(i) * 2654435761u);
-    add(kernels.float_conv_pack_bytes(s), [&](void* to) { kernels.float_conv_pack(s, floats.data(), to); });
-    add(kernels.binary_conv_pack_bytes(s), [&](void* to) { kernels.binary_conv_pack(s, bits.data(), to); });
-    add(kernels.int8_conv_pack_bytes(s), [&](void* to) { kernels.int8_conv_pack(s, 7, bytes.data(), to); });
+    const auto& float_conv = kernels.float_conv[choose_kernel(kernels.float_conv, s)];
+    add(float_conv.pack_bytes(s), [&](void* to) { float_conv.pack(s, floats.data(), to); });
+    const auto& binary_conv = kernels.binary_conv[choose_kernel(kernels.binary_conv, s)];
+    add(binary_conv.pack_bytes(s), [&](void* to) { binary_conv.pack(s, bits.data(), to); });
+    const auto& int8_conv = kernels.int8_conv[choose_kernel(kernels.int8_conv, s)];
+    add(int8_conv.pack_bytes(s), [&](void* to) { int8_conv.pack(s, 7, bytes.data(), to); });
   }
   CHECK_THAT(
-      kProgramVersion == 1 && checksum == of_version_1,
+      kProgramVersion == 2 && checksum == of_version_2,
       "the packed weights' checksum is 0x%08x: if their layout changed, raise kProgramVersion, and state it here",
       checksum);
 }

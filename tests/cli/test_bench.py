@@ -49,7 +49,10 @@ def test_the_profile_names_every_layer(model, capsys):
     loaded = onebit.load(model)
     assert [layer["name"] for layer in layers] == [layer.name for layer in loaded.layers]
     assert all(set(layer) == {"name", "kernel", "ms", "floor_ms", "distance"} for layer in layers)
-    assert layers[2]["kernel"] == f"{loaded.isa} conv_binary"
+    kernels = loaded.sessions.open(list(loaded.outputs), 1).kernels
+    assert [layer["kernel"] for layer in layers] == [
+        f"{kernel} {layer.kind}" for kernel, layer in zip(kernels, loaded.layers, strict=True)
+    ]
     assert layers[2]["floor_ms"] == pytest.approx(1e3 * 22 * 22 * 32 * 32 / 1e9)  # bound by products
     assert layers[0]["floor_ms"] == pytest.approx(1e3 * 22 * 22 * 3 * 32 / 1e8)
     assert layers[1]["floor_ms"] == pytest.approx(1e3 * (8 * 8 * (32 * 4 + 4) + 32 * 2 * 4) / 1e9)  # bound by bytes

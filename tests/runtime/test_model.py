@@ -51,6 +51,14 @@ def test_layers(model):
     assert layer.operations == 22 * 22 * 32 * 32  # 3 taps at each of 8 positions, but 2 at the two ends
 
 
+def test_the_sessions_of_a_process_run_the_same_kernels(model, classifier_path):
+    kernels = model.sessions.open(["logits"], 1).kernels
+    assert len(kernels) == len(model.layers)
+    assert kernels[1] == kernels[5] == model.isa, "what is no convolution"
+    assert all(" " in kernels[i] for i in (0, 2, 4, 6)), "an instruction set and what it does there"
+    assert onebit.load(classifier_path).sessions.open(["features"], 3).kernels == kernels
+
+
 @pytest.mark.parametrize("output", ["logits", "features"])
 def test_any_batch_gives_the_transcription_bit_for_bit(model, x, output):
     large = np.concatenate([x * np.float32(k) for k in range(30)])  # more than one bulk

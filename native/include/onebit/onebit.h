@@ -119,7 +119,9 @@ typedef struct onebit_session_options {
 
 #define ONEBIT_SESSION_DEFAULTS {1, 1, NULL, NULL, 0}
 
-/* Allocates all that a run needs. Sessions of one model share its rearranged weights. */
+/* Allocates all that a run needs. Sessions of one model share its rearranged weights. Where several kernels can run a
+ * convolution, the first session of the process with such a shape tries them for some milliseconds and takes the
+ * fastest; the answers are the same bits. */
 ONEBIT_API onebit_status onebit_session_open(onebit_model* model, const onebit_session_options* options,
                                              onebit_session** session, onebit_error* error) ONEBIT_NOEXCEPT;
 
@@ -138,6 +140,11 @@ ONEBIT_API onebit_status onebit_session_profile(onebit_session* session, uint64_
                                                 onebit_error* error) ONEBIT_NOEXCEPT;
 
 ONEBIT_API const char* onebit_session_isa(const onebit_session* session) ONEBIT_NOEXCEPT;
+
+/* Which kernel a convolution runs, such as "avx2 nibbles"; of another layer the instruction set. Null if there is no such
+ * layer. */
+ONEBIT_API const char* onebit_session_kernel(const onebit_session* session, size_t layer) ONEBIT_NOEXCEPT;
+
 ONEBIT_API uint64_t onebit_session_arena_bytes(const onebit_session* session) ONEBIT_NOEXCEPT;
 ONEBIT_API uint64_t onebit_session_weight_bytes(const onebit_session* session) ONEBIT_NOEXCEPT;
 

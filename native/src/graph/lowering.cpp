@@ -89,7 +89,8 @@ class Lowering {
     step.channels_before = static_cast<int32_t>(node.channels_before);
     step.input = value_address(node.input);
     if (node.residual != Node::none) step.residual = value_address(node.residual);
-    if (node.has_weight()) step.weight = {Base::weights, 0, plan_.weights->offsets[index]};
+    if (node.has_weight()) step.weight = {Base::weights, 0, plan_.weights->layers[index].offset};
+    step.kernel = plan_.weights->layers[index].kernel;
     step.scale = constant(node.scale), step.bias = constant(node.bias);
     step.slope = constant(node.slope), step.post = constant(node.post);
     step.interval = constant(node.interval);

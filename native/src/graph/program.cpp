@@ -15,9 +15,9 @@ constexpr uint64_t kMostBytes = std::numeric_limits<int32_t>::max();  // of a pr
 
 uint64_t packed_bytes(const Step& step, const Kernels& kernels) {
   switch (step.kind) {
-    case StepKind::float_conv: return kernels.float_conv_pack_bytes(step.shape);
-    case StepKind::binary_conv: return kernels.binary_conv_pack_bytes(step.shape);
-    case StepKind::int8_conv: return kernels.int8_conv_pack_bytes(step.shape);
+    case StepKind::float_conv: return kernels.float_conv[step.kernel].pack_bytes(step.shape);
+    case StepKind::binary_conv: return kernels.binary_conv[step.kernel].pack_bytes(step.shape);
+    case StepKind::int8_conv: return kernels.int8_conv[step.kernel].pack_bytes(step.shape);
     default: return 0;
   }
 }

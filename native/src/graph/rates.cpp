@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "format/bytes.h"
+#include "graph/choice.h"
 
 namespace onebit {
 namespace {
@@ -33,37 +34,40 @@ double products(const ConvShape& s) { return double(s.out_h) * s.out_w * s.out_c
 double binary_rate(const Kernels& kernels) {
   const ConvShape s = good_shape(256);
   const auto channels = static_cast<size_t>(s.in_c);
+  const BinaryConvKernel& kernel = kernels.binary_conv[choose_kernel(kernels.binary_conv, s)];
   const std::vector<uint32_t> input(16 * 16 * channels / 32, 0x5A5A5A5Au),
       weight(channels * 9 * channels / 32, 0xC3C3C3C3u);
   const std::vector<int32_t> interval(2 * channels, 0);
   std::vector<uint32_t> output(14 * 14 * channels / 32);
-  const AlignedMemory packed = allocate_aligned(kernels.binary_conv_pack_bytes(s));
-  kernels.binary_conv_pack(s, weight.data(), packed.get());
+  const AlignedMemory packed = allocate_aligned(kernel.pack_bytes(s));
+  kernel.pack(s, weight.data(), packed.get());
   const BinaryConvArgs args{s, 0, input.data(), packed.get(), {}, interval.data(), nullptr, output.data()};
-  return products(s) / shortest([&] { kernels.binary_conv(args, 0, kernels.binary_conv_units(s)); });
+  return products(s) / shortest([&] { kernel.run(args, 0, kernel.units(s)); });
 }
 
 double real_rate(const Kernels& kernels) {
   const ConvShape s = good_shape(64);
   const auto channels = static_cast<size_t>(s.in_c);
+  const FloatConvKernel& kernel = kernels.float_conv[choose_kernel(kernels.float_conv, s)];
   const std::vector<float> input(16 * 16 * channels, 0.5f), weight(channels * 9 * channels, 0.25f);
   std::vector<float> output(14 * 14 * channels);
-  const AlignedMemory packed = allocate_aligned(kernels.float_conv_pack_bytes(s));
-  kernels.float_conv_pack(s, weight.data(), packed.get());
+  const AlignedMemory packed = allocate_aligned(kernel.pack_bytes(s));
+  kernel.pack(s, weight.data(), packed.get());
   const FloatConvArgs args{s, input.data(), packed.get(), {}, output.data()};
-  return products(s) / shortest([&] { kernels.float_conv(args, 0, kernels.float_conv_units(s)); });
+  return products(s) / shortest([&] { kernel.run(args, 0, kernel.units(s)); });
 }
 
 double int8_rate(const Kernels& kernels) {
   const ConvShape s = good_shape(64);
   const auto channels = static_cast<size_t>(s.in_c);
+  const Int8ConvKernel& kernel = kernels.int8_conv[choose_kernel(kernels.int8_conv, s)];
   const std::vector<uint8_t> input(16 * 16 * channels + kInt8Slack, 200);
   const std::vector<int8_t> weight(channels * 9 * channels, 100);
   std::vector<float> output(14 * 14 * channels);
-  const AlignedMemory packed = allocate_aligned(kernels.int8_conv_pack_bytes(s));
-  kernels.int8_conv_pack(s, 128, weight.data(), packed.get());
+  const AlignedMemory packed = allocate_aligned(kernel.pack_bytes(s));
+  kernel.pack(s, 128, weight.data(), packed.get());
   const Int8ConvArgs args{s, input.data(), packed.get(), {}, output.data()};
-  return products(s) / shortest([&] { kernels.int8_conv(args, 0, kernels.int8_conv_units(s)); });
+  return products(s) / shortest([&] { kernel.run(args, 0, kernel.units(s)); });
 }
 
 double byte_rate() {

@@ -1,4 +1,4 @@
-// All weights of a model, rearranged for one table of kernels.
+// The kernel that each convolution of a model takes from a table, and its weights as that kernel reads them.
 #pragma once
 
 #include <vector>
@@ -10,10 +10,16 @@
 namespace onebit {
 
 struct PackedWeights {
+  struct Layer {
+    uint64_t offset;          // of the weights, if the node has any
+    int32_t kernel;           // of a convolution: its place in the table's list
+    const char* kernel_name;  // of other nodes the table's
+  };
+
   PackedWeights(const Model& model, const Kernels& kernels);
 
   Pages memory;
-  std::vector<uint64_t> offsets;  // one a node; of one without weights it means nothing
+  std::vector<Layer> layers;  // one a node
   uint64_t bytes = 0;
 };
 

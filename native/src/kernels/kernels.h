@@ -1,8 +1,9 @@
-// What every instruction set provides. One struct of arguments an operator, one table of functions an instruction set.
+// What every instruction set provides. One struct of arguments an operator, one table an instruction set: lists of
+// convolution kernels, and a function for each other operator.
 //
 // Numeric rules (bit order, padding, float order, sign) are those of docs/file-format.md. Every table gives the same
 // bits as `reference`. A kernel neither allocates nor throws; it works on the parts [begin, end) of its call, so that a
-// pool may split it, and parts never share an output word. A part of a convolution is one of `*_units(shape)`; of the
+// pool may split it, and parts never share an output word. A part of a convolution is one of `units(shape)`; of the
 // others, a row of the batch * out_h output rows.
 #pragma once
 
@@ -40,7 +41,7 @@ struct Bits {
 struct FloatConvArgs {
   ConvShape shape;
   const float* input;  // [batch][in_h][in_w][in_c]
-  const void* weight;  // as float_conv_pack left it
+  const void* weight;  // as the kernel packed it
   Epilogue epilogue;
   float* output;  // [batch][out_h][out_w][out_c]
 };
@@ -49,7 +50,7 @@ struct BinaryConvArgs {
   ConvShape shape;
   int32_t pad_value;        // 0, +1 or -1
   const uint32_t* input;    // [batch][in_h][in_w][ceil(in_c / 32)]
-  const void* weight;       // as binary_conv_pack left it
+  const void* weight;       // as the kernel packed it
   Epilogue epilogue;        // used when output is floats
   const int32_t* interval;  // [out_c][2], used when output is bits
   float* output;            // exactly one of output and output_bits is set
@@ -76,7 +77,7 @@ constexpr int64_t kInt8Slack = 64;
 struct Int8ConvArgs {
   ConvShape shape;
   const uint8_t* input;  // [batch][in_h][in_w][in_c], and kInt8Slack bytes
-  const void* weight;    // as int8_conv_pack left it
+  const void* weight;    // as the kernel packed it
   Epilogue epilogue;
   float* output;
 };
@@ -108,28 +109,64 @@ struct PoolArgs {
   Bits bits = {};
 };
 
+// One way to run a convolution; `Weight` is what `pack` takes before the place to write to.
+template <class Args, class... Weight>
+struct ConvKernel {
+  // Of a class with these functions.
+  template <class Conv>
+  static constexpr ConvKernel of(const char* name, bool rival) {
+    return {name, rival, Conv::fits, Conv::pack_bytes, Conv::pack, Conv::units, Conv::run};
+  }
+
+  const char* name;  // with its instruction set: "avx2 nibbles"
+  // Rivals that fit a shape are compared by the clock; of others the first in the list that fits is taken.
+  bool rival;
+  bool (*fits)(const ConvShape&);  // whatever the batch, the rows and the padding above them
+
+  // Weights are rearranged once, at plan time, from the file's layout ([O][kh][kw][C/groups]) into the layout that the
+  // kernel reads. `pack` writes exactly `pack_bytes` bytes, 64-byte aligned; whatever they hold, `run` reads and writes
+  // nothing but what its arguments name.
+  size_t (*pack_bytes)(const ConvShape&);
+  void (*pack)(const ConvShape&, Weight..., void* packed);
+  int64_t (*units)(const ConvShape&);
+  void (*run)(const Args&, int64_t begin, int64_t end);
+};
+
+using FloatConvKernel = ConvKernel<FloatConvArgs, const float*>;
+using BinaryConvKernel = ConvKernel<BinaryConvArgs, const uint32_t*>;
+using Int8ConvKernel = ConvKernel<Int8ConvArgs, int32_t, const int8_t*>;  // the zero point; weights from -127 to 127
+
+// In order of preference; a null ends it. Every shape fits one of them.
+template <class Kernel>
+struct KernelList {
+  static constexpr int32_t kMost = 8;
+
+  constexpr const Kernel& operator[](int32_t index) const { return *kernels[index]; }
+
+  constexpr int32_t count() const {
+    int32_t index = 0;
+    while (kernels[index]) ++index;
+    return index;
+  }
+
+  // With `first` in front.
+  constexpr KernelList after(const Kernel& first) const {
+    KernelList list = {{&first}};
+    for (int32_t i = 0; i < count(); ++i) list.kernels[i + 1] = kernels[i];
+    return list;
+  }
+
+  const Kernel* kernels[kMost + 1];
+};
+
 struct Kernels {
   const char* name;  // "reference", "portable", "avx2", "avx512bw", "avx512", "amx", "neon", "neon_dotprod"
 
-  // Weights are rearranged once, at plan time, from the file's layout ([O][kh][kw][C/groups] floats or words) into the
-  // layout that this table's kernel reads. `pack` writes exactly `pack_bytes` bytes, 64-byte aligned.
-  size_t (*float_conv_pack_bytes)(const ConvShape&);
-  void (*float_conv_pack)(const ConvShape&, const float* weight, void* packed);
-  int64_t (*float_conv_units)(const ConvShape&);
-  void (*float_conv)(const FloatConvArgs&, int64_t begin, int64_t end);
+  KernelList<FloatConvKernel> float_conv;
+  KernelList<BinaryConvKernel> binary_conv;
+  KernelList<Int8ConvKernel> int8_conv;
 
-  size_t (*binary_conv_pack_bytes)(const ConvShape&);
-  void (*binary_conv_pack)(const ConvShape&, const uint32_t* weight, void* packed);
-  int64_t (*binary_conv_units)(const ConvShape&);
-  void (*binary_conv)(const BinaryConvArgs&, int64_t begin, int64_t end);
-
-  // Weights are -127 to 127; the shape is that of Int8ConvArgs.
-  size_t (*int8_conv_pack_bytes)(const ConvShape&);
-  void (*int8_conv_pack)(const ConvShape&, int32_t zero_point, const int8_t* weight, void* packed);
-  int64_t (*int8_conv_units)(const ConvShape&);
-  void (*int8_conv)(const Int8ConvArgs&, int64_t begin, int64_t end);
   void (*quantize)(const QuantizeArgs&, int64_t begin, int64_t end);
-
   void (*binarize)(const BinarizeArgs&, int64_t begin, int64_t end);
   void (*pointwise)(const PointwiseArgs&, int64_t begin, int64_t end);
   void (*max_pool)(const PoolArgs&, int64_t begin, int64_t end);

@@ -9,7 +9,7 @@ namespace onebit {
 constexpr uint8_t kProgramMagic[8] = {0x89, 'O', 'B', 'P', '\r', '\n', 0x1A, '\n'};
 
 // Raised with every change of the structs here, of Step, or of the weights that the portable kernels read.
-constexpr uint32_t kProgramVersion = 1;
+constexpr uint32_t kProgramVersion = 2;
 
 struct ProgramHeader {
   uint8_t magic[8];

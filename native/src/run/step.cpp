@@ -30,9 +30,9 @@ int64_t step_units(const Step* step, const Kernels& kernels, int32_t batch) noex
   ConvShape shape = step->shape;
   shape.batch = batch;
   switch (step->kind) {
-    case StepKind::float_conv: return kernels.float_conv_units(shape);
-    case StepKind::binary_conv: return kernels.binary_conv_units(shape);
-    case StepKind::int8_conv: return kernels.int8_conv_units(shape);
+    case StepKind::float_conv: return kernels.float_conv[step->kernel].units(shape);
+    case StepKind::binary_conv: return kernels.binary_conv[step->kernel].units(shape);
+    case StepKind::int8_conv: return kernels.int8_conv[step->kernel].units(shape);
     default: return out_rows(*step, batch);
   }
 }
@@ -41,9 +41,12 @@ void run_step(const Step* step, const Kernels& kernels, const Bases& bases, int3
               int64_t end) noexcept {
   if (step->strip_rows > 0) return run_strips(step[0], step[1], kernels, bases, begin, end);
   switch (step->kind) {
-    case StepKind::float_conv: return kernels.float_conv(float_conv_args(*step, bases, batch), begin, end);
-    case StepKind::binary_conv: return kernels.binary_conv(binary_conv_args(*step, bases, batch), begin, end);
-    case StepKind::int8_conv: return kernels.int8_conv(int8_conv_args(*step, bases, batch), begin, end);
+    case StepKind::float_conv:
+      return kernels.float_conv[step->kernel].run(float_conv_args(*step, bases, batch), begin, end);
+    case StepKind::binary_conv:
+      return kernels.binary_conv[step->kernel].run(binary_conv_args(*step, bases, batch), begin, end);
+    case StepKind::int8_conv:
+      return kernels.int8_conv[step->kernel].run(int8_conv_args(*step, bases, batch), begin, end);
     case StepKind::quantize: return kernels.quantize(quantize_args(*step, bases, batch), begin, end);
     case StepKind::binarize: return kernels.binarize(binarize_args(*step, bases), begin, end);
     case StepKind::pointwise: return kernels.pointwise(pointwise_args(*step, bases), begin, end);

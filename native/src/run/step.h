@@ -52,7 +52,7 @@ struct Step {
   // Above 0: the step is run together with the next one, a pool, in strips of so many rows of the pool's output; its
   // own output is then in scratch and never whole.
   int32_t strip_rows;
-  int32_t unused;
+  int32_t kernel;  // of a convolution: its place in the table's list
   Address input, residual, weight, scale, bias, slope, post;
   Address interval;       // integers for a binary convolution that writes bits alone; floats for binarize
   Address output;         // floats, or the bytes of quantize

@@ -44,6 +44,11 @@ void shift_conv(Args& args, const Strip& strip) noexcept {
   args.input += (strip.sample * whole.in_h + row) * whole.in_w * whole.in_c;
 }
 
+template <class Kernel, class Args>
+void run_whole(const Kernel& kernel, const Args& args) noexcept {
+  kernel.run(args, 0, kernel.units(args.shape));
+}
+
 void shift_pool(PoolArgs& args, const Strip& strip) noexcept {
   const int64_t pixels = (strip.sample * args.out_h + strip.pool_first) * args.out_w;
   args.output += pixels * args.channels;
@@ -73,11 +78,11 @@ void run_strips(const Step& conv, const Step& pool, const Kernels& kernels, cons
     if (conv.kind == StepKind::float_conv) {
       FloatConvArgs args = float_conv_args(conv, bases, 1);
       shift_conv(args, strip);
-      kernels.float_conv(args, 0, kernels.float_conv_units(args.shape));
+      run_whole(kernels.float_conv[conv.kernel], args);
     } else {
       Int8ConvArgs args = int8_conv_args(conv, bases, 1);
       shift_conv(args, strip);
-      kernels.int8_conv(args, 0, kernels.int8_conv_units(args.shape));
+      run_whole(kernels.int8_conv[conv.kernel], args);
     }
     PoolArgs args = pool_args(pool, bases, 1);
     shift_pool(args, strip);

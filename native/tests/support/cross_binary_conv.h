@@ -1,7 +1,8 @@
-// Crosses tables' binary convolution with the reference on one shape.
+// Crosses binary convolutions with the reference on one shape.
 #pragma once
 
 #include "../kernels_support.h"
+#include "kernels/convolutions.h"
 
 namespace onebit::test {
 
@@ -30,7 +31,8 @@ inline void oppose(Random& random, const ConvShape& s, Array<uint32_t>& input, A
 }
 
 // Every kind of output, on random parts of the work, bit for bit as the reference. `opposed`: the largest counts.
-inline void cross(uint32_t seed, const ConvShape& s, bool opposed, const std::vector<const Kernels*>& tables) {
+inline void cross(uint32_t seed, const ConvShape& s, bool opposed,
+                  const std::vector<const BinaryConvKernel*>& kernels) {
   Random random(seed);
   auto input = bits(random, int64_t{s.batch} * s.in_h * s.in_w, s.in_c);
   auto weight = bits(random, int64_t{s.out_c} * s.kernel_h * s.kernel_w, s.in_c / s.groups);
@@ -45,33 +47,34 @@ inline void cross(uint32_t seed, const ConvShape& s, bool opposed, const std::ve
   Array<float> floats(pixels * s.out_c);
   Array<uint32_t> words(pixels * words_for(s.out_c));
   args.output = floats.data();
-  reference_kernels().binary_conv(args, 0, rows);
+  reference::binary_conv.run(args, 0, rows);
   args.output = nullptr;
   args.output_bits = words.data();
-  reference_kernels().binary_conv(args, 0, rows);
+  reference::binary_conv.run(args, 0, rows);
   // What a binarize of the floats would give.
   auto bounds = float_intervals(random, s.out_c);
   Array<uint32_t> binarized(words.size());
   reference_kernels().binarize({s.out_w, s.out_c, floats.data(), bounds.data(), binarized.data()}, 0, rows);
 
-  for (const Kernels* kernels : tables) {
-    Packed packed(kernels->binary_conv_pack_bytes(s));
-    kernels->binary_conv_pack(s, weight.data(), packed.data());
+  for (const BinaryConvKernel* kernel : kernels) {
+    if (!kernel->fits(s)) continue;
+    Packed packed(kernel->pack_bytes(s));
+    kernel->pack(s, weight.data(), packed.data());
     args.weight = packed.data();
     Array<float> floats_here(pixels * s.out_c);
     Array<uint32_t> words_here(pixels * words_for(s.out_c)), binarized_here(words.size());
-    const int64_t units = kernels->binary_conv_units(s);
+    const int64_t units = kernel->units(s);
     args.output = floats_here.data();
     args.output_bits = nullptr;
     args.bits = {binarized_here.data(), bounds.data()};
-    in_pieces(random, units, [&](int64_t begin, int64_t end) { kernels->binary_conv(args, begin, end); });
+    in_pieces(random, units, [&](int64_t begin, int64_t end) { kernel->run(args, begin, end); });
     args.output = nullptr;
     args.output_bits = words_here.data();
     args.bits = {};
-    in_pieces(random, units, [&](int64_t begin, int64_t end) { kernels->binary_conv(args, begin, end); });
+    in_pieces(random, units, [&](int64_t begin, int64_t end) { kernel->run(args, begin, end); });
     const bool same = floats_here == floats && words_here == words && binarized_here == binarized;
     if (!same) print(s);
-    CHECK(same, "%s differs from reference, seed %u, padding %d", kernels->name, seed, pad_value);
+    CHECK(same, "%s differs from reference, seed %u, padding %d", kernel->name, seed, pad_value);
   }
 }
 

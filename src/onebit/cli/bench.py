@@ -5,7 +5,8 @@ convolution reaches on a shape that suits it (3x3, 256 channels for binary, 64 f
 rate of a copy inside the first-level cache. The rates are measured right after, on one thread, and taken times the
 threads. So a layer at its floor runs as well as this engine can; it says nothing about other engines. The distance is
 the time over the floor. Where the engine runs several layers as one step, the step's time stands at one of them and
-the others have none.
+the others have none. A convolution's kernel is the one that the engine chose for its shape on this machine, by the clock
+where several fit.
 
 Memory is told twice: what the engine holds for a run (its arena and the rearranged weights), and by how much the
 process grew at most while the model was opened and run, which adds the pages of the file, inputs, outputs and stacks.
@@ -65,8 +66,8 @@ def run(args: Namespace) -> dict[str, Any]:
         rates = _engine.rates(model.isa)
         medians = np.median(profiles, axis=0)
         result["layers"] = [
-            _row(layer, float(ms), floor_ms(layer, args.batch, args.threads, rates), model.isa)
-            for layer, ms in zip(model.layers, medians, strict=True)
+            _row(layer, float(ms), floor_ms(layer, args.batch, args.threads, rates), kernel)
+            for layer, ms, kernel in zip(model.layers, medians, session.kernels, strict=True)
         ]
     return result
 
@@ -83,9 +84,9 @@ def show(result: dict[str, Any], console: Console) -> None:
         console.print(_table(result["layers"], result["median_ms"]))
 
 
-def _row(layer: Layer, ms: float, floor: float, isa: str) -> dict[str, Any]:
+def _row(layer: Layer, ms: float, floor: float, kernel: str) -> dict[str, Any]:
     distance = ms / floor if ms > 0 and floor > 0 else None
-    return {"name": layer.name, "kernel": f"{isa} {layer.kind}", "ms": ms, "floor_ms": floor, "distance": distance}
+    return {"name": layer.name, "kernel": f"{kernel} {layer.kind}", "ms": ms, "floor_ms": floor, "distance": distance}
 
 
 def _table(layers: Sequence[dict[str, Any]], median: float) -> Table:

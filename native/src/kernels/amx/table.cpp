@@ -1,29 +1,15 @@
-#include "kernels/amx/amx.h"
-#include "kernels/avx512/avx512.h"
+#include "kernels/convolutions.h"
 
 namespace onebit {
 
+// avx512's, and tiles of bytes for binary convolutions.
 const Kernels& amx_kernels() {
-  static constexpr Kernels table = {
-      "amx",
-      avx512::float_conv_pack_bytes,
-      avx512::float_conv_pack,
-      avx512::float_conv_units,
-      avx512::float_conv,
-      amx::binary_conv_pack_bytes,
-      amx::binary_conv_pack,
-      amx::binary_conv_units,
-      amx::binary_conv,
-      avx512::int8_conv_pack_bytes,
-      avx512::int8_conv_pack,
-      avx512::int8_conv_units,
-      avx512::int8_conv,
-      avx512::quantize,
-      avx512::binarize,
-      avx512::pointwise,
-      avx512::max_pool,
-      avx512::average_pool,
-  };
+  static const Kernels table = [] {
+    Kernels own = avx512_kernels();
+    own.name = "amx";
+    own.binary_conv = own.binary_conv.after(amx::binary_conv);
+    return own;
+  }();
   return table;
 }
 

@@ -1,28 +1,20 @@
-#include "kernels/avx2/avx2.h"
+#include "kernels/vector/table.h"
+
+#include "kernels/avx2/isa.h"
 
 namespace onebit {
+namespace {
+
+constexpr FloatConvKernel float_conv = vector_float_conv<Avx2>("avx2 floats");
+
+}  // namespace
 
 const Kernels& avx2_kernels() {
-  static constexpr Kernels table = {
-      "avx2",
-      avx2::float_conv_pack_bytes,
-      avx2::float_conv_pack,
-      avx2::float_conv_units,
-      avx2::float_conv,
-      avx2::binary_conv_pack_bytes,
-      avx2::binary_conv_pack,
-      avx2::binary_conv_units,
-      avx2::binary_conv,
-      avx2::int8_conv_pack_bytes,
-      avx2::int8_conv_pack,
-      avx2::int8_conv_units,
-      avx2::int8_conv,
-      avx2::quantize,
-      avx2::binarize,
-      avx2::pointwise,
-      avx2::max_pool,
-      avx2::average_pool,
-  };
+  static constexpr Kernels table =
+      vector_table<Avx2>("avx2", {{&float_conv}},
+                         {{&avx2::binary_conv, &portable::depthwise_binary_conv, &portable::blocked_binary_conv,
+                           &portable::general_binary_conv}},
+                         {{&avx2::int8_conv, &portable::depthwise_int8_conv}});
   return table;
 }
 

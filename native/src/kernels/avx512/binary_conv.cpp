@@ -1,15 +1,15 @@
 #include "kernels/vector/binary_conv.h"
 
-#include "kernels/avx512/avx512.h"
 #include "kernels/avx512/isa.h"
-#include "kernels/portable/portable.h"
+#include "kernels/convolutions.h"
 
 namespace onebit::avx512 {
 namespace {
 
-// Lanes are outputs: xor, VPOPCNTD and add, 512 products, with 4 pixels x 64 outputs in registers.
+// Lanes are outputs: xor, VPOPCNTD and add, 512 products, with Pixels x Outputs in registers.
+template <int Outputs, int Pixels>
 struct Counter : Avx512 {
-  static constexpr int kOutputs = 64, kGranule = 16, kPixels = 4;
+  static constexpr int kOutputs = Outputs, kGranule = 16, kPixels = Pixels;
   static constexpr int64_t kMaxTerms = int64_t{1} << 30;
 
   using Unsigned = Vector<kLanes>::Unsigned;
@@ -20,7 +20,9 @@ struct Counter : Avx512 {
   static void count(PixelWords<P>& pixels, Unsigned (&mismatches)[P][W / kLanes]) {
     constexpr int V = W / kLanes;
     __m512i sum[P][V];
+#pragma GCC unroll 8
     for (int p = 0; p < P; ++p) {
+#pragma GCC unroll 4
       for (int v = 0; v < V; ++v) sum[p][v] = _mm512_setzero_si512();
     }
     const int64_t words = pixels.span_words();
@@ -32,7 +34,7 @@ struct Counter : Avx512 {
 #pragma GCC unroll 4
         for (int v = 0; v < V; ++v) {
           const __m512i weights = _mm512_loadu_si512(weight + v * 64);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
           for (int p = 0; p < P; ++p) {
             const __m512i differ = _mm512_xor_si512(weights, _mm512_set1_epi32(static_cast<int32_t>(pixel[p][w])));
             sum[p][v] = _mm512_add_epi32(sum[p][v], _mm512_popcnt_epi32(differ));
@@ -40,31 +42,21 @@ struct Counter : Avx512 {
         }
       }
     }
+#pragma GCC unroll 8
     for (int p = 0; p < P; ++p) {
+#pragma GCC unroll 4
       for (int v = 0; v < V; ++v) mismatches[p][v] = reinterpret_cast<Unsigned>(sum[p][v]);
     }
   }
 };
 
-using Blocked = BlockedBinaryConv<Counter>;
-
 }  // namespace
 
-size_t binary_conv_pack_bytes(const ConvShape& shape) {
-  return Blocked::fits(shape) ? Blocked::pack_bytes(shape) : portable::binary_conv_pack_bytes(shape);
-}
+constexpr BinaryConvKernel binary_conv_64x4 =
+    BinaryConvKernel::of<BlockedBinaryConv<Counter<64, 4>>>("avx512 popcount 64x4", true);
 
-void binary_conv_pack(const ConvShape& shape, const uint32_t* weight, void* packed) {
-  return Blocked::fits(shape) ? Blocked::pack(shape, weight, packed)
-                              : portable::binary_conv_pack(shape, weight, packed);
-}
-
-int64_t binary_conv_units(const ConvShape& shape) {
-  return Blocked::fits(shape) ? Blocked::units(shape) : portable::binary_conv_units(shape);
-}
-
-void binary_conv(const BinaryConvArgs& args, int64_t begin, int64_t end) {
-  return Blocked::fits(args.shape) ? Blocked::run(args, begin, end) : portable::binary_conv(args, begin, end);
-}
+// Half as many tiles to begin and to end where outputs are few.
+constexpr BinaryConvKernel binary_conv_32x8 =
+    BinaryConvKernel::of<BlockedBinaryConv<Counter<32, 8>>>("avx512 popcount 32x8", true);
 
 }  // namespace onebit::avx512

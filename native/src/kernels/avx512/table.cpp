@@ -1,28 +1,17 @@
-#include "kernels/avx512/avx512.h"
+#include "kernels/convolutions.h"
 
 namespace onebit {
 
+// avx512bw's but for the convolutions of bits and bytes.
 const Kernels& avx512_kernels() {
-  static constexpr Kernels table = {
-      "avx512",
-      avx512::float_conv_pack_bytes,
-      avx512::float_conv_pack,
-      avx512::float_conv_units,
-      avx512::float_conv,
-      avx512::binary_conv_pack_bytes,
-      avx512::binary_conv_pack,
-      avx512::binary_conv_units,
-      avx512::binary_conv,
-      avx512::int8_conv_pack_bytes,
-      avx512::int8_conv_pack,
-      avx512::int8_conv_units,
-      avx512::int8_conv,
-      avx512::quantize,
-      avx512::binarize,
-      avx512::pointwise,
-      avx512::max_pool,
-      avx512::average_pool,
-  };
+  static const Kernels table = [] {
+    Kernels own = avx512bw_kernels();
+    own.name = "avx512";
+    own.binary_conv = {{&avx512::binary_conv_64x4, &avx512::binary_conv_32x8, &portable::depthwise_binary_conv,
+                        &portable::general_binary_conv}};
+    own.int8_conv = {{&avx512::int8_conv, &portable::depthwise_int8_conv}};
+    return own;
+  }();
   return table;
 }
 

@@ -1,8 +1,7 @@
 #include "kernels/vector/binary_conv.h"
 
-#include "kernels/avx2/avx2.h"
 #include "kernels/avx512/isa.h"
-#include "kernels/avx512bw/avx512bw.h"
+#include "kernels/convolutions.h"
 #include "kernels/vector/nibble_counter.h"
 
 namespace onebit::avx512bw {
@@ -42,27 +41,13 @@ struct Counter : Avx512 {
   }
 };
 
-using Blocked = BlockedBinaryConv<NibbleCounter<Counter>>;
-
-// Few outputs leave most of a vector empty: those shapes take the narrower kernel.
-bool fits(const ConvShape& s) { return s.out_c / s.groups > 32 && Blocked::fits(s); }
+// Few outputs leave most of a vector empty.
+struct Conv : BlockedBinaryConv<NibbleCounter<Counter>> {
+  static bool fits(const ConvShape& s) { return s.out_c / s.groups > 32 && BlockedBinaryConv::fits(s); }
+};
 
 }  // namespace
 
-size_t binary_conv_pack_bytes(const ConvShape& shape) {
-  return fits(shape) ? Blocked::pack_bytes(shape) : avx2::binary_conv_pack_bytes(shape);
-}
-
-void binary_conv_pack(const ConvShape& shape, const uint32_t* weight, void* packed) {
-  return fits(shape) ? Blocked::pack(shape, weight, packed) : avx2::binary_conv_pack(shape, weight, packed);
-}
-
-int64_t binary_conv_units(const ConvShape& shape) {
-  return fits(shape) ? Blocked::units(shape) : avx2::binary_conv_units(shape);
-}
-
-void binary_conv(const BinaryConvArgs& args, int64_t begin, int64_t end) {
-  return fits(args.shape) ? Blocked::run(args, begin, end) : avx2::binary_conv(args, begin, end);
-}
+constexpr BinaryConvKernel binary_conv = BinaryConvKernel::of<Conv>("avx512bw nibbles", true);
 
 }  // namespace onebit::avx512bw

@@ -1,29 +1,20 @@
-#include "kernels/avx2/avx2.h"
-#include "kernels/avx512bw/avx512bw.h"
+#include "kernels/vector/table.h"
+
+#include "kernels/avx512/isa.h"
 
 namespace onebit {
+namespace {
+
+constexpr FloatConvKernel float_conv = vector_float_conv<Avx512>("avx512bw floats");
+
+}  // namespace
 
 const Kernels& avx512bw_kernels() {
-  static constexpr Kernels table = {
-      "avx512bw",
-      avx512bw::float_conv_pack_bytes,
-      avx512bw::float_conv_pack,
-      avx512bw::float_conv_units,
-      avx512bw::float_conv,
-      avx512bw::binary_conv_pack_bytes,
-      avx512bw::binary_conv_pack,
-      avx512bw::binary_conv_units,
-      avx512bw::binary_conv,
-      avx2::int8_conv_pack_bytes,
-      avx2::int8_conv_pack,
-      avx2::int8_conv_units,
-      avx2::int8_conv,
-      avx512bw::quantize,
-      avx512bw::binarize,
-      avx512bw::pointwise,
-      avx512bw::max_pool,
-      avx512bw::average_pool,
-  };
+  static constexpr Kernels table =
+      vector_table<Avx512>("avx512bw", {{&float_conv}},
+                           {{&avx512bw::binary_conv, &avx2::binary_conv, &portable::depthwise_binary_conv,
+                             &portable::blocked_binary_conv, &portable::general_binary_conv}},
+                           {{&avx2::int8_conv, &portable::depthwise_int8_conv}});
   return table;
 }
 

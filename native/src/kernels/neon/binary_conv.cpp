@@ -1,8 +1,7 @@
 #include "kernels/vector/binary_conv.h"
 
+#include "kernels/convolutions.h"
 #include "kernels/neon/isa.h"
-#include "kernels/neon/neon.h"
-#include "kernels/portable/portable.h"
 
 namespace onebit::neon {
 namespace {
@@ -95,25 +94,8 @@ struct Counter : Neon {
   }
 };
 
-using Blocked = BlockedBinaryConv<Counter>;
-
 }  // namespace
 
-size_t binary_conv_pack_bytes(const ConvShape& shape) {
-  return Blocked::fits(shape) ? Blocked::pack_bytes(shape) : portable::binary_conv_pack_bytes(shape);
-}
-
-void binary_conv_pack(const ConvShape& shape, const uint32_t* weight, void* packed) {
-  return Blocked::fits(shape) ? Blocked::pack(shape, weight, packed)
-                              : portable::binary_conv_pack(shape, weight, packed);
-}
-
-int64_t binary_conv_units(const ConvShape& shape) {
-  return Blocked::fits(shape) ? Blocked::units(shape) : portable::binary_conv_units(shape);
-}
-
-void binary_conv(const BinaryConvArgs& args, int64_t begin, int64_t end) {
-  return Blocked::fits(args.shape) ? Blocked::run(args, begin, end) : portable::binary_conv(args, begin, end);
-}
+constexpr BinaryConvKernel binary_conv = BinaryConvKernel::of<BlockedBinaryConv<Counter>>("neon bytes", true);
 
 }  // namespace onebit::neon

@@ -1,28 +1,18 @@
-#include "kernels/neon/neon.h"
+#include "kernels/vector/table.h"
+
+#include "kernels/neon/isa.h"
 
 namespace onebit {
+namespace {
+
+constexpr FloatConvKernel float_conv = vector_float_conv<Neon>("neon floats");
+
+}  // namespace
 
 const Kernels& neon_kernels() {
-  static constexpr Kernels table = {
-      "neon",
-      neon::float_conv_pack_bytes,
-      neon::float_conv_pack,
-      neon::float_conv_units,
-      neon::float_conv,
-      neon::binary_conv_pack_bytes,
-      neon::binary_conv_pack,
-      neon::binary_conv_units,
-      neon::binary_conv,
-      neon::int8_conv_pack_bytes,
-      neon::int8_conv_pack,
-      neon::int8_conv_units,
-      neon::int8_conv,
-      neon::quantize,
-      neon::binarize,
-      neon::pointwise,
-      neon::max_pool,
-      neon::average_pool,
-  };
+  static constexpr Kernels table = vector_table<Neon>(
+      "neon", {{&float_conv}}, {{&neon::binary_conv, &portable::depthwise_binary_conv, &portable::general_binary_conv}},
+      {{&neon::int8_conv, &portable::depthwise_int8_conv}});
   return table;
 }
 

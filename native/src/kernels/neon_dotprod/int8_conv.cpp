@@ -1,8 +1,7 @@
 #include "kernels/vector/int8_conv.h"
 
+#include "kernels/convolutions.h"
 #include "kernels/neon/isa.h"
-#include "kernels/neon_dotprod/neon_dotprod.h"
-#include "kernels/portable/portable.h"
 
 namespace onebit::neon_dotprod {
 namespace {
@@ -32,25 +31,8 @@ struct Dots : Neon {
   }
 };
 
-using Blocked = BlockedInt8Conv<Dots>;
-
 }  // namespace
 
-size_t int8_conv_pack_bytes(const ConvShape& shape) {
-  return Blocked::fits(shape) ? Blocked::pack_bytes(shape) : portable::int8_conv_pack_bytes(shape);
-}
-
-void int8_conv_pack(const ConvShape& shape, int32_t zero_point, const int8_t* weight, void* packed) {
-  return Blocked::fits(shape) ? Blocked::pack(shape, zero_point - 128, weight, packed)
-                              : portable::int8_conv_pack(shape, zero_point, weight, packed);
-}
-
-int64_t int8_conv_units(const ConvShape& shape) {
-  return Blocked::fits(shape) ? Blocked::units(shape) : portable::int8_conv_units(shape);
-}
-
-void int8_conv(const Int8ConvArgs& args, int64_t begin, int64_t end) {
-  return Blocked::fits(args.shape) ? Blocked::run(args, begin, end) : portable::int8_conv(args, begin, end);
-}
+constexpr Int8ConvKernel int8_conv = Int8ConvKernel::of<CentredInt8Conv<Dots>>("neon_dotprod dots", true);
 
 }  // namespace onebit::neon_dotprod

@@ -1,9 +1,7 @@
 #include "kernels/vector/binary_conv.h"
 
-#include "kernels/portable/depthwise_binary_conv.h"
-#include "kernels/portable/general_binary_conv.h"
+#include "kernels/convolutions.h"
 #include "kernels/portable/isa.h"
-#include "kernels/portable/portable.h"
 
 namespace onebit::portable {
 namespace {
@@ -57,27 +55,9 @@ struct Counter : Portable {
   }
 };
 
-using Blocked = BlockedBinaryConv<Counter>;
-
 }  // namespace
 
-size_t binary_conv_pack_bytes(const ConvShape& shape) {
-  if (is_depthwise_binary_conv(shape)) return depthwise_binary_conv_pack_bytes(shape);
-  return Blocked::fits(shape) ? Blocked::pack_bytes(shape) : general_binary_conv_pack_bytes(shape);
-}
-
-void binary_conv_pack(const ConvShape& shape, const uint32_t* weight, void* packed) {
-  if (is_depthwise_binary_conv(shape)) return depthwise_binary_conv_pack(shape, weight, packed);
-  return Blocked::fits(shape) ? Blocked::pack(shape, weight, packed) : general_binary_conv_pack(shape, weight, packed);
-}
-
-int64_t binary_conv_units(const ConvShape& shape) {
-  return !is_depthwise_binary_conv(shape) && Blocked::fits(shape) ? Blocked::units(shape) : rows_of(shape);
-}
-
-void binary_conv(const BinaryConvArgs& args, int64_t begin, int64_t end) {
-  if (is_depthwise_binary_conv(args.shape)) return depthwise_binary_conv(args, begin, end);
-  return Blocked::fits(args.shape) ? Blocked::run(args, begin, end) : general_binary_conv(args, begin, end);
-}
+constexpr BinaryConvKernel blocked_binary_conv =
+    BinaryConvKernel::of<BlockedBinaryConv<Counter>>("portable blocks", false);
 
 }  // namespace onebit::portable

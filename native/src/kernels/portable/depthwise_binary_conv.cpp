@@ -1,7 +1,8 @@
-#include "kernels/portable/depthwise_binary_conv.h"
-
+// The binary depthwise convolution: one channel in, one out, a group; up to 31 taps. Packed weights: [tap][word], a bit
+// a channel.
 #include <cstring>
 
+#include "kernels/convolutions.h"
 #include "kernels/portable/isa.h"
 #include "kernels/vector/epilogue.h"
 #include "kernels/vector/window.h"
@@ -58,25 +59,19 @@ Counter count(const BinaryConvArgs& args, const Window& window, int64_t word) {
   return counter;
 }
 
-}  // namespace
+bool fits(const ConvShape& s) { return s.in_c == s.groups && s.out_c == s.groups && taps_of(s) <= kMaxTaps; }
 
-bool is_depthwise_binary_conv(const ConvShape& s) {
-  return s.in_c == s.groups && s.out_c == s.groups && taps_of(s) <= kMaxTaps;
-}
+size_t pack_bytes(const ConvShape& s) { return static_cast<size_t>(taps_of(s) * words_of(s.in_c)) * sizeof(uint32_t); }
 
-size_t depthwise_binary_conv_pack_bytes(const ConvShape& s) {
-  return static_cast<size_t>(taps_of(s) * words_of(s.in_c)) * sizeof(uint32_t);
-}
-
-void depthwise_binary_conv_pack(const ConvShape& s, const uint32_t* weight, void* packed) {
-  std::memset(packed, 0, depthwise_binary_conv_pack_bytes(s));
+void pack(const ConvShape& s, const uint32_t* weight, void* packed) {
+  std::memset(packed, 0, pack_bytes(s));
   auto* to = static_cast<uint32_t*>(packed);
   for (int64_t c = 0; c < s.in_c; ++c) {
     for (int64_t tap = 0; tap < taps_of(s); ++tap) to[tap * words_of(s.in_c) + c / 32] |= (*weight++ & 1u) << (c % 32);
   }
 }
 
-void depthwise_binary_conv(const BinaryConvArgs& args, int64_t begin, int64_t end) {
+void run(const BinaryConvArgs& args, int64_t begin, int64_t end) {
   constexpr int N = Portable::kLanes;
   const ConvShape& s = args.shape;
   WindowCursor cursor(s, begin);
@@ -104,5 +99,9 @@ void depthwise_binary_conv(const BinaryConvArgs& args, int64_t begin, int64_t en
     }
   }
 }
+
+}  // namespace
+
+constexpr BinaryConvKernel depthwise_binary_conv = {"portable depthwise", false, fits, pack_bytes, pack, rows_of, run};
 
 }  // namespace onebit::portable

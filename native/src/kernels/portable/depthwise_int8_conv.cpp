@@ -1,7 +1,8 @@
-#include "kernels/portable/depthwise_int8_conv.h"
-
+// The depthwise convolution of bytes: one channel in, one out, a group. Lanes are channels. Packed weights: the zero
+// point, then int8 [tap][channel].
 #include <cstring>
 
+#include "kernels/convolutions.h"
 #include "kernels/portable/isa.h"
 #include "kernels/vector/epilogue.h"
 #include "kernels/vector/window.h"
@@ -27,15 +28,11 @@ void add_products(const ConvShape& s, const uint8_t* corner, const int8_t* weigh
   }
 }
 
-}  // namespace
+bool fits(const ConvShape& s) { return s.groups > 1 && s.in_c == s.groups && s.out_c == s.groups; }
 
-bool is_depthwise_int8_conv(const ConvShape& s) { return s.groups > 1 && s.in_c == s.groups && s.out_c == s.groups; }
+size_t pack_bytes(const ConvShape& s) { return sizeof(int32_t) + static_cast<size_t>(taps_of(s) * s.in_c); }
 
-size_t depthwise_int8_conv_pack_bytes(const ConvShape& s) {
-  return sizeof(int32_t) + static_cast<size_t>(taps_of(s) * s.in_c);
-}
-
-void depthwise_int8_conv_pack(const ConvShape& s, int32_t zero_point, const int8_t* weight, void* packed) {
+void pack(const ConvShape& s, int32_t zero_point, const int8_t* weight, void* packed) {
   std::memcpy(packed, &zero_point, sizeof zero_point);
   auto* to = static_cast<int8_t*>(packed) + sizeof zero_point;
   for (int64_t tap = 0; tap < taps_of(s); ++tap) {
@@ -43,7 +40,7 @@ void depthwise_int8_conv_pack(const ConvShape& s, int32_t zero_point, const int8
   }
 }
 
-void depthwise_int8_conv(const Int8ConvArgs& args, int64_t begin, int64_t end) {
+void run(const Int8ConvArgs& args, int64_t begin, int64_t end) {
   const ConvShape& s = args.shape;
   int32_t zero_point;
   std::memcpy(&zero_point, args.weight, sizeof zero_point);
@@ -63,5 +60,9 @@ void depthwise_int8_conv(const Int8ConvArgs& args, int64_t begin, int64_t end) {
     }
   }
 }
+
+}  // namespace
+
+constexpr Int8ConvKernel depthwise_int8_conv = {"portable depthwise", false, fits, pack_bytes, pack, rows_of, run};
 
 }  // namespace onebit::portable

@@ -1,7 +1,9 @@
-#include "kernels/portable/general_binary_conv.h"
+// The binary convolution of shapes that blocks do not fit: groups whose channels do not start at words. Packed weights
+// are the file's.
+#include <cstring>
 
+#include "kernels/convolutions.h"
 #include "kernels/reference/epilogue.h"
-#include "kernels/reference/reference.h"
 #include "kernels/vector/window.h"
 
 namespace onebit::portable {
@@ -39,15 +41,15 @@ int32_t dot(const BinaryConvArgs& args, const Window& window, int64_t o) {
   return static_cast<int32_t>(sum);
 }
 
-}  // namespace
+bool fits(const ConvShape&) { return true; }
 
-size_t general_binary_conv_pack_bytes(const ConvShape& shape) { return reference::binary_conv_pack_bytes(shape); }
-
-void general_binary_conv_pack(const ConvShape& shape, const uint32_t* weight, void* packed) {
-  reference::binary_conv_pack(shape, weight, packed);
+size_t pack_bytes(const ConvShape& s) {
+  return static_cast<size_t>(s.out_c * taps_of(s) * words_of(s.in_c / s.groups)) * sizeof(uint32_t);
 }
 
-void general_binary_conv(const BinaryConvArgs& args, int64_t begin, int64_t end) {
+void pack(const ConvShape& s, const uint32_t* weight, void* packed) { std::memcpy(packed, weight, pack_bytes(s)); }
+
+void run(const BinaryConvArgs& args, int64_t begin, int64_t end) {
   const ConvShape& s = args.shape;
   WindowCursor cursor(s, begin);
   for (int64_t pixel = begin * s.out_w; pixel < end * s.out_w; ++pixel) {
@@ -67,5 +69,9 @@ void general_binary_conv(const BinaryConvArgs& args, int64_t begin, int64_t end)
     }
   }
 }
+
+}  // namespace
+
+constexpr BinaryConvKernel general_binary_conv = {"portable general", false, fits, pack_bytes, pack, rows_of, run};
 
 }  // namespace onebit::portable

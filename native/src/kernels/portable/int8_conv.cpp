@@ -3,10 +3,9 @@
 // PMADDWD, NEON SMLAL).
 //
 // Packed weights: the zero point and 60 bytes of nothing, then int16 [output][term], the terms of an output filled up
-// with zeros to a multiple of kGranule. A depthwise convolution has kernels of its own.
-#include "kernels/portable/depthwise_int8_conv.h"
+// with zeros to a multiple of kGranule.
+#include "kernels/convolutions.h"
 #include "kernels/portable/isa.h"
-#include "kernels/portable/portable.h"
 #include "kernels/vector/epilogue.h"
 #include "kernels/vector/window.h"
 
@@ -110,17 +109,15 @@ void pixels(const Int8ConvArgs& args, const Block& block, WindowCursor& cursor, 
 
 int64_t blocks_of(const ConvShape& s) { return s.groups * ((s.out_c / s.groups + kOutputs - 1) / kOutputs); }
 
-}  // namespace
+bool fits(const ConvShape&) { return true; }
 
-size_t int8_conv_pack_bytes(const ConvShape& s) {
-  if (is_depthwise_int8_conv(s)) return depthwise_int8_conv_pack_bytes(s);
+size_t pack_bytes(const ConvShape& s) {
   // Whole vectors of outputs are read, and the last group's may end within one.
   return static_cast<size_t>(kHeader + 2 * (s.out_c + N - 1) * round_up(terms_of(s), kGranule));
 }
 
-void int8_conv_pack(const ConvShape& s, int32_t zero_point, const int8_t* weight, void* packed) {
-  if (is_depthwise_int8_conv(s)) return depthwise_int8_conv_pack(s, zero_point, weight, packed);
-  std::memset(packed, 0, int8_conv_pack_bytes(s));
+void pack(const ConvShape& s, int32_t zero_point, const int8_t* weight, void* packed) {
+  std::memset(packed, 0, pack_bytes(s));
   std::memcpy(packed, &zero_point, sizeof zero_point);
   auto* to = reinterpret_cast<int16_t*>(static_cast<uint8_t*>(packed) + kHeader);
   const int64_t terms = terms_of(s);
@@ -130,13 +127,10 @@ void int8_conv_pack(const ConvShape& s, int32_t zero_point, const int8_t* weight
 }
 
 // A unit is a row of one block of outputs, rows innermost.
-int64_t int8_conv_units(const ConvShape& s) {
-  return is_depthwise_int8_conv(s) ? rows_of(s) : rows_of(s) * blocks_of(s);
-}
+int64_t units(const ConvShape& s) { return rows_of(s) * blocks_of(s); }
 
-void int8_conv(const Int8ConvArgs& args, int64_t begin, int64_t end) {
+void run(const Int8ConvArgs& args, int64_t begin, int64_t end) {
   const ConvShape& s = args.shape;
-  if (is_depthwise_int8_conv(s)) return depthwise_int8_conv(args, begin, end);
   const auto* packed = static_cast<const uint8_t*>(args.weight);
   const auto* weight = reinterpret_cast<const int16_t*>(packed + kHeader);
   const int64_t rows = rows_of(s), per_group = s.out_c / s.groups;
@@ -156,5 +150,9 @@ void int8_conv(const Int8ConvArgs& args, int64_t begin, int64_t end) {
     if (pixel < to * s.out_w) pixels<1>(args, block, cursor, pixel);
   }
 }
+
+}  // namespace
+
+constexpr Int8ConvKernel general_int8_conv = {"portable int8", false, fits, pack_bytes, pack, units, run};
 
 }  // namespace onebit::portable

@@ -1,28 +1,20 @@
-#include "kernels/portable/portable.h"
+#include "kernels/vector/table.h"
+
+#include "kernels/portable/isa.h"
 
 namespace onebit {
+namespace {
 
+constexpr FloatConvKernel float_conv = vector_float_conv<Portable>("portable floats");
+
+}  // namespace
+
+// No rivals: a program for a device must be the same on every host that compiles it.
 const Kernels& portable_kernels() {
-  static constexpr Kernels table = {
-      "portable",
-      portable::float_conv_pack_bytes,
-      portable::float_conv_pack,
-      portable::float_conv_units,
-      portable::float_conv,
-      portable::binary_conv_pack_bytes,
-      portable::binary_conv_pack,
-      portable::binary_conv_units,
-      portable::binary_conv,
-      portable::int8_conv_pack_bytes,
-      portable::int8_conv_pack,
-      portable::int8_conv_units,
-      portable::int8_conv,
-      portable::quantize,
-      portable::binarize,
-      portable::pointwise,
-      portable::max_pool,
-      portable::average_pool,
-  };
+  static constexpr Kernels table = vector_table<Portable>(
+      "portable", {{&float_conv}},
+      {{&portable::depthwise_binary_conv, &portable::blocked_binary_conv, &portable::general_binary_conv}},
+      {{&portable::depthwise_int8_conv, &portable::general_int8_conv}});
   return table;
 }
 

@@ -1,7 +1,7 @@
 #include <cstring>
 
+#include "kernels/convolutions.h"
 #include "kernels/reference/epilogue.h"
-#include "kernels/reference/reference.h"
 #include "kernels/shape.h"
 
 namespace onebit::reference {
@@ -29,19 +29,15 @@ int32_t dot(const BinaryConvArgs& args, int64_t sample, int64_t oy, int64_t ox, 
   return sum;
 }
 
-}  // namespace
+bool fits(const ConvShape&) { return true; }
 
-size_t binary_conv_pack_bytes(const ConvShape& s) {
+size_t pack_bytes(const ConvShape& s) {
   return static_cast<size_t>(s.out_c * taps_of(s) * words_of(s.in_c / s.groups)) * sizeof(uint32_t);
 }
 
-void binary_conv_pack(const ConvShape& s, const uint32_t* weight, void* packed) {
-  std::memcpy(packed, weight, binary_conv_pack_bytes(s));
-}
+void pack(const ConvShape& s, const uint32_t* weight, void* packed) { std::memcpy(packed, weight, pack_bytes(s)); }
 
-int64_t binary_conv_units(const ConvShape& s) { return rows_of(s); }
-
-void binary_conv(const BinaryConvArgs& args, int64_t begin, int64_t end) {
+void run(const BinaryConvArgs& args, int64_t begin, int64_t end) {
   const ConvShape& s = args.shape;
   for (int64_t row = begin; row < end; ++row) {
     for (int64_t ox = 0; ox < s.out_w; ++ox) {
@@ -62,5 +58,9 @@ void binary_conv(const BinaryConvArgs& args, int64_t begin, int64_t end) {
     }
   }
 }
+
+}  // namespace
+
+constexpr BinaryConvKernel binary_conv = {"reference", false, fits, pack_bytes, pack, rows_of, run};
 
 }  // namespace onebit::reference

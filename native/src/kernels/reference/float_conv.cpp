@@ -1,7 +1,7 @@
 #include <cstring>
 
+#include "kernels/convolutions.h"
 #include "kernels/reference/epilogue.h"
-#include "kernels/reference/reference.h"
 #include "kernels/shape.h"
 
 namespace onebit::reference {
@@ -25,19 +25,15 @@ float dot(const FloatConvArgs& args, int64_t sample, int64_t oy, int64_t ox, int
   return sum;
 }
 
-}  // namespace
+bool fits(const ConvShape&) { return true; }
 
-size_t float_conv_pack_bytes(const ConvShape& s) {
+size_t pack_bytes(const ConvShape& s) {
   return static_cast<size_t>(s.out_c * taps_of(s) * (s.in_c / s.groups)) * sizeof(float);
 }
 
-void float_conv_pack(const ConvShape& s, const float* weight, void* packed) {
-  std::memcpy(packed, weight, float_conv_pack_bytes(s));
-}
+void pack(const ConvShape& s, const float* weight, void* packed) { std::memcpy(packed, weight, pack_bytes(s)); }
 
-int64_t float_conv_units(const ConvShape& s) { return rows_of(s); }
-
-void float_conv(const FloatConvArgs& args, int64_t begin, int64_t end) {
+void run(const FloatConvArgs& args, int64_t begin, int64_t end) {
   const ConvShape& s = args.shape;
   for (int64_t row = begin; row < end; ++row) {
     for (int64_t ox = 0; ox < s.out_w; ++ox) {
@@ -48,5 +44,9 @@ void float_conv(const FloatConvArgs& args, int64_t begin, int64_t end) {
     }
   }
 }
+
+}  // namespace
+
+constexpr FloatConvKernel float_conv = {"reference", false, fits, pack_bytes, pack, rows_of, run};
 
 }  // namespace onebit::reference

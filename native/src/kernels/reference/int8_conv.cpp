@@ -1,7 +1,7 @@
 #include <cstring>
 
+#include "kernels/convolutions.h"
 #include "kernels/reference/epilogue.h"
-#include "kernels/reference/reference.h"
 
 namespace onebit::reference {
 namespace {
@@ -36,20 +36,18 @@ int32_t dot(const Int8ConvArgs& args, int64_t sample, int64_t oy, int64_t ox, in
   return sum;
 }
 
-}  // namespace
+bool fits(const ConvShape&) { return true; }
 
-size_t int8_conv_pack_bytes(const ConvShape& s) {
+size_t pack_bytes(const ConvShape& s) {
   return sizeof(int32_t) + static_cast<size_t>(s.out_c * taps_of(s) * (s.in_c / s.groups));
 }
 
-void int8_conv_pack(const ConvShape& s, int32_t zero_point, const int8_t* weight, void* packed) {
+void pack(const ConvShape& s, int32_t zero_point, const int8_t* weight, void* packed) {
   std::memcpy(packed, &zero_point, sizeof(int32_t));
-  std::memcpy(static_cast<int8_t*>(packed) + sizeof(int32_t), weight, int8_conv_pack_bytes(s) - sizeof(int32_t));
+  std::memcpy(static_cast<int8_t*>(packed) + sizeof(int32_t), weight, pack_bytes(s) - sizeof(int32_t));
 }
 
-int64_t int8_conv_units(const ConvShape& s) { return rows_of(s); }
-
-void int8_conv(const Int8ConvArgs& args, int64_t begin, int64_t end) {
+void run(const Int8ConvArgs& args, int64_t begin, int64_t end) {
   const ConvShape& s = args.shape;
   for (int64_t row = begin; row < end; ++row) {
     for (int64_t ox = 0; ox < s.out_w; ++ox) {
@@ -61,5 +59,9 @@ void int8_conv(const Int8ConvArgs& args, int64_t begin, int64_t end) {
     }
   }
 }
+
+}  // namespace
+
+constexpr Int8ConvKernel int8_conv = {"reference", false, fits, pack_bytes, pack, rows_of, run};
 
 }  // namespace onebit::reference

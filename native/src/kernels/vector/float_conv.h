@@ -15,6 +15,8 @@ namespace {
 template <int N, int V>
 class FloatConv {
  public:
+  static bool fits(const ConvShape&) { return true; }
+
   static size_t pack_bytes(const ConvShape& s) {
     const Grid grid(s);
     return static_cast<size_t>(grid.groups * taps_of(s) * grid.channels * round_up(grid.outputs, N)) * sizeof(float);

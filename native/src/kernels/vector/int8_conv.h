@@ -280,5 +280,13 @@ class BlockedInt8Conv {
   }
 };
 
+// Where Isa takes an input byte q as the signed q - 128.
+template <class Isa>
+struct CentredInt8Conv : BlockedInt8Conv<Isa> {
+  static void pack(const ConvShape& s, int32_t zero_point, const int8_t* weight, void* packed) {
+    BlockedInt8Conv<Isa>::pack(s, zero_point - 128, weight, packed);
+  }
+};
+
 }  // namespace
 }  // namespace onebit

@@ -1,0 +1,127 @@
+// The choice of a kernel: measured only where rivals fit, once, and the same for every thread.
+#include "graph/choice.h"
+
+#include <atomic>
+#include <chrono>
+#include <cstring>
+#include <set>
+#include <thread>
+#include <vector>
+
+#include "check.h"
+
+using namespace onebit;
+
+namespace {
+
+std::atomic<int> runs[3];
+
+// Takes `Microseconds`, whatever the shape; fits where there are at least `Least` channels.
+template <int Place, int Microseconds, int Least>
+struct Fake {
+  static bool fits(const ConvShape& s) { return s.in_c >= Least; }
+  static size_t pack_bytes(const ConvShape&) { return 64; }
+  static void pack(const ConvShape&, const uint32_t*, void*) {
+    CHECK_THAT(false, "weights are packed after the choice");
+  }
+  static int64_t units(const ConvShape& s) { return s.out_h; }
+  static void run(const BinaryConvArgs& args, int64_t begin, int64_t end) {
+    using Clock = std::chrono::steady_clock;
+    CHECK_THAT(begin == 0 && end == args.shape.out_h, "a measurement is of whole calls");
+    ++runs[Place];
+    const auto until = Clock::now() + std::chrono::microseconds(Microseconds);
+    while (Clock::now() < until) continue;
+  }
+};
+
+template <int Place, int Microseconds, int Least>
+constexpr BinaryConvKernel fake(bool rival) {
+  return BinaryConvKernel::of<Fake<Place, Microseconds, Least>>("fake", rival);
+}
+
+ConvShape shape(int32_t channels) { return {1, 8, 8, channels, 8, 8, 32, 3, 3, 1, 1, 1, 1, 1, 1, 1}; }
+
+int all_runs() { return runs[0] + runs[1] + runs[2]; }
+
+// A slow rival, a fast one that needs 32 channels, and one that is taken only where no rival fits.
+constexpr BinaryConvKernel slow = fake<0, 300, 16>(true), fast = fake<1, 20, 32>(true), last = fake<2, 0, 0>(false);
+constexpr KernelList<BinaryConvKernel> list = {{&slow, &fast, &last}};
+
+void by_rule() {
+  CHECK_THAT(choose_kernel(list, shape(8)) == 2, "no rival fits");
+  CHECK_THAT(choose_kernel(list, shape(16)) == 0, "one rival fits");
+  static constexpr KernelList<BinaryConvKernel> rule_first = {{&last, &slow, &fast}};
+  CHECK_THAT(choose_kernel(rule_first, shape(32)) == 0, "what comes before all rivals");
+  CHECK_THAT(all_runs() == 0, "%d runs where there is nothing to choose", all_runs());
+}
+
+void by_measurement() {
+  CHECK_THAT(choose_kernel(list, shape(32)) == 1, "the fast one");
+  const int before = all_runs();
+  CHECK_THAT(runs[0] > 0 && runs[1] > 0 && runs[2] == 0, "rivals alone are measured");
+  CHECK_THAT(choose_kernel(list, shape(32)) == 1 && all_runs() == before, "the second ask measures nothing");
+  CHECK_THAT(choose_kernel(list, shape(64)) == 1 && all_runs() > before, "another shape is measured");
+  static constexpr KernelList<BinaryConvKernel> fast_first = {{&fast, &slow, &last}};
+  CHECK_THAT(choose_kernel(fast_first, shape(32)) == 0, "another list has a choice of its own");
+}
+
+// Two kernels that are equally fast: the clock may prefer either, but all threads get the same.
+void together() {
+  static constexpr BinaryConvKernel one = fake<0, 30, 0>(true), other = fake<1, 30, 0>(true);
+  static constexpr KernelList<BinaryConvKernel> equals = {{&one, &other}};
+  for (int32_t channels = 1; channels <= 20; ++channels) {
+    std::vector<int32_t> got(8, -1);
+    std::vector<std::thread> threads;
+    for (int32_t& choice : got)
+      threads.emplace_back([&choice, channels] { choice = choose_kernel(equals, shape(channels)); });
+    for (std::thread& thread : threads) thread.join();
+    CHECK_THAT(std::set<int32_t>(got.begin(), got.end()).size() == 1 && got[0] >= 0, "threads disagree");
+  }
+}
+
+template <class Kernel>
+void real(const KernelList<Kernel>& kernels, const ConvShape& s) {
+  const int32_t chosen = choose_kernel(kernels, s);
+  CHECK_THAT(chosen >= 0 && chosen < kernels.count() && kernels[chosen].fits(s), "kernel %d", chosen);
+  CHECK_THAT(choose_kernel(kernels, s) == chosen, "another choice");
+}
+
+// Of every table; sides that end measurements early or cut their rows.
+void tables() {
+  for (const ConvShape& s :
+       {shape(16), shape(64), shape(33), ConvShape{1, 56, 56, 64, 28, 28, 128, 3, 3, 2, 2, 1, 1, 1, 1, 1},
+        ConvShape{1, 1, 1, 8192, 1, 1, 1000, 1, 1, 1, 1, 0, 0, 1, 1, 1},
+        ConvShape{1, 9, 9, 40, 9, 9, 40, 5, 5, 1, 1, 4, 4, 2, 2, 40},
+        ConvShape{1, 1, 1, 64, 3, 3, 64, 3, 3, 1, 1, 2, 2, 1, 1, 2}}) {
+    for (const char* const* name = available_kernels(); *name != nullptr; ++name) {
+      const Kernels& kernels = *select_kernels(*name);
+      real(kernels.binary_conv, s);
+      real(kernels.float_conv, s);
+      ConvShape padded = s;
+      padded.in_h = (s.out_h - 1) * s.stride_h + (s.kernel_h - 1) * s.dilation_h + 1;
+      padded.in_w = (s.out_w - 1) * s.stride_w + (s.kernel_w - 1) * s.dilation_w + 1;
+      padded.pad_top = padded.pad_left = 0;
+      real(kernels.int8_conv, padded);
+    }
+  }
+}
+
+// A program must be the same on every host that compiles it.
+void portable() {
+  const Kernels& kernels = portable_kernels();
+  for (int32_t i = 0; i < kernels.float_conv.count(); ++i)
+    CHECK_THAT(!kernels.float_conv[i].rival, "float kernel %d", i);
+  for (int32_t i = 0; i < kernels.binary_conv.count(); ++i)
+    CHECK_THAT(!kernels.binary_conv[i].rival, "binary kernel %d", i);
+  for (int32_t i = 0; i < kernels.int8_conv.count(); ++i) CHECK_THAT(!kernels.int8_conv[i].rival, "int8 kernel %d", i);
+}
+
+}  // namespace
+
+int main() {
+  by_rule();
+  by_measurement();
+  together();
+  tables();
+  portable();
+}
