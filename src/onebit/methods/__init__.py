@@ -1,12 +1,28 @@
 """Training methods: one paper a file."""
 
 from onebit.methods.base import Method
+from onebit.methods.birealnet import BiReal
 from onebit.methods.compose import Compose
 from onebit.methods.cpt import CPT
 from onebit.methods.cyclebnn import CycleBNN
 from onebit.methods.fractrain import FracTrain
+from onebit.methods.irnet import IRNet
 from onebit.methods.loop import apply
 from onebit.methods.parameters import ParameterGroup, optimizer_groups
 from onebit.methods.rbonn import RBONN
+from onebit.methods.recu import ReCU
 
-__all__ = ["CPT", "RBONN", "Compose", "CycleBNN", "FracTrain", "Method", "ParameterGroup", "apply", "optimizer_groups"]
+__all__ = [
+    "CPT",
+    "RBONN",
+    "BiReal",
+    "Compose",
+    "CycleBNN",
+    "FracTrain",
+    "IRNet",
+    "Method",
+    "ParameterGroup",
+    "ReCU",
+    "apply",
+    "optimizer_groups",
+]

@@ -39,7 +39,6 @@ the best validated state hides this. The released code has sign(0) = 0, and boun
 1e-8; ours has no such bound (see :func:`onebit.quantize.stochastic_quantize`).
 """
 
-import math
 from typing import Literal, get_args
 
 import torch
@@ -49,6 +48,7 @@ from onebit.cost.published import Published
 from onebit.cost.rule import FULL, CostRule, Widths
 from onebit.errors import OnebitError
 from onebit.methods.base import Method
+from onebit.methods.rectified_clamp import tau_at
 from onebit.methods.scaled_sign import APPROX_SIGN, activation_sign, weight_sign
 from onebit.methods.schedule import Bits, Schedule, check_bits_range, check_cycles, cyclic_bits, time_at
 from onebit.nn import binary_layers
@@ -133,8 +133,9 @@ class CycleBNN(Method):
     def step(self, t: int, total: int) -> None:
         self.set_bits(*(cyclic_bits(t, total, r, self.cycles, self.schedule) for r in (self.bits, self.gradient_bits)))
         if self.recu_clamp:
+            tau = tau_at(t, total)
             for weight_quantizer in self._weights:
-                weight_quantizer.tau.fill_(0.85 + 0.14 * math.expm1(t / total) / (math.e - 1))
+                weight_quantizer.tau.fill_(tau)
 
     def cost_rule(self) -> CostRule:
         """The operands of all three products are ±1 or g_t bits wide; the paper counts b_t for ±1."""

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from onebit.methods.rectified_clamp import quantile
 from onebit.quantize import ApproxSign, sign
 from onebit.quantize.uniform import measure, step_size
 
@@ -73,7 +74,7 @@ class _ScaledSign(torch.autograd.Function):
         torch.div(work, deviation, out=scaled).mul_(gain)
         limit = None
         if tau is not None:
-            limit = -torch.log(2 - 2 * tau) * scaled.abs().mean()
+            limit = quantile(scaled, tau)
             scaled.clamp_(-limit, limit)
         minimum, extent = measure(scaled, None if activation else 0)
         step = step_size(bits, extent)

@@ -1,0 +1,141 @@
+"""ReCU: a rectified clamp that brings weights far from zero back to where their sign can change.
+
+Xu et al., "ReCU: Reviving the Dead Weights in Binary Neural Networks", ICCV 2021, arXiv 2103.12369, as its released
+code computes it.
+
+**Binary layer**, in order:
+
+1. Weights: w₁ = 2√2 (w − mean_c(w)) / √(var_c(w) + 1e-5), over output channel c.
+2. ReCU: w₂ = max(min(w₁, Q), −Q) with Q = −ln(2 − 2τ) · mean|w₁|, over the layer, as a constant. No gradient flows to
+   the weights beyond ±Q.
+3. Activations: a₀ = a / √(var_n(a) + 1e-5), over sample n, in training only: it changes the gradient, not the sign.
+4. The sign of both, with sign(0) = +1. Gradient: identity for weights, max(0, 2 − 2|a₀|) for activations.
+5. Convolution of ±1 by ±1.
+6. Times α_c, learned, from U[0, 1).
+
+In iteration t of N: τ = τ₀ + (τ₁ − τ₀) (e^(t/N) − 1) / (e − 1).
+
+var is the unbiased variance (0 for a single element), and the gradient flows through mean and variance.
+
+**Departures.** τ follows the iterations, in the released code the epochs. The released code has sign(0) = 0.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from onebit.cost.rule import CostRule, Widths
+from onebit.errors import OnebitError
+from onebit.methods.base import Method
+from onebit.methods.cyclebnn import ChannelScale
+from onebit.methods.layers import require_binary_layers
+from onebit.methods.rectified_clamp import TAU, quantile, tau_at
+from onebit.methods.scaled_sign import EPSILON, WEIGHT_GAIN
+from onebit.quantize import ApproxSign, binarize
+
+
+class ReCU(Method):
+    """Rectified clamp unit; see the module's page for the equations.
+
+    Args:
+        tau: τ₀ and τ₁.
+
+    Raises:
+        OnebitError: τ under ½, from 1 on, or falling; and ``attach`` for a network without binary layers.
+
+    Example:
+        >>> from onebit.nn import BinaryConv2d
+        >>> net = nn.Sequential(BinaryConv2d(4, 8, 3), nn.BatchNorm2d(8))
+        >>> method = ReCU()
+        >>> method.attach(net)
+        >>> method.step(50, total=100)
+        >>> net[0].weight_quantizer.tau
+        tensor(0.9029)
+    """
+
+    def __init__(self, tau: tuple[float, float] = TAU) -> None:
+        if not 0.5 <= tau[0] <= tau[1] < 1:
+            raise OnebitError(f"ReCU: tau from {tau[0]} to {tau[1]}", hint="from 0.5 to below 1, the lower first")
+        self.tau = tau
+        self._weights: list[RectifiedSign] = []
+
+    def attach(self, net: nn.Module) -> None:
+        for layer in require_binary_layers(net, "ReCU"):
+            like = layer.weight
+            layer.input_quantizer = StandardizedSign()
+            layer.weight_quantizer = RectifiedSign(self.tau[0]).to(like)
+            layer.output_transform = ChannelScale(len(like)).to(like)
+            self._weights.append(layer.weight_quantizer)
+
+    def step(self, t: int, total: int) -> None:
+        tau = tau_at(t, total, self.tau)
+        for quantizer in self._weights:
+            quantizer.tau.fill_(tau)
+
+    def cost_rule(self) -> CostRule:
+        """Operands of ±1; gradients have 32 bits."""
+        return CostRule((Widths(1.0, activation=1, weight=1),))
+
+
+class RectifiedSign(nn.Module):
+    """Steps 1, 2 and 4 for weights.
+
+    Forward: q(w) = sign(w₁), w₁ = 2√2 (w − mean_c(w)) / √(var_c(w) + 1e-5).
+
+    Gradient: dq/dw₁ = 1 for |w₁| ≤ Q(τ), 0 otherwise, then that of the standardisation.
+
+    Args:
+        tau: τ at the start.
+
+    Reference: arXiv 2103.12369.
+
+    Example:
+        >>> RectifiedSign(0.85)(torch.tensor([[-1.0, 1.0], [2.0, 4.0]]))
+        tensor([[-1.,  1.],
+                [-1.,  1.]])
+    """
+
+    precision = 1
+    tau: Tensor
+
+    def __init__(self, tau: float) -> None:
+        super().__init__()
+        self.register_buffer("tau", torch.tensor(tau))
+
+    def forward(self, w: Tensor) -> Tensor:
+        dims = tuple(range(1, w.dim()))
+        centred = w - w.mean(dims, keepdim=True)
+        standard = centred * WEIGHT_GAIN / deviation(w)
+        limit = quantile(standard, self.tau)
+        return binarize(standard.clamp(-limit, limit))
+
+
+class StandardizedSign(ApproxSign):
+    """Steps 3 and 4 for activations.
+
+    Forward: q(a) = sign(a).
+
+    Gradient: in training dq/da₀ = max(0, 2 − 2|a₀|) with a₀ = a / √(var_n(a) + 1e-5), then that of the scaling.
+
+    Reference: arXiv 2103.12369.
+
+    Example:
+        >>> a = torch.tensor([[-30.0, -10.0, 10.0, 30.0]], requires_grad=True)
+        >>> StandardizedSign()(a).sum().backward()
+        >>> a.grad  # where ApproxSign would give nothing
+        tensor([[0.0000, 0.0475, 0.0475, 0.0000]])
+    """
+
+    def forward(self, a: Tensor) -> Tensor:
+        return super().forward(a / deviation(a) if self.training else a)
+
+
+def deviation(x: Tensor) -> Tensor:
+    """√(var + 1e-5) of each slice along dimension 0, (N, 1, ...).
+
+    Example:
+        >>> deviation(torch.tensor([[0.0, 2.0], [1.0, 1.0]])).pow(2)
+        tensor([[2.0000e+00],
+                [1.0000e-05]])
+    """
+    correction = min(x[0].numel() - 1, 1)  # a single element has no spread
+    return (x.var(tuple(range(1, x.dim())), keepdim=True, correction=correction) + EPSILON).sqrt()
