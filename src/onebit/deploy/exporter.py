@@ -23,6 +23,7 @@ from onebit.deploy.trace import trace
 from onebit.deploy.writer import Meta, write
 from onebit.errors import OnebitError
 from onebit.files import check_target
+from onebit.nn import BinaryLayer, quantized_layers
 
 REAL_VALUED = ("float32", "int8")
 
@@ -118,6 +119,7 @@ def build(net: nn.Module, example: Tensor) -> Graph:
 
 def _folded(net: nn.Module, example: Tensor) -> tuple[Graph, list[str]]:
     """The graph, and remarks on its features."""
+    _refuse_k_bits(net)
     graph = trace(net, example)
     insert_intervals(graph)
     features = graph.outputs.get("features")
@@ -152,6 +154,18 @@ def _exported() -> dict[str, str]:
     except (KeyError, OSError):  # no name for this user id
         user = ""
     return {"at": now, "by": user, "onebit": __version__, "torch": torch.__version__}
+
+
+def _refuse_k_bits(net: nn.Module) -> None:
+    """The format has no step function of several levels, without which the file would answer otherwise."""
+    for name, layer in quantized_layers(net):
+        if not isinstance(layer, BinaryLayer):
+            bits = getattr(layer.input_quantizer, "precision", "few")
+            raise OnebitError(
+                f"layer '{name}' ({type(layer).__name__}) cannot be exported: its input has {bits} bits, "
+                "and the format has binary and real-valued layers only",
+                hint="measure the checkpoint with onebit evaluate; to pack a network, train it binary",
+            )
 
 
 def _check_tensors(net: nn.Module, example: Tensor, calibration: Tensor | None) -> None:
