@@ -32,6 +32,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <random>
+#include <utility>
 #include <vector>
 
 #include "graph/choice.h"
@@ -120,9 +121,18 @@ double inside(int32_t size, int32_t outputs, int32_t kernel, int32_t stride, int
   return count;
 }
 
+// The engine's kernel for a shape, and the seconds that choosing it takes; 0.00 ms where nothing is measured.
+template <class Kernel>
+std::pair<const Kernel&, double> chosen(const onebit::KernelList<Kernel>& list, const onebit::ConvShape& s) {
+  const auto start = Clock::now();
+  const int32_t index = onebit::choose_kernel(list, s);
+  return {list[index], seconds(start)};
+}
+
 // Prints what `run` takes.
 template <class Run>
-void measure(const onebit::Kernels& kernels, const char* kernel, const Layer& layer, bool binary, const Run& run) {
+void measure(const onebit::Kernels& kernels, const char* kernel, double choice, const Layer& layer, bool binary,
+             const Run& run) {
   const double hertz = clock_hertz();
   std::vector<double> times;
   for (double total = 0; times.size() < 5 || total < 0.25; total += times.back()) {
@@ -142,9 +152,9 @@ void measure(const onebit::Kernels& kernels, const char* kernel, const Layer& la
       "{\"isa\": \"%s\", \"kernel\": \"%s\", \"layer\": \"%s\", \"best_us\": "
       "%.1f, \"median_us\": "
       "%.1f, \"tmac_per_second\": %.3f, "
-      "\"floor_us\": %.1f, \"floor_share\": %.2f, \"gigahertz\": %.2f}\n",
+      "\"floor_us\": %.1f, \"floor_share\": %.2f, \"gigahertz\": %.2f, \"choice_ms\": %.2f}\n",
       kernels.name, kernel, layer.name, times.front() * 1e6, median * 1e6, products / median * 1e-12, floor * 1e6,
-      floor / median, hertz * 1e-9);
+      floor / median, hertz * 1e-9, choice * 1e3);
   std::fflush(stdout);
 }
 
@@ -171,13 +181,14 @@ void measure_binary(const onebit::Kernels& kernels, const Layer& layer) {
   for (auto* bits : {&input, &weight}) {
     for (uint32_t& word : *bits) word = static_cast<uint32_t>(random()) & used;
   }
-  const auto& kernel = kernels.binary_conv[onebit::choose_kernel(kernels.binary_conv, s)];
+  const auto choice = chosen(kernels.binary_conv, s);
+  const auto& kernel = choice.first;
   void* packed = aligned(kernel.pack_bytes(s));
   kernel.pack(s, weight.data(), packed);
   const Outputs outputs(s);
   const onebit::BinaryConvArgs args = {s,      0, input.data(), packed, outputs.epilogue(), nullptr, outputs.floats,
                                        nullptr};
-  measure(kernels, kernel.name, layer, true, [&] { kernel.run(args, 0, kernel.units(s)); });
+  measure(kernels, kernel.name, choice.second, layer, true, [&] { kernel.run(args, 0, kernel.units(s)); });
   std::free(packed);
 }
 
@@ -191,12 +202,13 @@ void measure_int8(const onebit::Kernels& kernels, const Layer& layer) {
   for (size_t i = 0; i < bytes; ++i) input[i] = static_cast<uint8_t>(random());
   std::vector<int8_t> weight(static_cast<size_t>(s.out_c * s.kernel_h * s.kernel_w * s.in_c));
   for (int8_t& w : weight) w = static_cast<int8_t>(static_cast<int32_t>(random() % 255) - 127);
-  const auto& kernel = kernels.int8_conv[onebit::choose_kernel(kernels.int8_conv, s)];
+  const auto choice = chosen(kernels.int8_conv, s);
+  const auto& kernel = choice.first;
   void* packed = aligned(kernel.pack_bytes(s));
   kernel.pack(s, 128, weight.data(), packed);
   const Outputs outputs(s);
   const onebit::Int8ConvArgs args = {s, input, packed, outputs.epilogue(), outputs.floats};
-  measure(kernels, kernel.name, layer, false, [&] { kernel.run(args, 0, kernel.units(s)); });
+  measure(kernels, kernel.name, choice.second, layer, false, [&] { kernel.run(args, 0, kernel.units(s)); });
   std::free(packed);
   std::free(input);
 }

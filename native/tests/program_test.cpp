@@ -174,16 +174,18 @@ void strip_memory() {
   CHECK_THAT(header.scratch_bytes == (3 * 7 * 5 * 4 + 63) / 64 * 64, "%u bytes", header.scratch_bytes);
 }
 
-// The layout of the weights that the portable kernels read is part of the format: a device that was built before a
-// change of it must refuse what is compiled after.
+// Which kernel a shape takes, and the layout of the weights that it reads, are part of the format: a device that was
+// built before a change of it must refuse what is compiled after.
 void layout() {
-  constexpr uint32_t of_version_2 = 0xe900edb6u;
+  constexpr uint32_t of_version_2 = 0x93bcb922u;
   const Kernels& kernels = portable_kernels();
   uint32_t checksum = 0;
-  const auto add = [&](size_t bytes, const auto& pack) {
+  const auto add = [&](const auto& list, const ConvShape& shape, auto... weight) {
+    const int32_t place = choose_kernel(list, shape);
+    const size_t bytes = list[place].pack_bytes(shape);
     const AlignedMemory packed = allocate_aligned(bytes);
-    pack(packed.get());
-    checksum = crc32c(packed.get(), bytes, checksum);
+    list[place].pack(shape, weight..., packed.get());
+    checksum = crc32c(packed.get(), bytes, crc32c(&place, sizeof place, checksum));
   };
   const int32_t shapes[][3] = {{70, 45, 1}, {64, 96, 2}, {40, 40, 40}, {30, 20, 5}};  // in, out, groups
   for (const auto& [in, out, groups] : shapes) {
@@ -196,17 +198,14 @@ void layout() {
     for (int32_t i = 0; i < out * 9 * channels; ++i) bytes.push_back(static_cast<int8_t>(i % 255 - 127));
     for (int32_t i = 0; i < out * 9 * words; ++i)
       bits.push_back(i % words == words - 1 && channels % 32 != 0 ? 1u : static_cast<uint32_t>(i) * 2654435761u);
-    const auto& float_conv = kernels.float_conv[choose_kernel(kernels.float_conv, s)];
-    add(float_conv.pack_bytes(s), [&](void* to) { float_conv.pack(s, floats.data(), to); });
-    const auto& binary_conv = kernels.binary_conv[choose_kernel(kernels.binary_conv, s)];
-    add(binary_conv.pack_bytes(s), [&](void* to) { binary_conv.pack(s, bits.data(), to); });
-    const auto& int8_conv = kernels.int8_conv[choose_kernel(kernels.int8_conv, s)];
-    add(int8_conv.pack_bytes(s), [&](void* to) { int8_conv.pack(s, 7, bytes.data(), to); });
+    add(kernels.float_conv, s, floats.data());
+    add(kernels.binary_conv, s, bits.data());
+    add(kernels.int8_conv, s, 7, bytes.data());
   }
-  CHECK_THAT(
-      kProgramVersion == 2 && checksum == of_version_2,
-      "the packed weights' checksum is 0x%08x: if their layout changed, raise kProgramVersion, and state it here",
-      checksum);
+  CHECK_THAT(kProgramVersion == 2 && checksum == of_version_2,
+             "the checksum of the kernels' places and packed weights is 0x%08x: if they changed, raise "
+             "kProgramVersion, and state it here",
+             checksum);
 }
 
 }  // namespace

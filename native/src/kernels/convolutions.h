@@ -17,8 +17,8 @@ extern const Int8ConvKernel depthwise_int8_conv, general_int8_conv;
 }  // namespace portable
 
 namespace avx2 {
-extern const BinaryConvKernel binary_conv;
-extern const Int8ConvKernel int8_conv;
+extern const BinaryConvKernel binary_conv, paired_binary_conv;
+extern const Int8ConvKernel int8_conv, widened_int8_conv;
 }  // namespace avx2
 
 namespace avx512bw {

@@ -8,7 +8,8 @@ namespace onebit {
 
 constexpr uint8_t kProgramMagic[8] = {0x89, 'O', 'B', 'P', '\r', '\n', 0x1A, '\n'};
 
-// Raised with every change of the structs here, of Step, or of the weights that the portable kernels read.
+// Raised with every change of the structs here, of Step, of the weights that the portable kernels read, or of their
+// places in their lists.
 constexpr uint32_t kProgramVersion = 2;
 
 struct ProgramHeader {

@@ -5,8 +5,8 @@ convolution reaches on a shape that suits it (3x3, 256 channels for binary, 64 f
 rate of a copy inside the first-level cache. The rates are measured right after, on one thread, and taken times the
 threads. So a layer at its floor runs as well as this engine can; it says nothing about other engines. The distance is
 the time over the floor. Where the engine runs several layers as one step, the step's time stands at one of them and
-the others have none. A convolution's kernel is the one that the engine chose for its shape on this machine, by the clock
-where several fit.
+the others have none. A convolution's kernel is the one that the engine chose for its shape, by the clock where several
+fit.
 
 Memory is told twice: what the engine holds for a run (its arena and the rearranged weights), and by how much the
 process grew at most while the model was opened and run, which adds the pages of the file, inputs, outputs and stacks.

@@ -3,6 +3,7 @@
 #include "kernels/avx2/isa.h"
 #include "kernels/convolutions.h"
 #include "kernels/vector/nibble_counter.h"
+#include "kernels/vector/pair_counter.h"
 
 namespace onebit::avx2 {
 namespace {
@@ -32,6 +33,20 @@ struct Counter : Avx2 {
     }
   }
 
+  // The bytes of both, in turns, times 16.
+  static void store_16_times(Vector<4>::Unsigned even, Vector<4>::Unsigned odd, uint16_t* to) {
+    const auto x = reinterpret_cast<__m128i>(even), y = reinterpret_cast<__m128i>(odd);
+    const __m128i halves[2] = {_mm_unpacklo_epi8(x, y), _mm_unpackhi_epi8(x, y)};
+    for (int i = 0; i < 2; ++i) {
+      const __m256i places = _mm256_slli_epi16(_mm256_cvtepu8_epi16(halves[i]), 4);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + 16 * i), places);
+    }
+  }
+
+  static Bytes less_16_times(Bytes a, Bytes b) {
+    return _mm256_sub_epi8(a, _mm256_and_si256(_mm256_slli_epi16(b, 4), _mm256_set1_epi8(-16)));
+  }
+
  private:
   static Vector<kLanes>::Unsigned widened(__m128i counts) {
     return reinterpret_cast<Vector<kLanes>::Unsigned>(_mm256_cvtepu16_epi32(counts));
@@ -42,5 +57,7 @@ struct Counter : Avx2 {
 
 constexpr BinaryConvKernel binary_conv =
     BinaryConvKernel::of<BlockedBinaryConv<NibbleCounter<Counter>>>("avx2 nibbles", true);
+constexpr BinaryConvKernel paired_binary_conv =
+    BinaryConvKernel::of<BlockedBinaryConv<PairCounter<Counter>>>("avx2 pairs of pixels", true);
 
 }  // namespace onebit::avx2

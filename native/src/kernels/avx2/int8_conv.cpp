@@ -1,6 +1,7 @@
 #include "kernels/vector/int8_conv.h"
 
 #include "kernels/avx2/isa.h"
+#include "kernels/avx2/widened_int8_conv.h"
 #include "kernels/convolutions.h"
 
 namespace onebit::avx2 {
@@ -48,5 +49,6 @@ struct Pairs : Avx2 {
 }  // namespace
 
 constexpr Int8ConvKernel int8_conv = Int8ConvKernel::of<BlockedInt8Conv<Pairs>>("avx2 pairs", true);
+constexpr Int8ConvKernel widened_int8_conv = Int8ConvKernel::of<WidenedInt8Conv>("avx2 widened", true);
 
 }  // namespace onebit::avx2

@@ -9,7 +9,7 @@ namespace {
 // Lanes are outputs: xor, VPOPCNTD and add, 512 products, with Pixels x Outputs in registers.
 template <int Outputs, int Pixels>
 struct Counter : Avx512 {
-  static constexpr int kOutputs = Outputs, kGranule = 16, kPixels = Pixels;
+  static constexpr int kOutputs = Outputs, kGranule = 16, kPixels = Pixels, kWordBytes = 4;
   static constexpr int64_t kMaxTerms = int64_t{1} << 30;
 
   using Unsigned = Vector<kLanes>::Unsigned;

@@ -14,7 +14,7 @@ struct Counter : Neon {
 #else
   static constexpr int kPixels = 2;  // of 16 registers instead of 32
 #endif
-  static constexpr int kOutputs = 32, kGranule = 8;
+  static constexpr int kOutputs = 32, kGranule = 8, kWordBytes = 4;
   static constexpr int64_t kMaxTerms = int64_t{1} << 30;
   using Unsigned = Vector<kLanes>::Unsigned;
 

@@ -9,7 +9,7 @@ namespace {
 // Lanes are outputs. Bits are counted by adding neighbours within a word (no instruction for it is assumed), into
 // bytes.
 struct Counter : Portable {
-  static constexpr int kOutputs = 32, kGranule = 8, kPixels = 1;
+  static constexpr int kOutputs = 32, kGranule = 8, kPixels = 1, kWordBytes = 4;
   static constexpr int64_t kMaxTerms = int64_t{1} << 30;
   using U = Vector<kLanes>::Unsigned;
 

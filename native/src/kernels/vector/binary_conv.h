@@ -8,7 +8,7 @@
 //
 // Packed weights, for each block of up to Isa::kOutputs outputs of a group (the last one narrower: a multiple of
 // Isa::kGranule):
-//   steps [tap][word] of 4 * width bytes, in the order that Isa::place chooses; then int32 t [tap][width].
+//   steps [tap][word] of Isa::kWordBytes * width bytes, in the order that Isa::place chooses; then int32 t [tap][width].
 #pragma once
 
 #include "kernels/vector/epilogue.h"
@@ -29,8 +29,8 @@ class BlockedBinaryConv {
   }
 
   static size_t pack_bytes(const ConvShape& s) {
-    return static_cast<size_t>(s.groups * (words_of(s.in_c / s.groups) + 1) * taps_of(s) *
-                               round_up(s.out_c / s.groups, Isa::kGranule) * 4);
+    return static_cast<size_t>(s.groups * (words_of(s.in_c / s.groups) * Isa::kWordBytes + 4) * taps_of(s) *
+                               round_up(s.out_c / s.groups, Isa::kGranule));
   }
 
   static void pack(const ConvShape& s, const uint32_t* weight, void* packed) {
@@ -38,14 +38,14 @@ class BlockedBinaryConv {
     auto* to = static_cast<uint8_t*>(packed);
     for (Block block(s); !block.done(); block.next()) {
       const int64_t width = block.width();
-      uint8_t* tap_dots = to + taps * words * width * 4;
+      uint8_t* tap_dots = to + taps * words * width * Isa::kWordBytes;
       std::memset(to, 0, static_cast<size_t>(tap_dots - to + taps * width * 4));
       for (int64_t lane = 0; lane < block.outputs(); ++lane) {
         const uint32_t* from = weight + (block.first() + lane) * taps * words;
         for (int64_t tap = 0; tap < taps; ++tap) {
           int32_t ones = 0;
           for (int64_t w = 0; w < words; ++w, ++from) {
-            Isa::place(*from, lane, width, to + (tap * words + w) * width * 4);
+            Isa::place(*from, lane, width, to + (tap * words + w) * width * Isa::kWordBytes);
             ones += static_cast<int32_t>(popcount(*from));
           }
           const int32_t tap_dot = static_cast<int32_t>(channels) - 2 * ones;
@@ -72,7 +72,7 @@ class BlockedBinaryConv {
         const Limits limits(args, block);
         block_rows<Isa::kOutputs>({args, geometry, block, weight, limits}, first, last);
       }
-      weight += (geometry.words + 1) * geometry.taps * block.width() * 4;
+      weight += (geometry.words * Isa::kWordBytes + 4) * geometry.taps * block.width();
     }
   }
 
@@ -145,7 +145,7 @@ class BlockedBinaryConv {
     Step step;
   };
 
-  // Along the longer side of the rectangle, in tiles as equal as can be.
+  // Along the longer side of the rectangle. What whole tiles leave over of several lines is a rectangle, too.
   template <int W>
   static void rectangle(const Task& task, const Rectangle& r) {
     const ConvShape& s = task.args.shape;
@@ -153,6 +153,17 @@ class BlockedBinaryConv {
     const Step column = {s.stride_w, 1}, row = {static_cast<int64_t>(s.stride_h) * s.in_w, s.out_w};
     const Step inner = across ? column : row, outer = across ? row : column;
     const int64_t lines = across ? r.height : r.width, length = across ? r.width : r.height;
+    const int64_t over = length % Isa::kPixels, whole = length - over;
+    if (lines == 1 || over == 0 || whole == 0) return strips<W>(task, r, inner, outer, lines, length);
+    strips<W>(task, r, inner, outer, lines, whole);
+    rectangle<W>(task, {r.taps, across ? over : r.width, across ? r.height : over, r.output + whole * inner.output,
+                        r.input + whole * inner.input});
+  }
+
+  // Lines in tiles as equal as can be.
+  template <int W>
+  static void strips(const Task& task, const Rectangle& r, const Step& inner, const Step& outer, int64_t lines,
+                     int64_t length) {
     const int64_t tiles = (length + Isa::kPixels - 1) / Isa::kPixels;
     for (int64_t line = 0; line < lines; ++line) {
       Tile tile = {r.taps, r.input + line * outer.input, r.output + line * outer.output, inner};
@@ -179,7 +190,7 @@ class BlockedBinaryConv {
     const BinaryGeometry& g = task.geometry;
     const BinaryConvArgs& args = task.args;
     PixelWords<P> pixels(g, tile.taps, args.input + task.block.first_word(), tile.input * g.pixel_step,
-                         tile.step.input * g.pixel_step, task.weight, W * 4);
+                         tile.step.input * g.pixel_step, task.weight, W * Isa::kWordBytes);
     Unsigned mismatches[P][W / N];
     Isa::template count<P, W>(pixels, mismatches);
     Unsigned base[W / N];  // dot = base - 2 mismatches, modulo 2^32
@@ -201,7 +212,7 @@ class BlockedBinaryConv {
   template <int W>
   static void sum_padding(const Task& task, const Taps& taps, Unsigned (&sum)[W / N]) {
     const BinaryGeometry& g = task.geometry;
-    const auto* tap_dots = reinterpret_cast<const uint32_t*>(task.weight + g.taps * g.words * W * 4);
+    const auto* tap_dots = reinterpret_cast<const uint32_t*>(task.weight + g.taps * g.words * W * Isa::kWordBytes);
     const auto pad_value = static_cast<uint32_t>(task.args.pad_value);
     for (int64_t tap = 0; tap < g.taps; ++tap, tap_dots += W) {
       if (taps.contain(tap / g.kernel_w, tap % g.kernel_w)) continue;

@@ -31,7 +31,7 @@ constexpr Mismatches kMismatches;
 // Isa::Bytes is a vector of kBytes bytes.
 template <class Isa>
 struct NibbleCounter : Isa {
-  static constexpr int kBytes = sizeof(typename Isa::Bytes), kGranule = kBytes, kPixels = 4;
+  static constexpr int kBytes = sizeof(typename Isa::Bytes), kGranule = kBytes, kPixels = 4, kWordBytes = 4;
   static constexpr int64_t kMaxTerms = 65535;  // counts are widened to 16 bits
   using Bytes = typename Isa::Bytes;
   using Unsigned = typename Vector<Isa::kLanes>::Unsigned;
