@@ -1,11 +1,15 @@
 """Runs of the k-bit methods: they resume to the same bits, and their checkpoints answer the same."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from onebit import cost, models
+from onebit.cost import CostRule, Widths
+from onebit.methods import FracTrain
 from onebit.nn import quantized_layers
 from onebit.training import fit, load_checkpoint
 from onebit.training.keeper import Stopped
@@ -50,3 +54,18 @@ def test_a_checkpoint_holds_the_width_and_answers_at_it(name: str, tmp_path: Pat
     for _, layer in quantized_layers(net):
         layer.input_quantizer.bits = layer.weight_quantizer.bits = 3
     assert not torch.equal(net(x), y)
+
+
+def test_a_run_reports_the_widths_that_it_had(tmp_path: Path) -> None:
+    """FracTrain's stages are known afterwards only: before, the ledger has the last one all the time."""
+    run = recipe("FracTrain")
+    net = models.create("small", width=8, full_precision=True)
+    method = FracTrain(**METHODS["FracTrain"])
+    method.attach(net)
+    bound = cost.count(net, torch.zeros(1, 1, 8, 8), method)
+    saved = fit(run, tmp_path / "run", progress=False)["operations_saved_percent"]
+    assert saved > bound.saved_percent
+    point = json.loads((tmp_path / "run" / "record.json").read_text())["curve"][0]
+    assert point["cost"] == pytest.approx((3 * 3 + 2 * 3 * 6) / 3 / 1024)
+    shares = (Widths(1 / 3, 3, 3, 6), Widths(1 / 3, 4, 4, 6), Widths(1 / 3, 8, 8, 8))
+    assert bound.under(CostRule(shares)).saved_percent > bound.saved_percent

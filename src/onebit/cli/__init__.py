@@ -31,6 +31,7 @@ COMMANDS = {
     "run": "classify images with a packed model",
     "bench": "measure the latency of a packed model",
     "cost": "count what training and running a recipe costs",
+    "precision": "find the lowest precision at which a recipe's training makes progress",
     "data": "list, download and check data sets",
     "learn": "teach a packed model new classes on this device",
     "doctor": "say what this installation and this CPU can do",

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from onebit.cost.energy import joule
@@ -124,6 +124,15 @@ class Ledger:
             "training": _energy(self.total),
             "training_full_precision": _energy({(FULL, FULL): sum(self.total.values())}),
         }
+
+    def under(self, rule: CostRule) -> "Ledger":
+        """The same counts with the widths of another rule, such as that of a method which knows its own after a run."""
+        charged = rule.charged or rule.operands
+        layers = tuple(
+            replace(layer, operands=rule.operands, charged=charged) if layer.quantized else layer
+            for layer in self.layers
+        )
+        return replace(self, layers=layers, rule=rule)
 
     def to_dict(self) -> dict[str, Any]:
         """What ``onebit cost --json`` prints: MACs and joule are for one sample, bytes for ``batch``."""

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from onebit.training.checkpoint import load_checkpoint
     from onebit.training.classifier import Classifier
     from onebit.training.evaluation import evaluate
+    from onebit.training.range_test import precision_range_test
     from onebit.training.recipe import Recipe, read_recipe
     from onebit.training.run import fit
 
-__all__ = ["Classifier", "Recipe", "evaluate", "fit", "load_checkpoint", "read_recipe"]
+__all__ = ["Classifier", "Recipe", "evaluate", "fit", "load_checkpoint", "precision_range_test", "read_recipe"]
 
 _MODULES = {
     "Classifier": "classifier",
@@ -26,6 +27,7 @@ _MODULES = {
     "evaluate": "evaluation",
     "fit": "run",
     "load_checkpoint": "checkpoint",
+    "precision_range_test": "range_test",
     "read_recipe": "recipe",
 }
 

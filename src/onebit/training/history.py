@@ -9,6 +9,7 @@ from torch import nn
 
 from onebit.cost.rule import FULL, CostRule, Widths, relative_cost
 from onebit.nn import quantized_layers
+from onebit.quantize import GradientQuantizer
 from onebit.training.classifier import Classifier
 
 POINTS = 400
@@ -52,7 +53,7 @@ class History(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self.cost += self._step_cost(self._precision(pl_module))
+        self.cost += self._step_cost(pl_module)
         self._loss += outputs["loss"].detach()
         step = trainer.global_step
         if step % self.every == 0:
@@ -92,9 +93,11 @@ class History(Callback):
         assert isinstance(pl_module, Classifier)
         return precision(pl_module.net)
 
-    def _step_cost(self, bits: int) -> float:
-        gradient = round(self.rule.mean("gradient")) if self.rule else FULL
-        return sum(map(relative_cost, Widths(1.0, bits, bits, gradient).products().values())) / 3
+    def _step_cost(self, pl_module: LightningModule) -> float:
+        bits, gradient = self._precision(pl_module), round(self.rule.mean("gradient")) if self.rule else FULL
+        quantizer = next((module for module in pl_module.modules() if isinstance(module, GradientQuantizer)), None)
+        widths = Widths(1.0, bits, bits, gradient if quantizer is None else quantizer.bits)
+        return sum(map(relative_cost, widths.products().values())) / 3
 
 
 def precision(net: nn.Module) -> int:

@@ -78,6 +78,8 @@ def fit(
         trainer = make_trainer(recipe.trainer, folder.path, callbacks, validate_every=epoch, steps=steps)
         classifier = Classifier(net, len(data.classes), method, recipe.optimizer, recipe.schedule, steps)
         trainer.fit(classifier, datamodule=Stream(data, steps), ckpt_path=resume)
+    if method is not None:
+        ledger = ledger.under(method.cost_rule())  # some methods know their widths afterwards only
     figures = {
         "best_top1": keeper.best_top1,
         "last_top1": history.validations[-1]["top1"],
