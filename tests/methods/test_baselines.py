@@ -12,12 +12,26 @@ from torch.nn import functional
 
 from onebit import cost, data, models
 from onebit.errors import OnebitError
-from onebit.methods import BiReal, IRNet, Method, ReCU
+from onebit.methods import BiReal, IRNet, LatentFree, Method, ReCU
 from onebit.nn import BinaryConv2d, BinaryLinear, binary_layers
 from tests.deploy.nets import assert_same_answer, randomize
 
 STEPS = 200
-METHODS: list[Callable[[], Method]] = [BiReal, IRNet, ReCU]
+
+
+def bop() -> Method:
+    return LatentFree("bop", gamma=(0.1, 1e-3), threshold=1e-5)
+
+
+def second_order_bop() -> Method:
+    return LatentFree("second_order", gamma=(0.1, 0.01), threshold=0.1)
+
+
+def unbiased_second_order_bop() -> Method:
+    return LatentFree("second_order_unbiased", gamma=(0.1, 0.01), threshold=0.3)
+
+
+METHODS: list[Callable[[], Method]] = [BiReal, IRNet, ReCU, bop, second_order_bop, unbiased_second_order_bop]
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +99,7 @@ def test_learns_the_digits_resumes_and_answers_the_same_packed(method: Callable[
     assert_same_answer(whole.net.eval(), tmp_path, whole.test[:64])
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [BiReal, IRNet, ReCU, bop])
 @pytest.mark.parametrize("name", ["resnet20_cifar", "reactnet18", "vgg_small"])
 def test_other_networks_are_exported(name: str, method: Callable[[], Method], tmp_path: Path) -> None:
     torch.manual_seed(0)
