@@ -42,10 +42,11 @@ the released code does: the right number of channels, and the wrong ones.
 indices of U and A disagree between the update and the gradient of U, both are taken as they are in iteration t. The
 paper's ŵ also answers in evaluation. |A|, |U| and |s| stand where the parameters are used, which under gradient descent
 is the same as the absolute value after each update; the released code has none for U, and neither has its variant here.
-A starts at 1 / mean|w_c|, λ = 1e-4 and u = 0.2 in both variants (the released code's). Of equal values the one of the
-earlier channel has the lower rank. The released code reads ``weight.grad``, which other processes, ``zero_grad`` or a
-gradient scaler empty or change: here the layer keeps ``weight_quantizer.previous``, one an optimiser's step, of the
-whole accumulated gradient. A gradient that is not finite does not enter it.
+A starts at 1 / mean|w_c|, u at 0.2 in both variants. λ = 1e-4 is the released code's; G is in the units of A w and so
+about A² times as large as the released term, hence 1e-6 in the paper's variant. Of equal values the earlier channel's
+has the lower rank. The released code reads ``weight.grad``, which other processes, ``zero_grad`` or a gradient scaler
+empty or change: here the layer keeps ``weight_quantizer.previous``, once an optimiser's step, from the whole
+accumulated gradient. A gradient that is not finite does not enter it.
 
 The inputs' quantisers stay those of the model; both variants were published with ReActNet's. Training in two steps, the
 first with real-valued weights, is a matter of two recipes.
@@ -59,11 +60,13 @@ from onebit.cost.rule import CostRule, Widths
 from onebit.errors import OnebitError
 from onebit.methods.base import Method
 from onebit.methods.cyclebnn import ChannelScale
+from onebit.methods.layers import require_binary_layers
 from onebit.methods.parameters import ParameterGroup
 from onebit.methods.recurrent_sign import PaperRecurrentSign, RecurrentSign, ReleasedRecurrentSign
-from onebit.nn import BinaryLayer, binary_layers
+from onebit.nn import BinaryLayer
 from onebit.quantize import BinaryQuantizer, IdentitySign
 
+BILINEAR_WEIGHT = {"paper": 1e-6, "released": 1e-4}
 Variant = Literal["paper", "released"]
 Ranking = Literal["true", "argsort"]
 
@@ -77,7 +80,7 @@ class RBONN(Method):
     Args:
         variant: of the ``paper`` or of its ``released`` code.
         tau: τ: the share of the channels to which the recurrence does not apply; 1 switches it off.
-        bilinear_weight: λ.
+        bilinear_weight: λ; None takes that of ``BILINEAR_WEIGHT``.
         initial_u: u at the start.
         u_lr_factor: u's learning rate, as a factor of the optimiser's.
         ranking: ``true``, or the released code's ``argsort``, a control.
@@ -101,7 +104,7 @@ class RBONN(Method):
         self,
         variant: Variant = "released",
         tau: float = 0.6,
-        bilinear_weight: float = 1e-4,
+        bilinear_weight: float | None = None,
         initial_u: float = 0.2,
         u_lr_factor: float = 0.1,
         ranking: Ranking = "true",
@@ -111,6 +114,8 @@ class RBONN(Method):
                 raise OnebitError(f"RBONN: no {name} '{value}'", hint=f"choose from {', '.join(get_args(known))}")
         if not 0 <= tau <= 1:
             raise OnebitError(f"RBONN: tau is {tau}", hint="a share from 0 to 1; 1 switches the recurrence off")
+        if bilinear_weight is None:
+            bilinear_weight = BILINEAR_WEIGHT[variant]
         if bilinear_weight < 0:
             raise OnebitError(f"RBONN: bilinear_weight is {bilinear_weight}", hint="it must be zero or more")
         if variant == "paper" and ranking == "argsort":
@@ -126,9 +131,7 @@ class RBONN(Method):
         self._layers: list[BinaryLayer] = []
 
     def attach(self, net: nn.Module) -> None:
-        self._layers = [layer for _, layer in binary_layers(net)]
-        if not self._layers:
-            raise OnebitError("RBONN: the network has no binary layer", hint="build it without full_precision")
+        self._layers = require_binary_layers(net, "RBONN")
         for layer in self._layers:
             layer.weight_quantizer = self._quantizer(layer)
             layer.output_transform = _without_scale(layer.output_transform)
@@ -163,7 +166,8 @@ class RBONN(Method):
                 f"RBONN: the weight quantizer {type(before).__name__} is not a sign to build on",
                 hint="attach it once, to a network of binary layers",
             )
-        sign = IdentitySign() if isinstance(before, BinaryQuantizer) else before  # the model's own gives way
+        own = type(before).__module__ == BinaryQuantizer.__module__  # a model's, which gives way
+        sign = IdentitySign() if own else before
         weight = layer.weight.detach()
         if self.variant == "paper":
             return PaperRecurrentSign(weight, sign, self.tau, self.initial_u)
