@@ -1,0 +1,82 @@
+// The elementwise kernels of training, for the vectors of each instruction set's folder.
+#pragma once
+
+#include "kernels/training.h"
+#include "kernels/vector/simd.h"
+
+namespace onebit {
+namespace {
+
+template <int N>
+Range range_of(const float* values, int64_t count) {
+  using F = Float<N>;
+  constexpr int kChains = 4;
+  F low[kChains], high[kChains], poison[kChains] = {};
+  for (int j = 0; j < kChains; ++j) low[j] = high[j] = F{} + values[0];
+  int64_t i = 0;
+  for (; i + kChains * N <= count; i += kChains * N) {
+#pragma GCC unroll 4
+    for (int j = 0; j < kChains; ++j) {
+      const F v = load<F>(values + i + j * N);
+      low[j] = v < low[j] ? v : low[j];
+      high[j] = v > high[j] ? v : high[j];
+      poison[j] = poison[j] + v * 0.0f;  // NaN from the first value that is not finite on
+    }
+  }
+  for (; i < count; ++i) {
+    const F v = F{} + values[i];
+    low[0] = v < low[0] ? v : low[0];
+    high[0] = v > high[0] ? v : high[0];
+    poison[0] = poison[0] + v * 0.0f;
+  }
+  Range range = {values[0], values[0], true};
+  for (int j = 0; j < kChains; ++j) {
+    for (int n = 0; n < N; ++n) {
+      range.minimum = low[j][n] < range.minimum ? low[j][n] : range.minimum;
+      range.maximum = high[j][n] > range.maximum ? high[j][n] : range.maximum;
+      range.finite = range.finite && poison[j][n] == 0.0f;
+    }
+  }
+  return range;
+}
+
+// 24 bits of noise: the finaliser "lowbias32" by C. Wellons on the index, mixed with the seed.
+inline uint32_t noise(uint32_t index, uint32_t seed) {
+  uint32_t h = index ^ seed;
+  h ^= h >> 16;
+  h *= 0x7feb352du;
+  h ^= h >> 15;
+  h *= 0x846ca68bu;
+  h ^= h >> 16;
+  return h >> 8;
+}
+
+// Left to the compiler, which makes vectors of it.
+template <bool Stochastic>
+void levels_of(const LevelsArgs& args) {
+  const float* __restrict gradient = args.gradient;
+  uint8_t* __restrict output = args.output;
+  const float minimum = args.minimum, inverse = args.inverse, most = static_cast<float>(args.levels);
+  const auto first = static_cast<uint32_t>(args.first);
+  const uint32_t seed = args.seed;
+  const auto count = static_cast<uint32_t>(args.count);
+  for (uint32_t i = 0; i < count; ++i) {
+    float u = 0.5f;
+    if constexpr (Stochastic) u = static_cast<float>(static_cast<int32_t>(noise(first + i, seed))) * 0x1p-24f;
+    float q = (gradient[i] - minimum) * inverse + u;
+    q = q > 0.0f ? q : 0.0f;  // NaN too
+    q = q < most ? q : most;
+    output[i] = static_cast<uint8_t>(static_cast<int32_t>(q));
+  }
+}
+
+inline void choose_levels(const LevelsArgs& args) {
+  if (args.stochastic) {
+    levels_of<true>(args);
+  } else {
+    levels_of<false>(args);
+  }
+}
+
+}  // namespace
+}  // namespace onebit
