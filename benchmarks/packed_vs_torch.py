@@ -19,7 +19,6 @@ import onebit
 from onebit.data import DataModule
 from onebit.deploy import export
 from onebit.training import load_checkpoint
-from onebit.training.evaluation import held_out
 from onebit.training.record import write_record
 
 TOLERANCE = 1e-3  # of the largest logit of an image
@@ -32,7 +31,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     net, info = load_checkpoint(args.checkpoint)
-    images = held_out(DataModule(info["data"]["name"], info["data"]["options"]), info["mean"], info["std"])
+    images = DataModule(info["data"]["name"], info["data"]["options"]).held_out(info["mean"], info["std"])
     packed, plain, other, labels = [], [], [], []
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
         path = Path(folder) / "m.obn"

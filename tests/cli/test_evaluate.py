@@ -31,7 +31,7 @@ def test_repeats_the_accuracy_of_training(
     file: str, trained: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     result = evaluated(capsys, trained[file])
-    assert list(result) == ["top1", "top5", "images", "seconds"]
+    assert list(result) == ["top1", "top5", "images", "seconds", "skipped"]
     assert result["top1"] == trained["best_top1"] > 0.9
     assert result["top5"] == 1.0
     assert result["images"] == 36 + 36 + 36

@@ -22,7 +22,6 @@ def configure(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> dict[str, Any]:
     from onebit.data import DataModule
     from onebit.training import evaluate
-    from onebit.training.evaluation import held_out
 
     subject = _packed(args.model) if args.model.endswith(".obn") else _checkpoint(args.model)
     name, options = subject.data if args.data is None else (args.data, {})
@@ -34,12 +33,16 @@ def run(args: Namespace) -> dict[str, Any]:
         raise OnebitError(
             f"{args.model} takes images of {sizes[0]}, {name} has {sizes[1]}", hint="name another data set"
         )
-    return evaluate(subject.predict, held_out(data, subject.mean, subject.std), len(data.classes))
+    figures = evaluate(subject.predict, data.held_out(subject.mean, subject.std), len(data.classes))
+    return {**figures, "skipped": data.skipped}
 
 
 def show(result: dict[str, Any], console: Console) -> None:
     figures = f"top-1 {result['top1']:.2%}, top-5 {result['top5']:.2%}"
     console.print(f"{figures} of {result['images']} images in {result['seconds']:.1f} s", highlight=False)
+    if result["skipped"]:
+        names = ", ".join(list(result["skipped"])[:10])
+        console.print(f"{len(result['skipped'])} damaged images or shards were left out: {names}", highlight=False)
 
 
 class _Subject(NamedTuple):

@@ -52,3 +52,28 @@ def cutout(images: Tensor, generator: Generator, size: int | None = None) -> Ten
 
 def _integers(below: int, shape: tuple[int, ...], generator: Generator, like: Tensor) -> Tensor:
     return torch.randint(below, shape, generator=generator).to(like.device, non_blocking=True)
+
+
+# Eigenvectors (columns) and eigenvalues of the covariance of the pixels of ImageNet's training part, for pixels from 0
+# to 1, as they have been handed on since Facebook's implementation of ResNet for Torch (fb.resnet.torch, imagenet.lua).
+_DIRECTIONS = torch.tensor(
+    [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]], dtype=torch.float64
+)
+_VARIANCES = torch.tensor([0.2175, 0.0188, 0.0045], dtype=torch.float64)
+
+
+def lighting(count: int, generator: Generator, strength: float) -> Tensor:
+    """What is added to the colours (pixel / 255) of images: P (α ∘ λ), the same for all pixels of an image.
+
+    Krizhevsky et al., "ImageNet Classification with Deep Convolutional Neural Networks", NIPS 2012, section 4.1. α is
+    normal, of standard deviation ``strength``.
+
+    Returns:
+        float32 (count, 3, 1, 1).
+
+    Example:
+        >>> lighting(2, Generator().manual_seed(0), strength=0.1).shape
+        torch.Size([2, 3, 1, 1])
+    """
+    alpha = strength * torch.randn(count, 3, generator=generator, dtype=torch.float64)
+    return ((alpha * _VARIANCES) @ _DIRECTIONS.T).float()[:, :, None, None]

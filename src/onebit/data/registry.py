@@ -7,11 +7,14 @@ from onebit.data.cifar import CIFAR10, CIFAR100, CIFAR100Subset
 from onebit.data.dataset import DataSet
 from onebit.data.digits import Digits
 from onebit.data.folder import Folder
+from onebit.data.imagenet import ImageNet
 from onebit.data.mnist import MNIST, FashionMNIST
+from onebit.data.shards import ImageNetShards
 from onebit.errors import OnebitError
 
 DATA_SETS: dict[str, type[DataSet]] = {
-    kind.name: kind for kind in (Digits, MNIST, FashionMNIST, CIFAR10, CIFAR100, CIFAR100Subset, Folder)
+    kind.name: kind
+    for kind in (Digits, MNIST, FashionMNIST, CIFAR10, CIFAR100, CIFAR100Subset, Folder, ImageNet, ImageNetShards)
 }
 
 

@@ -1,5 +1,6 @@
 """From an image, in whatever form, to what a network takes."""
 
+import io
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -60,29 +61,73 @@ def to_pixels(image: Any, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
         OnebitError: there is no such file, it is no image or damaged, or the array has another form.
     """
     channels, height, width = shape
+    picture = to_picture(image, channels)
+    if picture.size != (width, height):
+        picture = crop(picture, (0, 0, *picture.size), (height, width))
+    return np.array(picture).reshape(height, width, channels).transpose(2, 0, 1)
+
+
+def to_picture(image: Any, channels: int = 3) -> "Image":
+    """One image, decoded: turned as its EXIF says, 8 bits a channel, grey (1 channel) or RGB (3), in its own size.
+
+    Args:
+        image: a path, the bytes of an image file, a Pillow image, or an array uint8 (H, W, 3) or (H, W).
+        channels: 1 or 3.
+
+    Raises:
+        OnebitError: there is no such file, it is no image, damaged, or of more pixels than Pillow's guard against
+            decompression bombs lets pass (``PIL.Image.MAX_IMAGE_PIXELS``, twice), or the array has another form.
+    """
     if channels not in _MODES:
         raise OnebitError(
             f"the model takes {channels} channels, and an image has 1 or 3",
             hint="call the model itself with an array of its shape",
         )
-    from PIL import Image, ImageOps
+    from PIL import ImageOps
 
     picture = _open(image)
     try:
-        picture = _eight_bits(ImageOps.exif_transpose(picture)).convert(_MODES[channels])
-        if picture.size != (width, height):
-            picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+        return _eight_bits(ImageOps.exif_transpose(picture)).convert(_MODES[channels])
     except OnebitError as problem:
         raise OnebitError(f"{_name(image)}: {problem.message}", problem.hint) from problem
     except Exception as problem:  # decoders raise what they like at damaged data
         raise OnebitError(
             f"{_name(image)}: a damaged image: {problem}", hint="save it again as PNG or JPEG"
         ) from problem
-    return np.array(picture).reshape(height, width, channels).transpose(2, 0, 1)
+
+
+def crop(picture: "Image", box: tuple[float, float, float, float], size: tuple[int, int]) -> "Image":
+    """The part ``box`` (left, top, right, bottom; in pixels) of a picture, stretched to ``size`` (H, W), bilinear."""
+    from PIL import Image
+
+    return picture.resize(size[::-1], Image.Resampling.BILINEAR, box=box)
+
+
+def centre_box(size: tuple[int, int], wanted: tuple[int, int], resize: int) -> tuple[float, float, float, float]:
+    """Where the centre of a picture lies that would be cut after resizing: the usual evaluation on ImageNet.
+
+    Cutting first and resizing once keeps fractions of a pixel, and no picture, however long and thin, grows.
+
+    Args:
+        size: (width, height) of the picture.
+        wanted: (H, W) of the cut.
+        resize: what the shorter side of the picture would be resized to; not below ``wanted``.
+
+    Returns:
+        left, top, right, bottom: a box for :func:`crop`.
+
+    Example:
+        >>> centre_box((512, 256), (224, 224), resize=256)
+        (144.0, 16.0, 368.0, 240.0)
+    """
+    scale = min(size) / resize
+    width, height = wanted[1] * scale, wanted[0] * scale
+    left, top = (size[0] - width) / 2, (size[1] - height) / 2
+    return left, top, left + width, top + height
 
 
 def _open(image: Any) -> "Image":
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     if isinstance(image, Image.Image):
         return image
@@ -97,24 +142,28 @@ def _open(image: Any) -> "Image":
                 hint="pass uint8 (H, W, 3) or (H, W); call the model itself with a batch that is normalised already",
             )
         return Image.fromarray(np.ascontiguousarray(image))
-    if not isinstance(image, str | os.PathLike):
+    if not isinstance(image, str | os.PathLike | bytes):
         raise OnebitError(
             f"a {type(image).__name__} is no image", hint="pass a path, a Pillow image or an array uint8 (H, W, 3)"
         )
     try:
-        picture = Image.open(image)
+        picture = Image.open(io.BytesIO(image) if isinstance(image, bytes) else image)
         picture.load()
+    except UnidentifiedImageError as problem:
+        raise _not_an_image(image, "of no format that is known here") from problem
     except OSError as problem:
         if problem.strerror is None:
             raise _not_an_image(image, problem) from problem
-        raise OnebitError(f"{image}: {problem.strerror}", hint="check the path") from problem
+        raise OnebitError(f"{_name(image)}: {problem.strerror}", hint="check the path") from problem
     except Exception as problem:
         raise _not_an_image(image, problem) from problem
     return picture
 
 
-def _not_an_image(path: Any, problem: Exception) -> OnebitError:
-    return OnebitError(f"{path}: not an image, or a damaged one: {problem}", hint="save it again as PNG or JPEG")
+def _not_an_image(image: Any, problem: Exception | str) -> OnebitError:
+    return OnebitError(
+        f"{_name(image)}: not an image, or a damaged one: {problem}", hint="save it again as PNG or JPEG"
+    )
 
 
 def _eight_bits(picture: "Image") -> "Image":

@@ -1,15 +1,11 @@
 """The accuracy of anything that maps images to logits."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
 
-from onebit.data import DataModule
-from onebit.data.loader import Loader
-from onebit.data.module import Transform
-from onebit.data.sampler import EpochSampler
 from onebit.errors import OnebitError
 from onebit.training.metrics import accuracies
 
@@ -54,16 +50,3 @@ def evaluate(
         images += len(labels)
     figures = {name: float(value) for name, value in metrics.compute().items()}
     return {**figures, "images": images, "seconds": time.perf_counter() - began}
-
-
-def held_out(data: DataModule, mean: Sequence[float], std: Sequence[float], batch_size: int = 256) -> Loader:
-    """The test part of a data set, normalised as the model to be measured wants it.
-
-    Args:
-        data: the data set, with the classes of the model in its order.
-        mean, std: one a channel; images become (pixel / 255 - mean) / std.
-        batch_size: images at a time.
-    """
-    images, labels = data.test_split
-    transform = Transform("none", torch.tensor(mean), torch.tensor(std))
-    return Loader(images, labels, transform, EpochSampler(len(images), batch_size, shuffle=False))

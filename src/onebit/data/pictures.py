@@ -1,0 +1,171 @@
+"""Data sets whose pictures stay in their files: what they offer, and what becomes of a damaged one."""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import Any, Literal
+
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+
+from onebit.data.dataset import DataSet, Split
+from onebit.errors import OnebitError
+from onebit.runtime.image import to_picture
+
+OnCorrupt = Literal["error", "skip"]
+MOST_BYTES = 1 << 28
+"""Of one image file. ImageNet's largest has 15 MB."""
+
+
+class Pictures(ABC):
+    """Image files in a fixed order, read one at a time from any thread.
+
+    Attributes:
+        labels: int64 (N,).
+    """
+
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @abstractmethod
+    def name(self, number: int) -> str:
+        """Where a picture lies, for people."""
+
+    @abstractmethod
+    def read(self, number: int) -> bytes:
+        """The bytes of the image file; raises OSError, or OnebitError if it is not to be read."""
+
+
+class Faults:
+    """What is done about an image or a shard that cannot be read, and what was.
+
+    Args:
+        on_corrupt: ``error`` raises at the first; ``skip`` leaves it out and counts it.
+
+    Attributes:
+        skipped: why, by name. A picture that is met again counts once.
+
+    Example:
+        >>> faults = Faults("skip")
+        >>> faults.meet("a.jpg", OnebitError("cut off"))
+        >>> faults.skipped
+        {'a.jpg': 'cut off'}
+    """
+
+    def __init__(self, on_corrupt: OnCorrupt) -> None:
+        if on_corrupt not in ("error", "skip"):
+            raise OnebitError(f"on_corrupt is {on_corrupt!r}", hint="choose error or skip")
+        self.on_corrupt = on_corrupt
+        self.skipped: dict[str, str] = {}
+
+    def meet(self, name: str, problem: Exception) -> None:
+        """Takes note of one that cannot be read, or raises OnebitError with its name."""
+        reason = problem.message if isinstance(problem, OnebitError) else getattr(problem, "strerror", None)
+        reason = (reason or str(problem)).removeprefix("the image: ")
+        if self.on_corrupt == "error":
+            raise OnebitError(
+                f"{name}: {reason}", hint="replace it, or leave out such files with data.options.on_corrupt skip"
+            ) from problem
+        self.skipped[name] = reason
+
+
+class PictureSet(DataSet):
+    """A data set of picture files that are decoded when a batch wants them; only their places and labels are in memory.
+
+    Args:
+        size: side of the square that a network sees, or (height, width).
+        resize: what the shorter side of a test picture becomes before its centre is cut; None keeps the usual
+            proportion of 256 to 224.
+        on_corrupt: ``error`` or ``skip``, see :class:`Faults`.
+        root: the folder that holds data sets.
+    """
+
+    def __init__(
+        self,
+        size: int | tuple[int, int] = 224,
+        resize: int | None = None,
+        on_corrupt: OnCorrupt = "error",
+        root: str | os.PathLike[str] | None = None,
+    ) -> None:
+        super().__init__(root)
+        self.size: tuple[int, int] = (size, size) if isinstance(size, int) else (size[0], size[1])
+        self.resize = round(max(self.size) * 256 / 224) if resize is None else resize
+        if min(self.size) < 1 or self.resize < max(self.size):
+            raise OnebitError(
+                f"data set {self.name}: size {size}, resize {resize}",
+                hint="give a size of 1 or more, resize not below it",
+            )
+        self.faults = Faults(on_corrupt)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return 3, *self.size
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """Of ImageNet's training part, as all who train on it take it."""
+        return 0.485, 0.456, 0.406
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """Of ImageNet's training part, as all who train on it take it."""
+        return 0.229, 0.224, 0.225
+
+    @cached_property
+    def train_pictures(self) -> Pictures:
+        """The training part."""
+        return self._pictures("train")
+
+    @cached_property
+    def test_pictures(self) -> Pictures:
+        """The validation part, whose labels are published."""
+        return self._pictures("val")
+
+    @abstractmethod
+    def _pictures(self, part: Literal["train", "val"]) -> Pictures:
+        """Finds the pictures of a part."""
+
+    def train(self) -> Split:
+        raise self._not_in_memory()
+
+    def test(self) -> Split:
+        raise self._not_in_memory()
+
+    def check(self) -> dict[str, Any]:
+        """Decodes every picture, then counts; those left out under ``on_corrupt: skip`` are not counted."""
+        counts = {"train": self._readable(self.train_pictures), "test": self._readable(self.test_pictures)}
+        return {**counts, "classes": list(self.classes), "shape": list(self.shape)}
+
+    def _readable(self, pictures: Pictures) -> int:
+        console = Console(stderr=True)
+        with ThreadPoolExecutor() as pool:
+            done = _mapped(pool, lambda number: self._is_whole(pictures, number), len(pictures))
+            shown = track(
+                done, "decoding", len(pictures), console=console, transient=True, disable=not console.is_terminal
+            )
+            return sum(shown)
+
+    def _is_whole(self, pictures: Pictures, number: int) -> bool:
+        try:
+            to_picture(pictures.read(number))
+        except (OnebitError, OSError) as problem:
+            self.faults.meet(pictures.name(number), problem)
+            return False
+        return True
+
+    def _not_in_memory(self) -> OnebitError:
+        return OnebitError(
+            f"the pictures of {self.name} are decoded as a batch wants them, not held in memory",
+            hint="take batches from onebit.data.DataModule",
+        )
+
+
+def _mapped(pool: ThreadPoolExecutor, function: Any, count: int, block: int = 1 << 10) -> Iterator[bool]:
+    """``pool.map`` that does not make a million futures at once."""
+    for start in range(0, count, block):
+        yield from pool.map(function, range(start, min(start + block, count)))
