@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from onebit import cost, models
+from onebit import cost, methods, models
 from onebit.cost.energy import joule
 from onebit.errors import OnebitError
 from onebit.methods import CycleBNN
@@ -159,6 +159,48 @@ def test_k_bit_layers_count_with_their_widths() -> None:
     assert ledger.counted_memory_bytes["weights"] == 4 * (256 + 16) + 3 * 128 // 8
     assert ledger.memory_bytes["activations"] == 4 * 4 * (16 + 16)
     assert ledger.counted_memory_bytes["activations"] == 4 * (4 * 16 + 16 * 4 // 8)
+
+
+def test_what_a_method_keeps_is_counted() -> None:
+    """Bop: no latent weights, one average a weight. RBONN: the gradient before, in a buffer."""
+    weights = 4 * 24 * 5
+    for method, buffers, latent, slots in (
+        (methods.LatentFree(), 0, 0, 1),
+        (methods.LatentFree("second_order"), 0, 0, 2),
+        (methods.RBONN(variant="released"), weights, weights, 2),
+    ):
+        net = nn.Sequential(nn.Linear(10, 24, bias=False), BinaryLinear(24, 5), nn.Linear(5, 2, bias=False))
+        method.attach(net)
+        ledger = cost.count(net, torch.randn(1, 10), method)
+        others = sum(4 * p.numel() for p in net.parameters()) - weights
+        assert buffers <= ledger.memory_bytes["buffers"] <= buffers + 64
+        assert ledger.counted_memory_bytes["latent"] == latent
+        assert ledger.memory_bytes["optimizer"] == 2 * others + slots * weights
+
+
+OF_REAL_VALUED_NETWORKS = (methods.CPT, methods.FracTrain)
+METHODS = [
+    kind
+    for kind in vars(methods).values()
+    if isinstance(kind, type) and issubclass(kind, methods.Method) and kind not in (methods.Method, methods.Compose)
+]
+
+
+@pytest.mark.parametrize("kind", METHODS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("model", ["small", "resnet20_cifar"])
+def test_every_method_can_be_counted(kind: type[methods.Method], model: str) -> None:
+    """The products are those of the same network in 32 bits, at fewer; nothing is left out."""
+    twin = models.create(model, full_precision=True)
+    net, method = models.create(model, full_precision=kind in OF_REAL_VALUED_NETWORKS), kind()
+    method.attach(net)
+    example = torch.zeros(1, *net.input_shape)
+    ledger, full = cost.count(net, example, method), cost.count(twin, example)
+    assert [layer.macs for layer in ledger.layers] == [layer.macs for layer in full.layers]
+    assert 80 < ledger.saved_percent < 100
+    assert ledger.energy_joule["training"] < ledger.energy_joule["training_full_precision"]
+    assert ledger.counted_memory_bytes["weights"] < 0.3 * ledger.memory_bytes["weights"]
+    assert ledger.counted_memory_bytes["activations"] < ledger.memory_bytes["activations"]
+    assert ledger.uncounted == ()
 
 
 def test_an_unknown_optimiser_is_refused() -> None:

@@ -36,7 +36,8 @@ def fixed_bytes(net: nn.Module, optimizer: str, rule: CostRule | None = None) ->
     Returns:
         ``weights``: what the layers multiply with, and all other parameters; quantised weights count at their widest
         over training. ``latent``: the real-valued copies of the quantised weights. ``gradients`` and ``optimizer``: one
-        and ``SLOTS`` values a trained parameter, which no method here keeps in fewer bits.
+        and ``SLOTS`` values a trained parameter, which no method here keeps in fewer bits. ``buffers``: running
+        statistics, and what a method keeps in the network from one iteration to the next.
 
     Raises:
         OnebitError: another optimiser.
@@ -45,22 +46,25 @@ def fixed_bytes(net: nn.Module, optimizer: str, rule: CostRule | None = None) ->
         >>> from onebit.nn import BinaryLinear
         >>> real, counted = fixed_bytes(nn.Sequential(BinaryLinear(64, 8), nn.Linear(8, 2)), "adamw")
         >>> real
-        {'weights': 2120, 'latent': 2048, 'gradients': 2120, 'optimizer': 4240}
+        {'weights': 2120, 'latent': 2048, 'gradients': 2120, 'optimizer': 4240, 'buffers': 0}
         >>> counted["weights"]  # 64 · 8 bits and 18 floats
         136
     """
     if optimizer not in SLOTS:
         raise OnebitError(f"the memory of optimiser '{optimizer}' is not known", hint=f"known: {', '.join(SLOTS)}")
     bits = {layer.weight: widest(layer_widths(layer, rule), "weight") for _, layer in quantized_layers(net)}
-    trained = sum(_bytes(p) for p in net.parameters() if p.requires_grad)
+    trained = [p for p in net.parameters() if p.requires_grad]
+    own = rule.slots if rule else None  # of the method's optimiser, which takes the quantised weights
     real = {
         "weights": sum(_bytes(p) for p in net.parameters()),
         "latent": sum(_bytes(p) for p in bits),
-        "gradients": trained,
-        "optimizer": SLOTS[optimizer] * trained,
+        "gradients": sum(_bytes(p) for p in trained),
+        "optimizer": sum(_bytes(p) * (SLOTS[optimizer] if own is None or p not in bits else own) for p in trained),
+        "buffers": sum(_bytes(b) for b in net.buffers()),
     }
-    counted = sum(-(-p.numel() * bits[p] // 8) if p in bits else _bytes(p) for p in net.parameters())
-    return real, {**real, "weights": counted}
+    weights = sum(-(-p.numel() * bits[p] // 8) if p in bits else _bytes(p) for p in net.parameters())
+    latent = real["latent"] if rule is None or rule.latent else 0
+    return real, {**real, "weights": weights, "latent": latent}
 
 
 def widest(widths: Sequence[Widths], operand: str) -> int:

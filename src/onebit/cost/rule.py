@@ -50,6 +50,8 @@ class CostRule:
         operands: what enters the products, by share of the iterations.
         charged: what the method's paper counts, where that is something else.
         published: the paper's figures, if the settings are those of the paper.
+        latent: training keeps a real-valued copy of the quantised weights.
+        slots: tensors that the method's own optimiser keeps for each quantised weight, if it has one.
 
     Raises:
         ValueError: the shares do not add up to one.
@@ -65,6 +67,8 @@ class CostRule:
     operands: tuple[Widths, ...]
     charged: tuple[Widths, ...] = ()
     published: tuple[Published, ...] = ()
+    latent: bool = True
+    slots: int | None = None
 
     def __post_init__(self) -> None:
         for widths in filter(None, (self.operands, self.charged)):

@@ -95,8 +95,9 @@ class LatentFree(Method):
         self._flips.load_state_dict(state)
 
     def cost_rule(self) -> CostRule:
-        """Operands of ±1; gradients have 32 bits."""
-        return CostRule((Widths(1.0, activation=1, weight=1),))
+        """Operands of ±1; gradients have 32 bits. No latent weights, and one average a weight, or two."""
+        slots = 1 if self.rule == "bop" else 2
+        return CostRule((Widths(1.0, activation=1, weight=1),), latent=False, slots=slots)
 
     @property
     def _flips(self) -> Bop:
