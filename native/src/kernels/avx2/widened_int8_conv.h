@@ -159,7 +159,6 @@ class WidenedInt8Conv {
   static __m256i vector(const uint8_t* weight, int index) {
     return _mm256_load_si256(reinterpret_cast<const __m256i*>(weight) + index);
   }
-
 };
 
 }  // namespace

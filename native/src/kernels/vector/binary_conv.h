@@ -8,7 +8,7 @@
 //
 // Packed weights, for each block of up to Isa::kOutputs outputs of a group (the last one narrower: a multiple of
 // Isa::kGranule):
-//   steps [tap][word] of Isa::kWordBytes * width bytes, in the order that Isa::place chooses; then int32 t [tap][width].
+//   steps [tap][word] of Isa::kWordBytes * width bytes, in the order that Isa::place chooses; int32 t [tap][width].
 #pragma once
 
 #include "kernels/vector/epilogue.h"
@@ -147,33 +147,32 @@ class BlockedBinaryConv {
 
   // Along the longer side of the rectangle. What whole tiles leave over of several lines is a rectangle, too.
   template <int W>
-  static void rectangle(const Task& task, const Rectangle& r) {
+  [[gnu::always_inline]] static void rectangle(const Task& task, Rectangle r) {
     const ConvShape& s = task.args.shape;
-    const bool across = r.width >= r.height;
     const Step column = {s.stride_w, 1}, row = {static_cast<int64_t>(s.stride_h) * s.in_w, s.out_w};
-    const Step inner = across ? column : row, outer = across ? row : column;
-    const int64_t lines = across ? r.height : r.width, length = across ? r.width : r.height;
-    const int64_t over = length % Isa::kPixels, whole = length - over;
-    if (lines == 1 || over == 0 || whole == 0) return strips<W>(task, r, inner, outer, lines, length);
-    strips<W>(task, r, inner, outer, lines, whole);
-    rectangle<W>(task, {r.taps, across ? over : r.width, across ? r.height : over, r.output + whole * inner.output,
-                        r.input + whole * inner.input});
+    while (r.width > 0 && r.height > 0) {
+      const bool across = r.width >= r.height;
+      const Step inner = across ? column : row, outer = across ? row : column;
+      const int64_t lines = across ? r.height : r.width;
+      int64_t& length = across ? r.width : r.height;
+      const int64_t now = lines == 1 || length < Isa::kPixels ? length : length - length % Isa::kPixels;
+      for (int64_t line = 0; line < lines; ++line)
+        run_line<W>(task, {r.taps, r.input + line * outer.input, r.output + line * outer.output, inner}, now);
+      length -= now;
+      r.input += now * inner.input;
+      r.output += now * inner.output;
+    }
   }
 
-  // Lines in tiles as equal as can be.
+  // In tiles as equal as can be.
   template <int W>
-  static void strips(const Task& task, const Rectangle& r, const Step& inner, const Step& outer, int64_t lines,
-                     int64_t length) {
-    const int64_t tiles = (length + Isa::kPixels - 1) / Isa::kPixels;
-    for (int64_t line = 0; line < lines; ++line) {
-      Tile tile = {r.taps, r.input + line * outer.input, r.output + line * outer.output, inner};
-      for (int64_t left = length, todo = tiles; todo > 0; --todo) {
-        const int64_t pixels = (left + todo - 1) / todo;
-        tile_of<Isa::kPixels, W>(task, tile, pixels);
-        tile.input += pixels * inner.input;
-        tile.output += pixels * inner.output;
-        left -= pixels;
-      }
+  [[gnu::always_inline]] static void run_line(const Task& task, Tile tile, int64_t length) {
+    for (int64_t tiles = (length + Isa::kPixels - 1) / Isa::kPixels; tiles > 0; --tiles) {
+      const int64_t pixels = (length + tiles - 1) / tiles;
+      tile_of<Isa::kPixels, W>(task, tile, pixels);
+      tile.input += pixels * tile.step.input;
+      tile.output += pixels * tile.step.output;
+      length -= pixels;
     }
   }
 

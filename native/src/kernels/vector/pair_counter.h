@@ -1,11 +1,11 @@
-// Counts the mismatches of a binary convolution as nibble_counter.h does, but of two pixels a look-up: in the table of a
-// nibble of the pixel a and one of the pixel b, an entry is a's mismatches plus 16 times b's. Three entries, of at most
-// 12 + 16 * 12, are added up before b's part is taken out; the sum of all entries modulo 256, less 16 times b's
+// Counts the mismatches of a binary convolution as nibble_counter.h does, but of two pixels a look-up: in the table of
+// a nibble of the pixel a and one of the pixel b, an entry is a's mismatches plus 16 times b's. Three entries, of at
+// most 12 + 16 * 12, are added up before b's part is taken out; the sum of all entries modulo 256, less 16 times b's
 // mismatches, is a's.
 //
 // Three steps of one vector and two pixels are three look-ups and two adds, an add of the sum, and a shift, an and and
-// an add for b: 9 operations for 24 * kBytes products, where NibbleCounter takes 12. Weights are packed a nibble a byte:
-// twice the memory, but nothing to take apart.
+// an add for b: 9 operations for 24 * kBytes products, where NibbleCounter takes 12. Weights are packed a nibble a
+// byte: twice the memory, but nothing to take apart.
 #pragma once
 
 #include "kernels/vector/pixel_words.h"
