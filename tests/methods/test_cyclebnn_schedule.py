@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
+from torch import Tensor, nn
 
 from onebit.methods import CycleBNN
 from onebit.methods.schedule import cyclic_bits
@@ -98,3 +99,21 @@ def test_cost_rule_is_the_mean_of_the_schedule(low: int, rise: int, gradient_low
     expected = 1 - np.mean([(b * b + 2 * b * g) / 3 / 1024 for b, g in zip(b, g, strict=True)])
     assert rule.unweighted_saving() == pytest.approx(expected, abs=1e-4)
     assert rule.mean("gradient") == pytest.approx(np.mean(g), abs=2e-2)
+
+
+def test_the_gradient_has_as_many_levels_as_its_bits_of_the_moment() -> None:
+    """What leaves the gradient quantiser, and so enters both products, takes 2^g values at most."""
+    torch.manual_seed(0)
+    net = nn.Sequential(BinaryLinear(16, 64))
+    method = CycleBNN(bits=(2, 6), gradient_bits=(1, 4), cycles=1)
+    method.attach(net)
+    seen: list[Tensor] = []
+    net[0].output_transform[0].register_full_backward_hook(lambda module, g_in, g_out: seen.append(g_in[0]))
+    levels = []
+    for t in range(12):
+        method.step(t, 12)
+        (net(torch.randn(32, 16)) * torch.randn(32, 64)).sum().backward()
+        levels.append(len(seen[-1].unique()))
+    bits = [cyclic_bits(t, 12, (1, 4), 1) for t in range(12)]
+    assert set(bits) == {1, 2, 3, 4}
+    assert all(2 ** (g - 1) < n <= 2**g for g, n in zip(bits, levels, strict=True))
