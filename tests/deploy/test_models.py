@@ -13,10 +13,14 @@ OPTIONS = {
     "birealnet18": {"input_size": 32},
     "birealnet34": {"input_size": 64},
     "reactnet18": {"input_size": 64},
+    "reactnet34": {"input_size": 32},
+    "reactnet_a": {"input_size": 64, "width": 8},
+    "reactnet_b": {"input_size": 32, "width": 16},
+    "reactnet_c": {"input_size": 32, "width": 8},
     "resnet18_imagenet": {"input_size": 64},
     "resnet34_imagenet": {"input_size": 32},
 }
-LARGE = {"birealnet34", "resnet34_imagenet"}
+LARGE = {"birealnet34", "reactnet34", "resnet34_cifar", "resnet34_imagenet"}
 NAMES = [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in models.names()]
 
 

@@ -31,6 +31,10 @@ SMALL_INPUT = {
     "birealnet18": {"input_size": 32},
     "birealnet34": {"input_size": 32},
     "reactnet18": {"input_size": 32},
+    "reactnet34": {"input_size": 32},
+    "reactnet_a": {"input_size": 32, "width": 8},
+    "reactnet_b": {"input_size": 64, "width": 8},
+    "reactnet_c": {"input_size": 32, "width": 8},
     "resnet18_imagenet": {"input_size": 64},
     "resnet34_imagenet": {"input_size": 32},
 }
@@ -79,7 +83,7 @@ def test_twin_has_the_same_topology(name):
     real = [module.weight.shape for module in net.modules() if isinstance(module, nn.Conv2d)]
     convolutions = [module.weight.shape for module in twin.modules() if isinstance(module, nn.Conv2d)]
     assert sorted(binary + real) == sorted(convolutions)
-    assert all(shape[2:] == (3, 3) for shape in binary)
+    assert all(shape[2:] == (3, 3) or (name.startswith("reactnet_") and shape[2:] == (1, 1)) for shape in binary)
 
 
 @pytest.mark.parametrize(
@@ -92,6 +96,11 @@ def test_twin_has_the_same_topology(name):
         ("birealnet18", 16),
         ("birealnet34", 32),
         ("reactnet18", 16),
+        ("reactnet34", 32),
+        ("reactnet_a", 26),
+        ("reactnet_b", 21),
+        ("reactnet_c", 21),
+        ("resnet34_cifar", 32),
         ("vgg_small", 5),
         ("small", 3),
     ],
@@ -106,6 +115,7 @@ def test_number_of_binary_layers(name, layers):
         ("birealnet18", 1000, RESNET18),
         ("birealnet34", 1000, RESNET34),
         ("reactnet18", 1000, RESNET18 + 3_392 + 3 * 3_840),  # and the thresholds, shifts and slopes
+        ("reactnet34", 1000, RESNET34 + 7_104 + 3 * 7_552),
         ("resnet18_imagenet", 1000, RESNET18 + 2 * 512),  # and the BatchNorm before the head
         ("resnet34_imagenet", 1000, RESNET34 + 2 * 512),
         ("resnet20_cifar", 10, RESNET20 + 2 * 64),
@@ -125,7 +135,7 @@ def test_small_takes_other_shapes(shape, layers):
 
 
 def test_gradients_reach_every_parameter():
-    for name in ("small", "resnet20_cifar", "vgg_small", "birealnet18", "reactnet18"):
+    for name in ("small", "resnet20_cifar", "vgg_small", "birealnet18", "reactnet18", "reactnet_a", "reactnet_b"):
         net = build(name)
         nn.functional.cross_entropy(net(torch.randn(2, *net.input_shape)), torch.tensor([0, 1])).backward()
         missing = [key for key, parameter in net.named_parameters() if parameter.grad is None]
@@ -155,6 +165,8 @@ def test_birealnet_scales_its_weights():
         ("small", {"in_shape": (8, 8)}, "8, 8"),
         ("birealnet18", {"input_size": 100}, "multiple of 32"),
         ("birealnet18", {"input_size": 20}, "multiple of 8"),
+        ("reactnet_a", {"input_size": 80}, "multiple of 32"),
+        ("reactnet_b", {"width": 6}, "multiple of 4"),
     ],
 )
 def test_bad_input_is_refused(name, options, message):

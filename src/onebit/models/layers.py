@@ -15,9 +15,9 @@ def conv3x3(in_channels: int, out_channels: int, stride: int, full_precision: bo
     return BinaryConv2d(in_channels, out_channels, 3, stride, 1, **quantizers)
 
 
-def real_conv(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> nn.Conv2d:
+def real_conv(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, groups: int = 1) -> nn.Conv2d:
     """A real-valued convolution that keeps the size at stride 1, with He initialisation and no bias."""
-    conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2, bias=False)
+    conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2, groups=groups, bias=False)
     nn.init.kaiming_normal_(conv.weight)
     return conv
 

@@ -131,6 +131,12 @@ def resnet20_cifar(num_classes: int, full_precision: bool = False) -> ResNet:
 
 
 @register
+def resnet34_cifar(num_classes: int, full_precision: bool = False) -> ResNet:
+    """ResNet-34 for 32×32 images, stages of 64, 128, 256 and 512 channels."""
+    return _cifar((3, 4, 6, 3), (64, 128, 256, 512), num_classes, full_precision)
+
+
+@register
 def resnet18_imagenet(num_classes: int, input_size: int = 224, full_precision: bool = False) -> ResNet:
     """ResNet-18 for ImageNet, a shortcut for each convolution; ``input_size`` under 64 takes the stem for CIFAR."""
     return _imagenet((2, 2, 2, 2), num_classes, input_size, full_precision)
