@@ -103,12 +103,21 @@ def test_export_refuses_in_one_line(name: str, tmp_path: Path) -> None:
 
 
 def test_the_ledger_counts_the_widths() -> None:
-    net, method = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(36, 2)), CPT(bits=(4, 4))
+    def small() -> nn.Module:
+        return nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(36, 2))
+
+    net, method = small(), CPT(bits=(4, 4))
     method.attach(net)
     ledger = cost.count(net, torch.randn(1, 1, 5, 5), method)
     assert ledger.forward == {(4, 4): 324 + 72}
     assert ledger.backward == {(8, 4): 324 + 2 * 72}
     assert ledger.paper_formula_saved_percent == pytest.approx(100 * (1 - (16 + 32 + 32) / 3 / 1024))
+
+    net, method = small(), CPT(bits=(3, 8))
+    method.attach(net)
+    ledger = cost.count(net, torch.randn(1, 1, 5, 5), method)
+    assert {layer.inference for layer in ledger.layers} == {(8, 8)}  # where training ends
+    assert ledger.forward.keys() == {(b, b) for b in range(3, 9)}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from onebit.cost.ledger import LayerCost, Ledger
 from onebit.cost.memory import SavedForBackward, fixed_bytes, layer_widths, own_widths, widest
 from onebit.cost.rule import CostRule, Widths
-from onebit.nn import QuantizedLayer, quantized_layers
+from onebit.nn import BinaryLayer, QuantizedLayer, quantized_layers
 
 COUNTED = (QuantizedLayer, nn.modules.conv._ConvNd, nn.Linear)
 
@@ -111,9 +111,18 @@ def _note(name: str, rule: CostRule | None, seen: dict[str, LayerCost]) -> Calla
             output_shape=tuple(output.shape[1:]),
             macs={product: before[product] + now[product] for product in now},
             quantized=quantized,
-            inference=(own_widths(module) if quantized else Widths()).products()["forward"],
+            inference=_at_inference(module, rule).products()["forward"],
             operands=operands,
             charged=(rule.charged or operands) if rule and quantized else operands,
         )
 
     return hook
+
+
+def _at_inference(layer: nn.Module, rule: CostRule | None) -> Widths:
+    """A k-bit layer answers at the width at which training ends, its widest; a binary one at one bit throughout."""
+    if not isinstance(layer, QuantizedLayer):
+        return Widths()
+    if rule is None or isinstance(layer, BinaryLayer):
+        return own_widths(layer)
+    return Widths(1.0, widest(rule.operands, "activation"), widest(rule.operands, "weight"))
