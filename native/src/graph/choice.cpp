@@ -20,10 +20,10 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Seconds = std::chrono::duration<double>;
 
-constexpr Seconds kRun{100e-6};  // about what a run should take: long beside the clock, short beside opening a file
-constexpr Seconds kMost{3e-3};   // no further round after so long
-constexpr int kRounds = 5;       // of one run of each kernel, the shortest of which counts
-constexpr double kClearlyLess = 0.97;  // else the one that comes first in the list stays
+constexpr Seconds kRun{100e-6};                    // about what a run should take at most: long beside the clock
+constexpr Seconds kRival{500e-6};                  // and all runs of a kernel
+constexpr int kLeastRounds = 2, kMostRounds = 20;  // of one run of each kernel, the shortest of which counts
+constexpr double kClearlyLess = 0.97;              // else the one that comes first in the list stays
 
 // The first `rows` rows of the output, and of the input what they read.
 ConvShape top_rows(const ConvShape& s, int32_t rows) {
@@ -109,8 +109,8 @@ int32_t fastest(const KernelList<ConvKernel<Args, Weight...>>& list, const std::
   const double rows = std::min(kRun / std::max(of_row, Seconds{1e-9}) + 1, static_cast<double>(shape.out_h));
   Trial<Args> trial(top_rows(shape, static_cast<int32_t>(rows)));
   std::vector<Seconds> shortest(rivals.size(), Seconds::max());
-  const auto start = Clock::now();
-  for (int round = 0; round < kRounds && (round < 2 || Clock::now() - start < kMost); ++round) {
+  const auto end = Clock::now() + static_cast<double>(rivals.size()) * kRival;
+  for (int round = 0; round < kLeastRounds || (round < kMostRounds && Clock::now() < end); ++round) {
     for (size_t i = 0; i < rivals.size(); ++i)
       shortest[i] = std::min(shortest[i], trial.run(list[rivals[i]], weights[i].get()));
   }

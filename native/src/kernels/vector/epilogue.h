@@ -4,14 +4,22 @@
 #include "kernels/kernels.h"
 #include "kernels/vector/simd.h"
 
+// In the loops that end a tile. Left to itself, the compiler inlines by how much a file grows, so that each further
+// kernel in a file would slow the others.
+#ifdef __OPTIMIZE_SIZE__
+#define ONEBIT_INLINE inline
+#else
+#define ONEBIT_INLINE [[gnu::always_inline]] inline
+#endif
+
 namespace onebit {
 namespace {
 
 // `index` is the first value's place in the output (and the residual), pixels are `stride` apart; `count` of the N are
 // real. A NaN passes through every activation.
 template <int N, int P>
-inline void epilogue(const Epilogue& e, Float<N> (&y)[P], int64_t channel, int64_t index, int64_t stride,
-                     int64_t count) {
+ONEBIT_INLINE void epilogue(const Epilogue& e, Float<N> (&y)[P], int64_t channel, int64_t index, int64_t stride,
+                            int64_t count) {
   using F = Float<N>;
   const F zero = {};
   const F one = zero + 1.0f;
@@ -52,8 +60,8 @@ inline void epilogue(const Epilogue& e, Float<N> (&y)[P], int64_t channel, int64
 
 // The same, and the values written to `output`.
 template <int N, int P>
-inline void finish(const Epilogue& e, Float<N> (&y)[P], int64_t channel, int64_t index, int64_t stride, int64_t count,
-                   float* output) {
+ONEBIT_INLINE void finish(const Epilogue& e, Float<N> (&y)[P], int64_t channel, int64_t index, int64_t stride,
+                          int64_t count, float* output) {
   epilogue<N, P>(e, y, channel, index, stride, count);
 #pragma GCC unroll 16
   for (int p = 0; p < P; ++p) store(output + index + p * stride, y[p], count);
@@ -61,3 +69,5 @@ inline void finish(const Epilogue& e, Float<N> (&y)[P], int64_t channel, int64_t
 
 }  // namespace
 }  // namespace onebit
+
+#undef ONEBIT_INLINE
