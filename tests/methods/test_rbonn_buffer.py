@@ -146,9 +146,18 @@ def test_a_gradient_scaler_leaves_no_trace() -> None:
     assert torch.equal(net[0].weight_quantizer.previous, kept[1])
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_a_resumed_run_ends_with_the_same_bits(variant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = tiny(method={"class_path": "onebit.methods.RBONN", "init_args": {"variant": variant}})
+RELEASED, PAPER = (
+    {"class_path": "onebit.methods.RBONN", "init_args": {"variant": variant, "tau": 0.5}} for variant in VARIANTS
+)
+CYCLEBNN = {"class_path": "onebit.methods.CycleBNN", "init_args": {"cycles": 2}}
+COMPOSED = {"class_path": "onebit.methods.Compose", "init_args": {"methods": [CYCLEBNN, RELEASED]}}
+
+
+@pytest.mark.parametrize("method", [RELEASED, PAPER, COMPOSED], ids=[*VARIANTS, "cyclebnn"])
+def test_a_resumed_run_ends_with_the_same_bits(
+    method: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = tiny(method=method)
     whole = trained(recipe, tmp_path / "whole")
     with monkeypatch.context() as patch:
         stop_at(patch, 13)

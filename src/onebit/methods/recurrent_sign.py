@@ -21,7 +21,6 @@ class RecurrentSign(nn.Module, ABC):
         sign: from a tensor to ±1, with the gradient estimator.
         tau: τ, from 0 to 1.
         u: u_c at the start.
-        by_rank: False takes argsort's indices for ranks, as the released code does: a control.
 
     Attributes:
         u: (C,), learned.
@@ -31,11 +30,10 @@ class RecurrentSign(nn.Module, ABC):
     precision = 1
     previous: Tensor
 
-    def __init__(self, weight: Tensor, sign: nn.Module, tau: float, u: float, by_rank: bool = True) -> None:
+    def __init__(self, weight: Tensor, sign: nn.Module, tau: float, u: float) -> None:
         super().__init__()
         self.sign = sign
         self.tau = tau
-        self.by_rank = by_rank
         self.u = nn.Parameter(weight.new_full((len(weight),), u))
         self.register_buffer("previous", torch.zeros_like(weight))
 
@@ -73,7 +71,8 @@ class ReleasedRecurrentSign(RecurrentSign):
     Gradient: with g = dL/dq, dw̃ = g |s_c| through the estimator of the sign, d|s_c| = Σ g w̃.
 
     Args:
-        weight, sign, tau, u, by_rank: see :class:`RecurrentSign`.
+        weight, sign, tau, u: see :class:`RecurrentSign`.
+        by_rank: False takes argsort's indices for ranks, as the released code does: a control.
 
     Reference: arXiv 2209.01542, released code.
 
@@ -90,7 +89,8 @@ class ReleasedRecurrentSign(RecurrentSign):
     """
 
     def __init__(self, weight: Tensor, sign: nn.Module, tau: float, u: float, by_rank: bool = True) -> None:
-        super().__init__(weight, sign, tau, u, by_rank)
+        super().__init__(weight, sign, tau, u)
+        self.by_rank = by_rank
         self.s = nn.Parameter(torch.randn(len(weight)).to(weight))
 
     @property
