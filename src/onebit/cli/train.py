@@ -56,6 +56,9 @@ def show(result: dict[str, Any], console: Console) -> None:
     table.add_row("steps", f"{result['steps']} ({result['epochs']:.1f} epochs)")
     table.add_row("time", f"{result['seconds']:.0f} s")
     table.add_row("operations saved in training", f"{result['operations_saved_percent']:.2f} %")
+    if result["skipped"]:
+        names = ", ".join(list(result["skipped"])[:10])
+        table.add_row("damaged files left out", f"{len(result['skipped'])}: {names}")
     table.add_row("checkpoint", result["checkpoint"])
     console.print(table)
 

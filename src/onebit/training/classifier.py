@@ -30,8 +30,6 @@ class Classifier(LightningModule):
         torch.Size([])
     """
 
-    first_bad_step: Tensor
-
     def __init__(
         self,
         net: nn.Module,
@@ -49,8 +47,6 @@ class Classifier(LightningModule):
         self.schedule_config = schedule or ScheduleConfig()
         self.steps = steps
         self.metrics = accuracies(num_classes)
-        # the step of the first loss that is not finite, else -1; on the device, since reading it waits for the GPU
-        self.register_buffer("first_bad_step", torch.tensor(-1), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.net(images.contiguous(memory_format=torch.channels_last))
@@ -60,8 +56,6 @@ class Classifier(LightningModule):
         loss = F.cross_entropy(self(images), labels)
         if self.method is not None:
             loss = self.method.loss(loss)
-        bad = ~loss.detach().isfinite() & (self.first_bad_step < 0)
-        self.first_bad_step.masked_fill_(bad, self._step)
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
@@ -79,7 +73,3 @@ class Classifier(LightningModule):
         optimizer = make_optimizer(self.optimizer_config, self.net.parameters(), groups)
         schedule = make_schedule(self.schedule_config, optimizer, self.steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    @property
-    def _step(self) -> int:
-        return self.global_step if self._trainer is not None else 0

@@ -3,6 +3,7 @@
 import os
 import shlex
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import yaml
@@ -10,6 +11,7 @@ import yaml
 from onebit.errors import OnebitError
 from onebit.files import replacing
 from onebit.training.checkpoint import read_checkpoint
+from onebit.training.lock import Lock
 from onebit.training.recipe import Recipe
 
 _MAY_DIFFER = ("trainer", "published")
@@ -32,6 +34,16 @@ class RunFolder:
         self.best, self.last = self.path / "best.ckpt", self.path / "last.ckpt"
         self.logs = self.path / "logs"
         self.plot, self.record = self.path / "history.png", self.path / "record.json"
+        self.lock = Lock(self.path / "train.lock")
+
+    def __enter__(self) -> "RunFolder":
+        """Locks the folder if it is there already, for the first process of a run."""
+        if self.path.is_dir() and is_first_process():
+            self.lock.take()
+        return self
+
+    def __exit__(self, kind: type | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.lock.release()
 
     @property
     def resume_command(self) -> str:
@@ -76,6 +88,7 @@ class RunFolder:
         if not is_first_process():
             return
         self.path.mkdir(parents=True, exist_ok=True)
+        self.lock.take()
         own = resume is not None and (self._holds(resume) or not self.last.exists())
         replaced = [self.record] if own else [self.record, self.plot, self.best, self.last]
         for file in replaced:
@@ -92,8 +105,10 @@ class RunFolder:
 
 
 def is_first_process() -> bool:
-    """Whether this process owns the files of a distributed run; Lightning starts the others with a LOCAL_RANK."""
-    return os.environ.get("LOCAL_RANK", "0") == "0"
+    """Whether this process owns the files of a distributed run, as torchrun, SLURM and Lightning number processes."""
+    if "RANK" in os.environ:  # torchrun's, over all machines
+        return os.environ["RANK"] == "0"
+    return all(os.environ.get(name, "0") == "0" for name in ("LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
 
 
 def _check_same(now: dict[str, Any], before: dict[str, Any], path: str | Path) -> None:

@@ -31,7 +31,7 @@ class History(Callback):
         seconds: of wall time, all sessions of the run together.
     """
 
-    def __init__(self, steps: int, steps_per_epoch: int, rule: CostRule | None) -> None:
+    def __init__(self, steps: int, steps_per_epoch: float, rule: CostRule | None) -> None:
         self.steps_per_epoch = steps_per_epoch
         self.rule = rule
         self.every = max(1, steps // POINTS)
@@ -53,8 +53,10 @@ class History(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        self._loss += outputs["loss"].detach()  # Lightning has divided it by the batches of a step
+        if (batch_idx + 1) % trainer.accumulate_grad_batches:
+            return
         self.cost += self._step_cost(pl_module)
-        self._loss += outputs["loss"].detach()
         step = trainer.global_step
         if step % self.every == 0:
             point = {

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import tensor
+from torch.nn.utils import get_total_norm
 
 from onebit.errors import OnebitError
-from onebit.training.classifier import Classifier
 from onebit.training.folder import RunFolder
 from onebit.training.interruption import Interruption
 
@@ -46,9 +46,11 @@ class Keeper(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        if (batch_idx + 1) % trainer.accumulate_grad_batches:
+            return  # between two steps
         if trainer.global_step == self.steps:
             trainer.should_stop = True  # makes Lightning validate now, wherever the last step falls
-        if trainer.should_stop or trainer.global_step % int(trainer.val_check_batch or self.steps) == 0:
+        if trainer.should_stop or (batch_idx + 1) % int(trainer.val_check_batch or batch_idx + 2) == 0:
             return  # the validation that follows belongs to the state to be saved
         stop, due = self._agree(trainer)
         if stop or due:
@@ -85,15 +87,9 @@ class Keeper(Callback):
         return stop, due
 
     def _check_finite(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        assert isinstance(pl_module, Classifier)
-        step = int(trainer.strategy.reduce(pl_module.first_bad_step.double(), reduce_op="max"))
-        if step >= 0:
-            hint = (
-                f"lower optimizer.lr; {self.folder.last} holds the state before it"
-                if self.folder.last.exists()
-                else "lower optimizer.lr"
-            )
-            raise Stopped(f"the loss of step {step} is not a finite number", hint=hint)
+        """Finite gradients can still make weights that are not."""
+        if not get_total_norm(pl_module.parameters()).isfinite():
+            raise Stopped(f"the weights after step {trainer.global_step} are not finite", hint="lower optimizer.lr")
 
     def _save(self, trainer: Trainer, pl_module: LightningModule, path: Path) -> None:
         self._check_finite(trainer, pl_module)  # a state that is lost must not replace one that is not

@@ -37,26 +37,14 @@ class MethodConfig:
 
 
 @dataclass(frozen=True)
-class DataConfig:
-    """Arguments of ``onebit.data.DataModule``; the order of the data comes from the recipe's seed."""
-
-    name: str
-    options: dict[str, Any] = field(default_factory=dict)
-    batch_size: int = 64
-    augment: str = "none"
-    classes: list[str] | list[int] | None = None
-    num_workers: int = 0
-    normalize: bool = True
-
-
-@dataclass(frozen=True)
 class OptimizerConfig:
-    """``momentum`` is SGD's alone."""
+    """``momentum`` is SGD's alone; one update uses the mean gradient of ``accumulate`` batches (of each process)."""
 
     name: Literal["adamw", "adam", "sgd"] = "adamw"
     lr: float = 1e-3
     weight_decay: float = 1e-5
     momentum: float = 0.9
+    accumulate: int = 1
 
 
 @dataclass(frozen=True)
@@ -68,11 +56,24 @@ class ScheduleConfig:
 
 
 @dataclass(frozen=True)
+class AveragingConfig:
+    """Averages of the weights, which take their place in evaluation, checkpoints and export.
+
+    ``ema``: exponential, with ``decay``; ``swa``: the mean. ``start`` is the share of the run that is done before.
+    """
+
+    name: Literal["ema", "swa"]
+    decay: float = 0.999
+    start: float = 0.0
+
+
+@dataclass(frozen=True)
 class TrainerConfig:
     """How long and on what. Give ``max_epochs`` or ``max_steps``.
 
     ``max_time`` is ``DD:HH:MM:SS``; ``validate_every`` counts steps (default: once an epoch); ``checkpoint_seconds`` is
-    the longest work that a power cut can lose; ``threads`` is torch's (default: all cores, shared among the devices).
+    the longest work that a power cut can lose; ``devices`` are those of each of ``num_nodes`` machines; ``threads`` is
+    torch's (default: all cores, shared among the devices).
     """
 
     max_epochs: int | None = None
@@ -83,6 +84,7 @@ class TrainerConfig:
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     accelerator: str = "auto"
     devices: int = 1
+    num_nodes: int = 1
     threads: int | None = None
 
 
@@ -96,6 +98,7 @@ class Recipe:
     method: MethodConfig | None = None
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    averaging: AveragingConfig | None = None
     seed: int = 0
     published: dict[str, Any] | None = None
 
@@ -118,7 +121,7 @@ def read_recipe(path: str | Path, overrides: dict[str, Any] | None = None) -> Re
         >>> file = getfixture("tmp_path") / "tiny.yaml"
         >>> _ = file.write_text("model: {name: smallnet}\\ndata: {name: digits}\\ntrainer: {max_epochs: 2}\\n")
         >>> read_recipe(file, {"optimizer.lr": 0.01}).optimizer
-        OptimizerConfig(name='adamw', lr=0.01, weight_decay=1e-05, momentum=0.9)
+        OptimizerConfig(name='adamw', lr=0.01, weight_decay=1e-05, momentum=0.9, accumulate=1)
         >>> read_recipe(file, {"trainer.max_epoch": 3})
         Traceback (most recent call last):
         ...
@@ -198,9 +201,11 @@ def _check_values(recipe: Recipe, source: str) -> None:
         "trainer.max_steps": trainer.max_steps,
         "trainer.validate_every": trainer.validate_every,
         "trainer.devices": trainer.devices,
+        "trainer.num_nodes": trainer.num_nodes,
         "trainer.threads": trainer.threads,
         "data.batch_size": recipe.data.batch_size,
         "optimizer.lr": recipe.optimizer.lr,
+        "optimizer.accumulate": recipe.optimizer.accumulate,
     }
     for key, value in positive.items():
         if value is not None and value <= 0:
@@ -218,6 +223,11 @@ def _check_values(recipe: Recipe, source: str) -> None:
             raise OnebitError(f"{source}: {key} is {value}", hint="it must be zero or more")
     if recipe.seed >= 2**32:
         raise OnebitError(f"{source}: seed is {recipe.seed}", hint="it must be below 2**32")
+    if recipe.averaging is not None:
+        for key in ("decay", "start"):
+            value = getattr(recipe.averaging, key)
+            if not 0 <= value < 1:
+                raise OnebitError(f"{source}: averaging.{key} is {value}", hint="it must be in [0, 1)")
     if trainer.max_time is not None and not re.fullmatch(r"\d+:\d\d:\d\d:\d\d", trainer.max_time):
         raise OnebitError(f"{source}: trainer.max_time is {trainer.max_time}", hint="write it as DD:HH:MM:SS")
 

@@ -1,5 +1,6 @@
 """A training run: from a recipe to a folder with checkpoints, logs, a plot and a record."""
 
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from onebit import cost, methods
 from onebit.data import DataModule
 from onebit.data.sampler import EpochSampler
 from onebit.errors import OnebitError
+from onebit.training.averaging import Averaging
 from onebit.training.build import make_method, make_net
 from onebit.training.classifier import Classifier
+from onebit.training.finite import FiniteCheck
 from onebit.training.folder import RunFolder
 from onebit.training.history import History
 from onebit.training.interruption import Interruption
@@ -22,6 +25,7 @@ from onebit.training.progress import ProgressBar
 from onebit.training.randomness import RandomStream
 from onebit.training.recipe import Recipe
 from onebit.training.record import write_record
+from onebit.training.skips import Skips
 from onebit.training.stream import Stream
 from onebit.training.trainer import make_trainer
 
@@ -46,13 +50,17 @@ def fit(
 
     Returns:
         ``checkpoint`` (the best), ``best_top1``, ``last_top1``, ``epochs``, ``steps``, ``seconds`` and
-        ``operations_saved_percent``.
+        ``operations_saved_percent``, ``skipped`` (why, by name: the damaged files that were left out).
 
     Raises:
-        OnebitError: the folder holds a run, a value of the recipe names nothing, the data is missing, the loss is not
-            finite, or (:class:`onebit.training.keeper.Stopped`) the user stopped it.
+        OnebitError: the folder holds a run, or another process trains in it; a value of the recipe names nothing; the
+            data is missing; the loss is not finite; or (:class:`onebit.training.keeper.Stopped`) the user stopped it.
     """
-    folder = RunFolder(output)
+    with RunFolder(output) as folder:
+        return _fit(recipe, folder, resume, force, progress)
+
+
+def _fit(recipe: Recipe, folder: RunFolder, resume: str | Path | None, force: bool, progress: bool) -> dict[str, Any]:
     start = folder.check(recipe, resume, force)
     _set_threads(recipe)
     seed_everything(recipe.seed, verbose=False)
@@ -64,6 +72,7 @@ def fit(
         callbacks = methods.apply(method, net)
     ledger = cost.count(net, torch.zeros(1, *data.shape), method, recipe.optimizer.name, recipe.data.batch_size)
     epoch, steps = _length(recipe, data)
+    accumulate = recipe.optimizer.accumulate
     if start >= steps:
         raise OnebitError(
             f"{resume} is at step {start} of {steps}", hint="nothing is left to do; raise trainer.max_steps"
@@ -71,13 +80,18 @@ def fit(
     history = History(steps, epoch, ledger.rule)
     with Interruption() as interruption:
         keeper = Keeper(folder, _info(recipe, data), recipe.trainer.checkpoint_seconds, steps, interruption)
-        callbacks += [RandomStream(recipe.seed), history, keeper]
+        skips = Skips(data)
+        callbacks = [FiniteCheck(folder), *callbacks, RandomStream(recipe.seed), skips]
+        if recipe.averaging is not None:
+            callbacks.append(Averaging(recipe.averaging, steps))
+        callbacks += [history, keeper]
         if progress and sys.stderr.isatty():
             callbacks.append(ProgressBar(history))
         folder.prepare(recipe, resume)
-        trainer = make_trainer(recipe.trainer, folder.path, callbacks, validate_every=epoch, steps=steps)
+        every = max(1, round(epoch))
+        trainer = make_trainer(recipe.trainer, folder.path, callbacks, every, steps, accumulate=accumulate)
         classifier = Classifier(net, len(data.classes), method, recipe.optimizer, recipe.schedule, steps)
-        trainer.fit(classifier, datamodule=Stream(data, steps), ckpt_path=resume)
+        trainer.fit(classifier, datamodule=Stream(data, steps * accumulate), ckpt_path=resume)
     if method is not None:
         ledger = ledger.under(method.cost_rule())  # some methods know their widths afterwards only
     figures = {
@@ -87,6 +101,7 @@ def fit(
         "steps": trainer.global_step,
         "seconds": history.seconds,
         "operations_saved_percent": ledger.saved_percent,
+        "skipped": skips.names,
     }
     if trainer.is_global_zero:
         plot_history(history, folder.plot, title=folder.path.name)
@@ -104,11 +119,12 @@ def fit(
     return {"checkpoint": str(folder.best), **figures}
 
 
-def _length(recipe: Recipe, data: DataModule) -> tuple[int, int]:
+def _length(recipe: Recipe, data: DataModule) -> tuple[float, int]:
     """Steps of an epoch and of the run."""
-    images = len(data.train_split[0])
-    epoch = len(EpochSampler(images, recipe.data.batch_size, shuffle=True, world=recipe.trainer.devices))
-    return epoch, recipe.trainer.max_steps or (recipe.trainer.max_epochs or 0) * epoch
+    world = recipe.trainer.devices * recipe.trainer.num_nodes
+    batches = len(EpochSampler(len(data.train_labels), recipe.data.batch_size, shuffle=True, world=world))
+    epoch = batches / recipe.optimizer.accumulate
+    return epoch, recipe.trainer.max_steps or math.ceil((recipe.trainer.max_epochs or 0) * epoch)
 
 
 def _set_threads(recipe: Recipe) -> None:

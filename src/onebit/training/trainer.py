@@ -16,7 +16,7 @@ from onebit.training.storage import AtomicCheckpointIO
 
 
 def make_trainer(
-    config: TrainerConfig, folder: Path, callbacks: list[Callback], validate_every: int, steps: int
+    config: TrainerConfig, folder: Path, callbacks: list[Callback], validate_every: int, steps: int, accumulate: int = 1
 ) -> Trainer:
     """A trainer for one long epoch of ``steps`` batches (see :class:`onebit.training.stream.Stream`).
 
@@ -26,6 +26,7 @@ def make_trainer(
         callbacks: in the order in which they act.
         validate_every: steps between validations, unless ``config`` says.
         steps: the length of the run.
+        accumulate: batches a step.
 
     Raises:
         OnebitError: no such accelerator, or not as many devices.
@@ -40,8 +41,10 @@ def make_trainer(
             precision=config.precision,
             accelerator=config.accelerator,
             devices=config.devices,
-            strategy="ddp" if config.devices > 1 else "auto",
-            val_check_interval=min(config.validate_every or validate_every, steps),
+            num_nodes=config.num_nodes,
+            strategy="ddp" if config.devices * config.num_nodes > 1 else "auto",
+            accumulate_grad_batches=accumulate,
+            val_check_interval=min(config.validate_every or validate_every, steps) * accumulate,
             check_val_every_n_epoch=None,
             num_sanity_val_steps=0,
             log_every_n_steps=steps,  # History logs
@@ -54,7 +57,7 @@ def make_trainer(
             use_distributed_sampler=False,  # the loaders know their rank
         )
     except (MisconfigurationException, ValueError) as problem:
-        raise OnebitError(f"trainer: {problem}", hint="see trainer.accelerator and trainer.devices") from problem
+        raise OnebitError(f"trainer: {problem}", hint="see trainer.accelerator, devices and num_nodes") from problem
 
 
 def _quieten() -> None:
