@@ -4,7 +4,7 @@ import difflib
 import importlib
 import inspect
 from collections.abc import Sequence
-from typing import Any, cast, get_type_hints
+from typing import Any, cast
 
 from jsonargparse import ArgumentError, ArgumentParser
 from torch import nn
@@ -53,14 +53,15 @@ def make_method(class_path: str, init_args: dict[str, Any], *, trusted: bool) ->
         onebit.errors.OnebitError: there is no method onebit.methods.CycleBNM (did you mean CycleBNN?)
     """
     kind = _find(class_path, trusted)
-    known = [name for name in inspect.signature(kind).parameters if name != "self"]
+    parameters = inspect.signature(kind).parameters
+    known = list(parameters)
     for name in init_args:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else f"its arguments: {', '.join(known)}"
             raise OnebitError(f"method {class_path} has no argument {name}", hint=hint)
     # not left to the parser, which would import whatever a file names
-    lists = [name for name, hint in get_type_hints(kind.__init__).items() if hint == Sequence[Method]]
+    lists = [name for name in known if parameters[name].annotation in (Sequence[Method], "Sequence[Method]")]
     parts = {name: _parts(f"{class_path}: {name}", init_args[name], trusted) for name in lists if name in init_args}
     parser = ArgumentParser(exit_on_error=False)
     parser.add_class_arguments(kind, skip=set(lists))
