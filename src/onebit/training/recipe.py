@@ -37,6 +37,19 @@ class MethodConfig:
 
 
 @dataclass(frozen=True)
+class DataConfig:
+    """Arguments of ``onebit.data.DataModule``; the order of the data comes from the recipe's seed."""
+
+    name: str
+    options: dict[str, Any] = field(default_factory=dict)
+    batch_size: int = 64
+    augment: str = "none"
+    classes: list[str] | list[int] | None = None
+    num_workers: int = 0
+    normalize: bool = True
+
+
+@dataclass(frozen=True)
 class OptimizerConfig:
     """``momentum`` is SGD's alone; one update uses the mean gradient of ``accumulate`` batches (of each process)."""
 
