@@ -1,31 +1,25 @@
-// Useful products a second of convolutions, a thread, on every instruction set
-// that this machine has, beside the floor counted from the inner loop: the 3x3
-// binary convolutions of Bi-Real-Net-18 and CIFAR ResNet-20, and real-valued
-// layers of such networks in int8. Each on the kernel that the engine chooses
-// for it.
+// Useful products a second of convolutions, a thread, on every instruction set that this machine has, beside the floor
+// counted from the inner loop: the 3x3 binary convolutions of Bi-Real-Net-18 and CIFAR ResNet-20, and real-valued
+// layers of such networks in int8. Each on the kernel that the engine chooses for it.
 //
 //   kernels_benchmark [isa ...]    one JSON object a line
 //
-// Products are out_h * out_w * out_c * kernel * kernel * in_c; those of the
-// padding count too, as is usual. The floor is the time of the inner loop's
-// vector operations alone at the rate at which the cores named below start
-// them; binary convolutions skip the padding, so there it is the time of the
-// products inside the image:
-//   binary  avx512    xor, popcount, add for 512 products; two 512-bit
-//   operations a cycle      341 products a cycle
-//           avx2      look-up, add for 128 products; two look-ups and two adds
-//           a cycle         256 avx512bw  the same for 256 products, one and
-//           one a cycle                           256 portable  xor, ten
-//           operations of the in-word sum, add for 128; four a cycle         43
-//           amx       TDPBSSD for 16384 products in 16 cycles (as published:
-//           never run by us)  1024
-//   int8    avx512    VPDPBUSD for 64 products; one a cycle 64
-//           avx2      VPMADDWD and VPADDD for 16 products; 1.61 such pairs a
-//           cycle, measured    26 avx512bw  the kernel of avx2 26 portable  the
-//           same for 8 products 13
-// (AMD Zen 4; Intel cores since Ice Lake start three 256-bit operations a cycle
-// instead of four.) floor_share is the floor over the median; the clock is
-// measured with a chain of dependent adds just before each layer.
+// Products are out_h * out_w * out_c * kernel * kernel * in_c; those of the padding count too, as is usual. The floor
+// is the time of the inner loop's vector operations alone at the rate at which the cores named below start them, in the
+// kernel that needs fewest where there are several; binary convolutions skip the padding, so there it is the time of
+// the products inside the image:
+//   binary  avx512    xor, popcount, add for 512 products; two 512-bit operations a cycle      341 products a cycle
+//           avx2      pairs of pixels: 3 look-ups, 3 adds, shift, and, add for 768 products;
+//                     four a cycle, two of them look-ups or shifts                             341
+//           avx512bw  the kernel of avx2                                                       341
+//           portable  xor, ten operations of the in-word sum, add for 128; four a cycle         43
+//           amx       TDPBSSD for 16384 products in 16 cycles (as published: never run by us)  1024
+//   int8    avx512    VPDPBUSD for 64 products; one a cycle                                     64
+//           avx2      VPMADDWD and VPADDD for 16 products; 1.61 such pairs a cycle, measured    26
+//           avx512bw  the kernel of avx2                                                        26
+//           portable  the same for 8 products                                                   13
+// (AMD Zen 4; Intel cores since Ice Lake start three 256-bit operations a cycle instead of four.) floor_share is the
+// floor over the median; the clock is measured with a chain of dependent adds just before each layer.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -90,7 +84,7 @@ void* aligned(size_t bytes) { return std::aligned_alloc(64, (bytes + 63) / 64 * 
 double products_per_cycle(const char* isa, bool binary) {
   if (!std::strcmp(isa, "amx")) return binary ? 1024.0 : 64.0;
   if (!std::strcmp(isa, "avx512")) return binary ? 512.0 / 3 * 2 : 64.0;
-  if (!std::strcmp(isa, "avx2") || !std::strcmp(isa, "avx512bw")) return binary ? 128.0 / 2 * 4 : 16.0 * 1.61;
+  if (!std::strcmp(isa, "avx2") || !std::strcmp(isa, "avx512bw")) return binary ? 768.0 / 9 * 4 : 16.0 * 1.61;
   if (!std::strcmp(isa, "portable")) return binary ? 128.0 / 12 * 4 : 8.0 * 1.61;
   return 1.0;  // reference: a product a cycle, to have a figure
 }
