@@ -52,4 +52,5 @@ def show(result: dict[str, Any], console: Console) -> None:
     if result["lowest_bits"] is None:
         console.print(f"none gained more than {result['threshold']:.0%}: give more --steps, or a higher optimizer.lr")
     else:
-        console.print(f"training makes progress from {result['lowest_bits']} bits on: let a cycle begin there")
+        bits = result["lowest_bits"]
+        console.print(f"training makes progress at {bits} bit{'s' * (bits > 1)}: let a cycle begin there")

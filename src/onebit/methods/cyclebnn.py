@@ -252,5 +252,10 @@ def _published(rule: CostRule) -> tuple[Published, ...]:
             96.09, what, paper, saved, f"it is 1 − 40/1024, E[b] g = 40; the settings have E[b] g = {product:.0f}"
         ),
         Published(88.88, what, f"{paper}, CIFAR-10", saved, "it follows from its table, 1.20e14 of 1.08e15 operations"),
-        Published(0.25, "of the memory of 32 bits", paper, max(w.gradient for w in rule.charged) / FULL),
+        Published(
+            0.25,
+            "of the memory, as the widest quantised tensor over 32 bits",
+            paper,
+            max(w.gradient for w in rule.charged) / FULL,
+        ),
     )
