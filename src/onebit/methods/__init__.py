@@ -6,12 +6,14 @@ from onebit.methods.bit_flips import Bop, SecondOrderBop
 from onebit.methods.compose import Compose
 from onebit.methods.cpt import CPT
 from onebit.methods.cyclebnn import CycleBNN
+from onebit.methods.distillation import Distillation
 from onebit.methods.fractrain import FracTrain
 from onebit.methods.irnet import IRNet
 from onebit.methods.latent_free import LatentFree
 from onebit.methods.loop import apply
 from onebit.methods.parameters import ParameterGroup, optimizer_groups
 from onebit.methods.rbonn import RBONN
+from onebit.methods.reactnet import ReActNet
 from onebit.methods.recu import ReCU
 
 __all__ = [
@@ -21,11 +23,13 @@ __all__ = [
     "Bop",
     "Compose",
     "CycleBNN",
+    "Distillation",
     "FracTrain",
     "IRNet",
     "LatentFree",
     "Method",
     "ParameterGroup",
+    "ReActNet",
     "ReCU",
     "SecondOrderBop",
     "apply",

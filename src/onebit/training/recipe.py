@@ -37,6 +37,30 @@ class MethodConfig:
 
 
 @dataclass(frozen=True)
+class InitialConfig:
+    """Weights to start from: a checkpoint of the same model, or a state dict.
+
+    ``new`` are patterns of names that it may lack, such as ``*.input_quantizer.alpha``.
+    """
+
+    checkpoint: str
+    new: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class TeacherConfig:
+    """A trained network whose answers stand for the labels.
+
+    Without ``model``, ``checkpoint`` is one of ``onebit train``; with it, a state dict for that model of
+    ``onebit.models`` with its ``options``.
+    """
+
+    checkpoint: str
+    model: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class DataConfig:
     """Arguments of ``onebit.data.DataModule``; the order of the data comes from the recipe's seed."""
 
@@ -109,6 +133,8 @@ class Recipe:
     data: DataConfig
     trainer: TrainerConfig
     method: MethodConfig | None = None
+    initial: InitialConfig | None = None
+    teacher: TeacherConfig | None = None
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     averaging: AveragingConfig | None = None

@@ -28,6 +28,7 @@ from onebit.training.record import write_record
 from onebit.training.skips import Skips
 from onebit.training.stream import Stream
 from onebit.training.trainer import make_trainer
+from onebit.training.weights import load_initial, load_teacher
 
 
 def fit(
@@ -66,9 +67,15 @@ def _fit(recipe: Recipe, folder: RunFolder, resume: str | Path | None, force: bo
     seed_everything(recipe.seed, verbose=False)
     data = DataModule(**vars(recipe.data), seed=recipe.seed)
     net = make_net(recipe.model.name, recipe.model.options, len(data.classes), data.shape)
+    if recipe.initial is not None and resume is None:
+        load_initial(recipe.initial, net)
     method, callbacks = None, []
     if recipe.method is not None:
         method = make_method(recipe.method.class_path, recipe.method.init_args, trusted=True)
+    if recipe.teacher is not None:
+        distillation = methods.Distillation(load_teacher(recipe.teacher, data))
+        method = methods.Compose([distillation, method] if method else [distillation])
+    if method is not None:
         callbacks = methods.apply(method, net)
     ledger = cost.count(net, torch.zeros(1, *data.shape), method, recipe.optimizer.name, recipe.data.batch_size)
     epoch, steps = _length(recipe, data)

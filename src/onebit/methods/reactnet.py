@@ -1,0 +1,74 @@
+"""ReActNet's training in two steps: binary activations first, then binary weights too.
+
+Liu et al., "ReActNet", ECCV 2020, arXiv 2003.03488, section 5.1, after Martinez et al., "Training Binary Neural
+Networks with Real-to-Binary Convolutions", ICLR 2020, arXiv 2003.11535:
+
+    step 1:  y = w * sign(a − α)                 w real-valued, from random values
+    step 2:  y = mean_c|w| sign(w) * sign(a − α)         from step 1's end
+
+Both steps take the distributional loss (:mod:`onebit.methods.distillation`) and Adam, whose learning rate falls
+linearly to zero. Weight decay acts on the kernels of convolutions only: 1e-5 in step 1, none in step 2.
+
+**AdamBNN** (Liu et al., "How Do Adam and Training Strategies Help BNNs Optimization?", ICML 2021, arXiv 2106.11309) is
+the same with 5e-6 in step 1, and none in step 2: decay lets weights forget where they began, which step 1 needs, at the
+price of signs that do not settle, which step 2 cannot pay.
+
+A recipe's ``initial`` names the checkpoint that step 2 starts from.
+
+**Departures.** The released code of step 2 loads step 1's checkpoint without insisting that the names agree, and they
+do not, so that its binary weights start at random; here every key must be there. RSign and RPReLU belong to the
+networks ``reactnet*``; on another network the steps act on its own input quantisers.
+"""
+
+from typing import Literal
+
+from torch import nn
+
+from onebit.cost.rule import FULL, CostRule, Widths
+from onebit.errors import OnebitError
+from onebit.methods.base import Method
+from onebit.methods.layers import require_binary_layers
+from onebit.methods.parameters import ParameterGroup
+from onebit.nn import BinaryLayer
+from onebit.quantize import MagnitudeAwareSign
+
+
+class ReActNet(Method):
+    """One of the two steps; see the module's page. It adds no parameter, so step 2 can be any other method's.
+
+    Args:
+        step: 1 for binary activations and real-valued weights, 2 for both binary.
+
+    Raises:
+        OnebitError: another step; and ``attach`` for a network without binary layers.
+
+    Example:
+        >>> from onebit.nn import BinaryConv2d
+        >>> net = nn.Sequential(BinaryConv2d(4, 8, 3), nn.BatchNorm2d(8))
+        >>> method = ReActNet(step=1)
+        >>> method.attach(net)
+        >>> net[0].quantized_weight() is net[0].weight
+        True
+        >>> [(len(group.parameters), group.decay) for group in method.parameter_groups()]
+        [(2, False)]
+    """
+
+    def __init__(self, step: Literal[1, 2]) -> None:
+        if step not in (1, 2):
+            raise OnebitError(f"ReActNet: no step {step}", hint="1 is for binary activations, 2 for binary weights too")
+        self.which = step
+        self._undecayed: list[nn.Parameter] = []
+
+    def attach(self, net: nn.Module) -> None:
+        layers = require_binary_layers(net, "ReActNet")
+        for layer in layers:
+            layer.weight_quantizer = nn.Identity() if self.which == 1 else MagnitudeAwareSign()
+        kernels = {m.weight for m in net.modules() if isinstance(m, BinaryLayer | nn.modules.conv._ConvNd)}
+        self._undecayed = [parameter for parameter in net.parameters() if parameter not in kernels]
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        return [ParameterGroup(tuple(self._undecayed), decay=False)]
+
+    def cost_rule(self) -> CostRule:
+        """Activations of ±1, weights of 32 bits in step 1 and of ±1 in step 2; gradients have 32 bits."""
+        return CostRule((Widths(1.0, activation=1, weight=FULL if self.which == 1 else 1),))
