@@ -15,6 +15,19 @@ ConvShape dense(int terms, int kernel) {
   return s;
 }
 
+// Rows of a few pixels with windows of many words.
+ConvShape deep(int channels) {
+  ConvShape s = {};
+  s.batch = s.stride_h = s.stride_w = s.dilation_h = s.dilation_w = s.groups = 1;
+  s.in_h = s.out_h = 2;
+  s.in_w = s.out_w = 7;
+  s.kernel_h = s.kernel_w = 3;
+  s.pad_top = s.pad_left = 1;
+  s.in_c = channels;
+  s.out_c = 35;
+  return s;
+}
+
 }  // namespace
 }  // namespace onebit::test
 
@@ -29,7 +42,8 @@ int main() {
     cross(seed, shape, seed % 10 == 0, kernels);
   }
   uint32_t seed = shapes;
-  for (const onebit::ConvShape& shape : {dense(65535, 1), dense(65536, 1), dense(70000, 10), dense(32 * 1024 + 1, 1)}) {
+  for (const onebit::ConvShape& shape :
+       {dense(65535, 1), dense(65536, 1), dense(70000, 10), dense(32 * 1024 + 1, 1), deep(800), deep(1030)}) {
     check_fits(&onebit::Kernels::binary_conv, shape);
     cross(seed++, shape, true, kernels);
   }

@@ -15,6 +15,21 @@ ConvShape padded_conv(Random& random, int64_t work) {
   return s;
 }
 
+// Rows of many pixels and whole vectors of outputs; some windows of so many channels that not all pixels of a row are
+// at hand at once.
+ConvShape wide_conv(Random& random) {
+  ConvShape s = {};
+  s.batch = random.between(1, 2);
+  s.out_h = random.between(1, 2), s.out_w = random.between(5, 20), s.out_c = 16 * random.between(1, 6);
+  s.in_c = random.chance(10) ? random.between(500, 700) : random.between(1, 9);
+  s.kernel_h = s.kernel_w = random.between(1, 4);
+  s.stride_h = s.stride_w = random.between(1, 2);
+  s.dilation_h = random.between(1, 2), s.dilation_w = s.groups = 1;
+  s.in_h = (s.out_h - 1) * s.stride_h + (s.kernel_h - 1) * s.dilation_h + 1;
+  s.in_w = (s.out_w - 1) * s.stride_w + s.kernel_w;
+  return s;
+}
+
 // Of bytes as large as they can be, the sums too.
 enum class Extremes { none, positive, negative };
 
@@ -144,7 +159,7 @@ int main() {
   for (uint32_t seed = 0; seed < shapes; ++seed) {
     Random random(seed);
     const auto extremes = seed % 10 == 0 ? Extremes::positive : seed % 10 == 1 ? Extremes::negative : Extremes::none;
-    cross(seed, padded_conv(random, 100000), extremes);
+    cross(seed, seed % 20 < 3 ? wide_conv(random) : padded_conv(random, 100000), extremes);
     cross_quantize(seed);
   }
   uint32_t seed = shapes;  // the longest dot products
