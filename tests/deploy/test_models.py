@@ -18,9 +18,10 @@ OPTIONS = {
     "reactnet_b": {"input_size": 32, "width": 16},
     "reactnet_c": {"input_size": 32, "width": 8},
     "resnet18_imagenet": {"input_size": 64},
+    "resnet34_he": {"input_size": 64},
     "resnet34_imagenet": {"input_size": 32},
 }
-LARGE = {"birealnet34", "reactnet34", "resnet34_cifar", "resnet34_imagenet"}
+LARGE = {"birealnet34", "reactnet34", "resnet34_cifar", "resnet34_he", "resnet34_imagenet"}
 NAMES = [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in models.names()]
 
 

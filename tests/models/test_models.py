@@ -36,6 +36,7 @@ SMALL_INPUT = {
     "reactnet_b": {"input_size": 64, "width": 8},
     "reactnet_c": {"input_size": 32, "width": 8},
     "resnet18_imagenet": {"input_size": 64},
+    "resnet34_he": {"input_size": 32},
     "resnet34_imagenet": {"input_size": 32},
 }
 
@@ -101,6 +102,7 @@ def test_twin_has_the_same_topology(name):
         ("reactnet_b", 21),
         ("reactnet_c", 21),
         ("resnet34_cifar", 32),
+        ("resnet34_he", 32),
         ("vgg_small", 5),
         ("small", 3),
     ],
@@ -117,6 +119,7 @@ def test_number_of_binary_layers(name, layers):
         ("reactnet18", 1000, RESNET18 + 3_392 + 3 * 3_840),  # and the thresholds, shifts and slopes
         ("reactnet34", 1000, RESNET34 + 7_104 + 3 * 7_552),
         ("resnet18_imagenet", 1000, RESNET18 + 2 * 512),  # and the BatchNorm before the head
+        ("resnet34_he", 1000, RESNET34),
         ("resnet34_imagenet", 1000, RESNET34 + 2 * 512),
         ("resnet20_cifar", 10, RESNET20 + 2 * 64),
     ],
