@@ -119,12 +119,13 @@ void test_weight_gradient(const TrainingKernels& kernels, Random& random) {
   a.stride_h = random.between(1, 2), a.stride_w = random.between(1, 2);
   a.in_h = (a.out_h - 1) * a.stride_h + a.kernel_h + random.between(0, 1);
   a.in_w = (a.out_w - 1) * a.stride_w + a.kernel_w + random.between(0, 1);
-  Aligned<uint8_t> gradient(a.blocks * a.out_c * a.out_h * a.out_w * kSamples);
-  Aligned<int8_t> input(a.blocks * a.in_c * a.in_h * a.in_w * kSamples);
+  const int64_t gradient_plane = plane_bytes(a.out_h, a.out_w), input_plane = plane_bytes(a.in_h, a.in_w);
+  Aligned<uint8_t> gradient(a.blocks * a.out_c * gradient_plane);
+  Aligned<int8_t> input(a.blocks * a.in_c * input_plane);
   const bool extreme = random.chance(20);
-  for (int64_t i = 0; i < a.blocks * a.out_c * a.out_h * a.out_w * kSamples; ++i)
+  for (int64_t i = 0; i < a.blocks * a.out_c * gradient_plane; ++i)
     gradient[i] = extreme ? uint8_t{255} : static_cast<uint8_t>(random.word());
-  for (int64_t i = 0; i < a.blocks * a.in_c * a.in_h * a.in_w * kSamples; ++i)
+  for (int64_t i = 0; i < a.blocks * a.in_c * input_plane; ++i)
     input[i] = static_cast<int8_t>(extreme ? -1 : random.between(-1, 1));
   Array<int32_t> sums(a.out_c * a.in_c * a.kernel_h * a.kernel_w);
   a.gradient = gradient.data(), a.input = input.data(), a.sums = sums.data();
@@ -139,10 +140,10 @@ void test_weight_gradient(const TrainingKernels& kernels, Random& random) {
             for (int64_t y = 0; y < a.out_h; ++y)
               for (int64_t x = 0; x < a.out_w; ++x)
                 for (int64_t n = 0; n < kSamples; ++n) {
-                  const int64_t from = (b * a.out_c + o) * a.out_h * a.out_w + y * a.out_w + x;
+                  const int64_t from = (b * a.out_c + o) * gradient_plane + (y * a.out_w + x) * kSamples;
                   const int64_t iy = y * a.stride_h + ky, ix = x * a.stride_w + kx;
-                  const int64_t to = ((b * a.in_c + c) * a.in_h + iy) * a.in_w + ix;
-                  sum += int64_t{gradient[from * kSamples + n]} * input[to * kSamples + n];
+                  const int64_t to = (b * a.in_c + c) * input_plane + (iy * a.in_w + ix) * kSamples;
+                  sum += int64_t{gradient[from + n]} * input[to + n];
                 }
           CHECK(sums[at] == sum, "%s: %d is not %d", kernels.name, int(sums[at]), int(sum));
         }

@@ -25,13 +25,19 @@ struct LevelsArgs {
 
 // Sums over samples and pixels of bytes by signs, for every pair of channels and every tap:
 //   sums[o][c][ky][kx] = sum over n, y, x of gradient[o][y][x][n] * input[c][y stride_h + ky][x stride_w + kx][n]
-// A unit is two output channels, the last one perhaps one. Pointers to bytes are 64-byte aligned.
+// A unit is two output channels, the last one perhaps one. Pointers to bytes are 64-byte aligned. Of [block][channel]
+// planes, each is a pixel longer than its image, so that those of images whose sides are powers of two do not all begin
+// in one set of a cache.
+namespace {
+inline int64_t plane_bytes(int64_t height, int64_t width) { return (height * width + 1) * kSamples; }
+}  // namespace
+
 struct WeightGradientArgs {
-  int64_t blocks;  // of kSamples samples
+  int64_t blocks;                                 // of kSamples samples
   int64_t out_h, out_w, out_c, in_h, in_w, in_c;  // the input holds its padding
   int64_t kernel_h, kernel_w, stride_h, stride_w;
-  const uint8_t* gradient;  // [block][out_c][out_h][out_w][kSamples]
-  const int8_t* input;      // [block][in_c][in_h][in_w][kSamples]
+  const uint8_t* gradient;  // [block][out_c] planes of [out_h][out_w][kSamples]
+  const int8_t* input;      // [block][in_c] planes of [in_h][in_w][kSamples]
   int32_t* sums;            // [out_c][in_c][kernel_h][kernel_w]
 };
 

@@ -48,11 +48,15 @@ class BinaryLayer(nn.Module, ABC):
     def product(self, x: Tensor, weight: Tensor) -> Tensor:
         """The layer's bilinear map of quantised input and quantised weight."""
 
+    def training_product(self, x: Tensor) -> Tensor:
+        """:meth:`product` of ``x`` after its quantiser and the quantised weight."""
+        return self.product(self.input_quantizer(x), self.quantized_weight())
+
     def forward(self, x: Tensor) -> Tensor:
-        x, weight = self.input_quantizer(x), self.quantized_weight()
         if self.training or getattr(self.weight_quantizer, "precision", None) != 1:
-            y = self.product(x, weight)
+            y = self.training_product(x)
         else:
+            x, weight = self.input_quantizer(x), self.quantized_weight()
             alpha = weight.detach().abs().flatten(1).amax(1).clamp_min(torch.finfo(weight.dtype).tiny)
             signs = weight / alpha.view(-1, *[1] * (weight.dim() - 1))
             y = self.product(x, signs) * _per_channel(alpha, x)

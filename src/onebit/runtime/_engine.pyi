@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from numpy import float32, uint32
+from numpy import float32, int32, uint32
 from numpy.typing import NDArray
 
 class Model:
@@ -69,8 +69,37 @@ class Learner:
     def found(self) -> dict[str, int]: ...
     def check(self) -> dict[str, int]: ...
 
+class Products:
+    def __init__(self, threads: int, isa: str) -> None: ...
+    @property
+    def isa(self) -> str: ...
+    def pack(self, values: NDArray[float32], words: NDArray[int32]) -> bool: ...
+    def forward(
+        self,
+        shape: tuple[int, ...],
+        x: NDArray[float32],
+        weight: NDArray[int32],
+        bits: NDArray[int32],
+        output: NDArray[float32],
+    ) -> None: ...
+    def backward(
+        self,
+        shape: tuple[int, ...],
+        gradient: NDArray[float32],
+        levels: int,
+        seed: int | None,
+        weight: NDArray[int32],
+        bits: NDArray[int32],
+        x: NDArray[float32] | None,
+        estimator: int,
+        input_gradient: NDArray[float32] | None,
+        weight_gradient: NDArray[float32] | None,
+    ) -> None: ...
+
 TEACH_DEFAULTS: tuple[int, int, float]
 
+def training_isa(isa: str) -> str | None: ...
+def unfit_for_training(shape: tuple[int, ...]) -> str | None: ...
 def isas() -> list[str]: ...
 def rates(isa: str) -> tuple[float, float, float, float]: ...
 def crc32c(data: bytes, init: int = 0) -> int: ...

@@ -34,7 +34,7 @@ class WeightGradient {
     const int64_t taps = a.kernel_h * a.kernel_w;
     int32_t* sums = a.sums + o * a.in_c * taps;
     for (int64_t i = 0; i < C * a.in_c * taps; ++i) sums[i] = 0;
-    const int64_t gradient_plane = a.out_h * a.out_w * kSamples, input_plane = a.in_h * a.in_w * kSamples;
+    const int64_t gradient_plane = plane_bytes(a.out_h, a.out_w), input_plane = plane_bytes(a.in_h, a.in_w);
     for (int64_t block = 0; block < a.blocks; ++block) {
       const uint8_t* gradient = a.gradient + (block * a.out_c + o) * gradient_plane;
       for (int64_t c = 0; c < a.in_c; ++c) {
