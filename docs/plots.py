@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from onebit import nn as binary
 from onebit import quantize
+from onebit.methods.irnet import ErrorDecaySign
 from onebit.quantize import uniform
 
 IMAGES = Path(__file__).parent / "images"
@@ -38,6 +39,7 @@ CURVES: dict[str, tuple[str, Curve]] = {
         "MagnitudeAwareSign, of weights from −1.5 to 1.5",
         lambda w: quantize.MagnitudeAwareSign()(w[None])[0],
     ),
+    "error_decay_sign": ("ErrorDecaySign, T = 2", ErrorDecaySign(2.0)),
     "uniform": (
         "Uniform, 3 bits, range −1 to 1",
         lambda x: uniform.quantize(x, 3, torch.tensor(-1.0), torch.tensor(2.0)),

@@ -82,8 +82,9 @@ class Bop(Optimizer):
         state = self.state[w]
         if name not in state:
             state[name] = torch.zeros_like(w)
-        average: Tensor = state[name]
-        return average.lerp_(value, share)  # type: ignore[arg-type]
+        # a state that was loaded before the network moved to its device lies on the other one
+        state[name] = state[name].to(w.device)
+        return state[name].lerp_(value, share)
 
 
 class SecondOrderBop(Bop):

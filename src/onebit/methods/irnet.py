@@ -84,6 +84,8 @@ class ErrorDecaySign(BinaryQuantizer):
 
     Gradient: dq/dx = K T (1 − tanh²(T x)), K = max(1 / T, 1).
 
+    ![forward and gradient](images/error_decay_sign.svg)
+
     Args:
         temperature: T; may be set at any time.
 
