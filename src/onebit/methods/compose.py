@@ -9,17 +9,18 @@ a binary layer computes in iteration t:
 1. The recurrent weight: w̃ = w − u_c m_c ∂L/∂wᵗ⁻¹ (released; in evaluation w), or ŵ = w + U ∘ DReLU(ŵᵗ⁻¹, A) (paper).
 2. CycleBNN's sign of it: B(w̃) = sign(Q_b(w₁)) with w₁ = 2√2 w̃ / √(var_c(w̃) + 1e-5) and Q_b its b_t-bit quantiser.
 3. CycleBNN's sign of the activations: scaled, quantised to b_t bits, binarised.
-4. Convolution of ±1 by ±1, times RBONN's scale: 0.02 |s_c|, or 1 / A_c. CycleBNN's α_c is taken out.
-5. CycleBNN's gradient quantiser: the gradient that comes into the layer has g_t bits, and is scaled within it.
+4. Convolution of ±1 by ±1, times RBONN's scale α_c = 0.02 |s_c|, or 1 / A_c. CycleBNN's own is taken out.
+5. Backward, CycleBNN's gradient quantiser: with G the gradient that comes in, α_c G is quantised to g_t bits, which is
+   the gradient of the product of ±1 by ±1. Quantised before the factor α_c, G would lose the channels of a large scale.
 
-Backward, with g the gradient at the forward weight and J the Jacobian w̃ → w₁ of CycleBNN's standardisation:
+The weight's gradient is RBONN's: with g that of α_c B, from the quantised one, the sign passes it as the identity does.
 
-    released:  ∂w̃ = Jᵀ (g |s_c|) + λ (w̃ − b |s_c|),    ∂|s_c| = Σ g w̃ − λ Σ (w̃ − b |s_c|) b,    b = 0.02 B(w̃)
+    released:  ∂w̃ = g |s_c| + λ (w̃ − b |s_c|),    ∂|s_c| = Σ g w̃ − λ Σ (w̃ − b |s_c|) b,    b = 0.02 B(w̃)
 
-    paper:     ∂ŵ = Jᵀ (g / A_c) + λ ∂G/∂ŵ,    ∂A_c = −Σ g B(ŵ) / A_c² + λ ∂G/∂A_c,    G = ‖B(ŵ) − A ŵ‖²
+    paper:     ∂ŵ = g / A_c + λ ∂G/∂ŵ,    ∂A_c = −Σ g B(ŵ) / A_c² + λ ∂G/∂A_c,    G(ŵ, A) = ‖B(ŵ) − A ŵ‖²
 
-so λ draws the latent weight towards the signs that the layer uses. The gradient to which the released recurrence
-returns is the whole of ∂w̃, made from g_t-bit gradients. λ is not cyclic, nor are u and τ.
+The gradient of CycleBNN's standardisation, some 2√2 / √var_c(w) times as large, is left out: the released recurrence
+subtracts a gradient from a weight, and so depends on its scale. λ, u and τ are not cyclic.
 """
 
 from collections.abc import Sequence

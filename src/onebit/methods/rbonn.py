@@ -62,7 +62,12 @@ from onebit.methods.base import Method
 from onebit.methods.cyclebnn import ChannelScale
 from onebit.methods.layers import require_binary_layers
 from onebit.methods.parameters import ParameterGroup
-from onebit.methods.recurrent_sign import PaperRecurrentSign, RecurrentSign, ReleasedRecurrentSign
+from onebit.methods.recurrent_sign import (
+    PaperRecurrentSign,
+    RecurrentSign,
+    ReleasedRecurrentSign,
+    UnscaledGradient,
+)
 from onebit.nn import BinaryLayer
 from onebit.quantize import BinaryQuantizer, IdentitySign
 
@@ -133,8 +138,10 @@ class RBONN(Method):
     def attach(self, net: nn.Module) -> None:
         self._layers = require_binary_layers(net, "RBONN")
         for layer in self._layers:
-            layer.weight_quantizer = self._quantizer(layer)
-            layer.output_transform = _without_scale(layer.output_transform)
+            quantizer = self._quantizer(layer)
+            others = _without_scale(layer.output_transform)
+            layer.weight_quantizer = quantizer
+            layer.output_transform = UnscaledGradient(others, quantizer) if len(others) else others
 
     def step(self, t: int, total: int) -> None:
         if not all(isinstance(layer.weight_quantizer, RecurrentSign) for layer in self._layers):
@@ -177,6 +184,6 @@ class RBONN(Method):
         return [(layer, layer.weight_quantizer) for layer in self._layers]  # type: ignore[misc]
 
 
-def _without_scale(transform: nn.Module) -> nn.Module:
+def _without_scale(transform: nn.Module) -> nn.Sequential:
     steps = transform if isinstance(transform, nn.Sequential) else [transform]
     return nn.Sequential(*(step for step in steps if not isinstance(step, (ChannelScale, nn.Identity))))

@@ -18,7 +18,7 @@ class RecurrentSign(nn.Module, ABC):
 
     Args:
         weight: (C, ...), the layer's latent weight.
-        sign: from a tensor to ±1, with the gradient estimator.
+        sign: from a tensor to ±1; the gradient passes it as if it were the identity.
         tau: τ, from 0 to 1.
         u: u_c at the start.
 
@@ -43,12 +43,20 @@ class RecurrentSign(nn.Module, ABC):
         """(C,), learned: s, or the paper's A."""
 
     @abstractmethod
+    def alpha(self) -> Tensor:
+        """(C,), what the signs are multiplied by."""
+
+    @abstractmethod
     def mask(self) -> Tensor:
         """(C,), 1 for the channels that the Density-ReLU lets through, else 0."""
 
     @abstractmethod
     def recurrent(self, w: Tensor) -> Tensor:
         """w̃, of the shape of ``w``."""
+
+    def straight_through(self, w: Tensor) -> Tensor:
+        """The sign of ``w``, whose gradient is the identity's."""
+        return _StraightThrough.apply(w, self.sign(w.detach()))
 
     @abstractmethod
     def bilinear_loss(self, w: Tensor) -> Tensor:
@@ -68,7 +76,7 @@ class ReleasedRecurrentSign(RecurrentSign):
     Forward: q(w) = 0.02 |s_c| sign(w̃), w̃ = w − u_c m_c ∇, with ∇ the gradient of w in the iteration before and m_c = 1
     for the ⌊C (1 − τ)⌋ channels of the smallest |s|. In evaluation w̃ = w.
 
-    Gradient: with g = dL/dq, dw̃ = g |s_c| through the estimator of the sign, d|s_c| = Σ g w̃.
+    Gradient: with g = dL/dq, dw̃ = g |s_c| and d|s_c| = Σ g w̃.
 
     Args:
         weight, sign, tau, u: see :class:`RecurrentSign`.
@@ -97,6 +105,9 @@ class ReleasedRecurrentSign(RecurrentSign):
     def scale(self) -> nn.Parameter:
         return self.s
 
+    def alpha(self) -> Tensor:
+        return GAIN * self.s.abs()
+
     def mask(self) -> Tensor:
         return (ranks(self.s.abs(), self.by_rank) < _count(len(self.s), 1 - self.tau)).to(self.s)
 
@@ -105,12 +116,12 @@ class ReleasedRecurrentSign(RecurrentSign):
 
     def forward(self, w: Tensor) -> Tensor:
         w = self.recurrent(w)
-        return _ReleasedScale.apply(self.sign(w), w.detach(), channelwise(self.s.abs(), w))
+        return _ReleasedScale.apply(self.straight_through(w), w.detach(), channelwise(self.s.abs(), w))
 
     def bilinear_loss(self, w: Tensor) -> Tensor:
         """½ ‖w̃ − 0.02 |s| sign(w̃)‖²."""
         w = self.recurrent(w)
-        return 0.5 * (w - GAIN * channelwise(self.s.abs(), w) * self.sign(w).detach()).square().sum()
+        return 0.5 * (w - GAIN * channelwise(self.s.abs(), w) * self.sign(w.detach())).square().sum()
 
     @torch.no_grad()
     def remember(self, weight: nn.Parameter) -> None:
@@ -125,7 +136,7 @@ class PaperRecurrentSign(RecurrentSign):
     Forward: q(w) = sign(ŵ) / |A_c|, ŵ = w + |u_c| m_c w⁻, with w⁻ the weight ŵ of the iteration before and m_c = 1 for
     the channels whose |A_c| is among the C − ⌊C τ⌋ largest and whose ‖w⁻_c‖₁ is not.
 
-    Gradient: dŵ = g / |A_c| through the estimator of the sign, with g = dL/dq; dA and du by the chain rule.
+    Gradient: with g = dL/dq, dŵ = g / |A_c|; dA and du by the chain rule.
 
     Args:
         weight, sign, tau, u: see :class:`RecurrentSign`.
@@ -154,6 +165,9 @@ class PaperRecurrentSign(RecurrentSign):
     def scale(self) -> nn.Parameter:
         return self.a
 
+    def alpha(self) -> Tensor:
+        return 1 / self.a.abs()
+
     def mask(self) -> Tensor:
         lowest = _count(len(self.a), self.tau)
         dense = ranks(self.previous.abs().flatten(1).sum(1)) >= lowest
@@ -164,17 +178,29 @@ class PaperRecurrentSign(RecurrentSign):
 
     def forward(self, w: Tensor) -> Tensor:
         w = self.recurrent(w)
-        return self.sign(w) / channelwise(self.a.abs(), w)
+        return self.straight_through(w) / channelwise(self.a.abs(), w)
 
     def bilinear_loss(self, w: Tensor) -> Tensor:
         """‖sign(ŵ) − |A| ŵ‖², of which no gradient flows to u."""
         w = w + (self.recurrent(w) - w).detach()
-        return (self.sign(w).detach() - channelwise(self.a.abs(), w) * w).square().sum()
+        return (self.sign(w.detach()) - channelwise(self.a.abs(), w) * w).square().sum()
 
     @torch.no_grad()
     def remember(self, weight: nn.Parameter) -> None:
         self.previous.copy_(self.recurrent(weight))
         weight.copy_(self.previous)
+
+
+class _StraightThrough(torch.autograd.Function):
+    """The value b, with the gradient of w."""
+
+    @staticmethod
+    def forward(ctx: Any, w: Tensor, b: Tensor) -> Tensor:
+        return b.view_as(b)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None]:
+        return g, None
 
 
 class _ReleasedScale(torch.autograd.Function):
@@ -215,3 +241,50 @@ def channelwise(values: Tensor, w: Tensor) -> Tensor:
 def _count(channels: int, share: float) -> int:
     """⌊C · share⌋, not one less because 0.29 · 100 lies under 29 in floating point."""
     return int(channels * share + 1e-6)
+
+
+class UnscaledGradient(nn.Module):
+    """Shows a module behind the layer's product the gradient that it would have before the scale α_c.
+
+    Forward: y = module(x).
+
+    Gradient: the module's, of α_c g instead of g, divided by α_c.
+
+    A gradient quantiser with one range a tensor needs it: channels of a small scale have large gradients, beside which
+    those of the others would vanish.
+
+    Args:
+        module: identity forward, and of each element's gradient backward.
+        quantizer: has α.
+
+    Example:
+        >>> from onebit.quantize import GradientQuantizer, IdentitySign
+        >>> quantizer = PaperRecurrentSign(torch.tensor([[1.0], [2**-10]]), IdentitySign(), 0.6, 0.2)
+        >>> x = torch.zeros(1, 2, requires_grad=True)
+        >>> UnscaledGradient(GradientQuantizer(2), quantizer)(x).backward(torch.tensor([[3.0, 1024.0]]))
+        >>> x.grad
+        tensor([[   3., 1024.]])
+    """
+
+    def __init__(self, module: nn.Module, quantizer: RecurrentSign) -> None:
+        super().__init__()
+        self.module = module
+        self._of = (quantizer,)  # a tuple, since it is the layer's submodule and not this one's
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return self.module(x)
+        alpha = self._of[0].alpha().detach().clamp_min(1e-12).view(-1, *[1] * (x.dim() - 2))
+        return _ScaleGradient.apply(self.module(_ScaleGradient.apply(x, 1 / alpha)), alpha)
+
+
+class _ScaleGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, factor: Tensor) -> Tensor:
+        ctx.save_for_backward(factor)
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None]:
+        (factor,) = ctx.saved_tensors
+        return (g * factor).to(g.dtype), None
