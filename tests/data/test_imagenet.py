@@ -185,7 +185,12 @@ def test_damaged_pictures_are_named_or_left_out(tmp_path):
     with pytest.raises(OnebitError) as caught:
         next(iter(loader))
     assert any(caught.value.message.startswith(name) for name in names)
+    with pytest.raises(OnebitError) as caught:
+        data.create("imagenet", path=folder).check()
+    assert caught.value.message.startswith("3 pictures cannot be read")
+    assert all(name in caught.value.message for name in names)
     options = {"path": str(folder), "size": 16, "on_corrupt": "skip"}
+    assert data.create("imagenet", **options).check()["train"] == 33
     whole = data.DataModule("imagenet", {"path": str(tree(tmp_path / "whole")), "size": 16}, batch_size=12)
     module = data.DataModule("imagenet", options, batch_size=12, num_workers=2)
     batches = list(module.train_dataloader())
@@ -212,3 +217,11 @@ def test_shards_in_a_folder_that_cannot_be_written_to(tmp_path):
     folder.chmod(0o555)
     assert len(data.create("imagenet_shards", path=folder).train_pictures) == 36
     assert not list(folder.glob(f"*{INDEX}"))
+
+
+def test_a_sample_of_the_training_part(tmp_path):
+    made = data.create("imagenet_shards", path=shards(tmp_path), size=16)
+    images, labels = made.sample(5)
+    assert (images.shape, images.dtype) == ((5, 3, 16, 16), torch.uint8)
+    assert labels.tolist() == made.train_pictures.labels[[0, 8, 17, 26, 35]].tolist()
+    assert len(made.sample(100)[0]) == 36

@@ -66,12 +66,12 @@ def _row(name: str, root: str | None) -> dict[str, Any]:
     if kind is data.Folder:
         return row | {"state": "yours", "note": "any folder of images by class: onebit data check FOLDER"}
     found = data.create(name, root=root)
-    if kind.folders:
-        try:
+    try:
+        if kind.folders:
             row["folder"] = str(found.folder())
-        except OnebitError as problem:
-            return row | {"state": "missing", "note": problem.hint.split(";")[0]}
-    return row | {"classes": list(found.classes), "note": found.note}
+        return row | {"classes": list(found.classes), "note": found.note}
+    except OnebitError as problem:
+        return row | {"state": "missing", "note": problem.hint.split(";")[0]}
 
 
 def _check(name: str, root: str | None) -> dict[str, Any]:

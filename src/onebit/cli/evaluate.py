@@ -1,5 +1,6 @@
 """``onebit evaluate``: the accuracy of a checkpoint or a packed model on held-out images."""
 
+import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,7 +28,7 @@ def run(args: Namespace) -> dict[str, Any]:
     name, options = subject.data if args.data is None else (args.data, {})
     if not name:
         raise OnebitError(f"{args.model} does not say what it was trained on", hint="name a data set with --data")
-    data = DataModule(name, options, classes=subject.classes or None)
+    data = DataModule(name, options, classes=subject.classes or None, num_workers=os.cpu_count() or 1)
     if data.shape != subject.shape:
         sizes = ["×".join(map(str, shape)) for shape in (subject.shape, data.shape)]
         raise OnebitError(

@@ -88,12 +88,16 @@ def _training_images(info: dict[str, Any]) -> "Tensor":
     import torch
 
     from onebit import data
+    from onebit.data.pictures import PictureSet
 
     name, options = info["data"].get("name"), info["data"].get("options")
     if not isinstance(name, str) or not isinstance(options, dict):
         raise OnebitError("the checkpoint names no data set")
     data_set = data.create(name, **options)
-    images, labels = data_set.train()
+    if isinstance(data_set, PictureSet):
+        images, labels = data_set.sample(CALIBRATION_IMAGES)
+    else:
+        images, labels = data_set.train()
     known = [data_set.classes.index(label) for label in info["classes"] if label in data_set.classes]
     images = images[torch.isin(labels, torch.tensor(known))]
     if not len(images) or list(images.shape[1:]) != info["shape"]:

@@ -13,7 +13,7 @@ from onebit.data.loader import Batch, Loader
 from onebit.data.pictures import Faults, Pictures
 from onebit.data.sampler import EpochSampler
 from onebit.errors import OnebitError
-from onebit.runtime.image import centre_box, crop, to_picture
+from onebit.runtime.image import centre_box, crop
 
 _TRIES = 10
 _RATIO = (math.log(3 / 4), math.log(4 / 3))
@@ -103,10 +103,8 @@ class PictureLoader(Loader):
 
     def _read(self, number: int, draws: Tensor) -> np.ndarray | None:
         """uint8 (3, H, W); None if it is left out."""
-        try:
-            picture = to_picture(self.pictures.read(number))
-        except (OnebitError, OSError) as problem:
-            self.faults.meet(self.pictures.name(number), problem)
+        picture = self.pictures.decode(number, self.faults)
+        if picture is None:
             return None
         if self.augmentation is None:
             return np.asarray(crop(picture, centre_box(picture.size, self.size, self.resize), self.size)).transpose(

@@ -5,40 +5,24 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+import torch
 from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
 from onebit.data.dataset import DataSet, Split
 from onebit.errors import OnebitError
-from onebit.runtime.image import to_picture
+from onebit.runtime.image import centre_box, crop, to_picture
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 OnCorrupt = Literal["error", "skip"]
 MOST_BYTES = 1 << 28
 """Of one image file. ImageNet's largest has 15 MB."""
-
-
-class Pictures(ABC):
-    """Image files in a fixed order, read one at a time from any thread.
-
-    Attributes:
-        labels: int64 (N,).
-    """
-
-    labels: Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    @abstractmethod
-    def name(self, number: int) -> str:
-        """Where a picture lies, for people."""
-
-    @abstractmethod
-    def read(self, number: int) -> bytes:
-        """The bytes of the image file; raises OSError, or OnebitError if it is not to be read."""
 
 
 class Faults:
@@ -72,6 +56,35 @@ class Faults:
                 f"{name}: {reason}", hint="replace it, or leave out such files with data.options.on_corrupt skip"
             ) from problem
         self.skipped[name] = reason
+
+
+class Pictures(ABC):
+    """Image files in a fixed order, read one at a time from any thread.
+
+    Attributes:
+        labels: int64 (N,).
+    """
+
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @abstractmethod
+    def name(self, number: int) -> str:
+        """Where a picture lies, for people."""
+
+    @abstractmethod
+    def read(self, number: int) -> bytes:
+        """The bytes of the image file; raises OSError, or OnebitError if it is not to be read."""
+
+    def decode(self, number: int, faults: Faults) -> "Image | None":
+        """The picture in RGB; None if it cannot be read and ``faults`` lets it be left out."""
+        try:
+            return to_picture(self.read(number))
+        except (OnebitError, OSError) as problem:
+            faults.meet(self.name(number), problem)
+            return None
 
 
 class PictureSet(DataSet):
@@ -137,26 +150,42 @@ class PictureSet(DataSet):
         raise self._not_in_memory()
 
     def check(self) -> dict[str, Any]:
-        """Decodes every picture, then counts; those left out under ``on_corrupt: skip`` are not counted."""
-        counts = {"train": self._readable(self.train_pictures), "test": self._readable(self.test_pictures)}
+        """Decodes every picture, then counts.
+
+        Raises:
+            OnebitError: some cannot be read; names them. Under ``on_corrupt: skip`` they are not counted instead.
+        """
+        found = Faults("skip")
+        counts = {
+            part: self._readable(pictures, found)
+            for part, pictures in (("train", self.train_pictures), ("test", self.test_pictures))
+        }
+        if found.skipped and self.faults.on_corrupt == "error":
+            raise OnebitError(
+                f"{len(found.skipped)} pictures cannot be read: {', '.join(found.skipped)}",
+                hint="replace them, or leave them out with data.options.on_corrupt skip",
+            )
+        self.faults.skipped |= found.skipped
         return {**counts, "classes": list(self.classes), "shape": list(self.shape)}
 
-    def _readable(self, pictures: Pictures) -> int:
+    def sample(self, count: int) -> Split:
+        """Some pictures, spread over the training part, cut as test pictures are; otherwise as `train`."""
+        pictures = self.train_pictures
+        numbers = torch.linspace(0, len(pictures) - 1, min(count, len(pictures))).long().tolist()
+        decoded = [(number, pictures.decode(number, self.faults)) for number in numbers]
+        kept = [(number, picture) for number, picture in decoded if picture is not None]
+        cut = [crop(picture, centre_box(picture.size, self.size, self.resize), self.size) for _, picture in kept]
+        images = torch.from_numpy(np.stack([np.asarray(part) for part in cut])).permute(0, 3, 1, 2)
+        return images, pictures.labels[[number for number, _ in kept]]
+
+    def _readable(self, pictures: Pictures, faults: Faults) -> int:
         console = Console(stderr=True)
         with ThreadPoolExecutor() as pool:
-            done = _mapped(pool, lambda number: self._is_whole(pictures, number), len(pictures))
+            done = _mapped(pool, lambda number: pictures.decode(number, faults) is not None, len(pictures))
             shown = track(
                 done, "decoding", len(pictures), console=console, transient=True, disable=not console.is_terminal
             )
             return sum(shown)
-
-    def _is_whole(self, pictures: Pictures, number: int) -> bool:
-        try:
-            to_picture(pictures.read(number))
-        except (OnebitError, OSError) as problem:
-            self.faults.meet(pictures.name(number), problem)
-            return False
-        return True
 
     def _not_in_memory(self) -> OnebitError:
         return OnebitError(
