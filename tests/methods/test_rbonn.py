@@ -302,3 +302,9 @@ def test_networks_that_it_cannot_train_are_refused() -> None:
     RBONN().attach(layer)
     with pytest.raises(OnebitError, match="not a sign to build on"):
         RBONN().attach(layer)
+
+
+def test_without_another_method_nothing_stands_behind_the_product() -> None:
+    layer = BinaryLinear(4, 2)
+    RBONN().attach(layer)
+    assert type(layer.output_transform) is nn.Identity

@@ -141,7 +141,7 @@ class RBONN(Method):
             quantizer = self._quantizer(layer)
             others = _without_scale(layer.output_transform)
             layer.weight_quantizer = quantizer
-            layer.output_transform = UnscaledGradient(others, quantizer) if len(others) else others
+            layer.output_transform = UnscaledGradient(others, quantizer) if len(others) else nn.Identity()
 
     def step(self, t: int, total: int) -> None:
         if not all(isinstance(layer.weight_quantizer, RecurrentSign) for layer in self._layers):
