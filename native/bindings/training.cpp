@@ -54,8 +54,8 @@ class Products {
     products_.forward(s, x.data(), unsigned_words(weight), unsigned_words(bits), output.data());
   }
 
-  void backward(const Sides& sides, const Floats& gradient, int32_t levels, std::optional<uint32_t> seed,
-                const Words& weight, const Words& bits, const std::optional<Floats>& x, int32_t estimator,
+  void backward(const Sides& sides, const Floats& gradient, int32_t levels, uint32_t seed, const Words& weight,
+                const Words& bits, const std::optional<Floats>& x, int32_t estimator,
                 const std::optional<FloatsOut>& input_gradient, const std::optional<FloatsOut>& weight_gradient) {
     const onebit::ConvShape s = fitting(sides);
     expect(gradient, outputs(s));
@@ -66,7 +66,7 @@ class Products {
     if (weight_gradient) expect(*weight_gradient, s.out_c * onebit::taps_of(s) * s.in_c);
     if (levels < 1 || levels > 255 || estimator < 0 || estimator > 2 || (estimator > 0 && !x))
       throw nb::value_error("no such levels or estimator");
-    const onebit::Rounding rounding = {levels, seed.has_value(), seed.value_or(0)};
+    const onebit::Rounding rounding = {levels, seed};
     const nb::gil_scoped_release release;
     products_.backward(s, gradient.data(), rounding, unsigned_words(weight), unsigned_words(bits),
                        x ? x->data() : nullptr, static_cast<onebit::Estimator>(estimator),
@@ -122,8 +122,8 @@ void bind_training(nb::module_& m) {
       .def("forward", &Products::forward, nb::arg("shape"), nb::arg("x").noconvert(), nb::arg("weight").noconvert(),
            nb::arg("bits").noconvert(), nb::arg("output").noconvert())
       .def("backward", &Products::backward, nb::arg("shape"), nb::arg("gradient").noconvert(), nb::arg("levels"),
-           nb::arg("seed").none(), nb::arg("weight").noconvert(), nb::arg("bits").noconvert(),
-           nb::arg("x").noconvert().none(), nb::arg("estimator"), nb::arg("input_gradient").noconvert().none(),
+           nb::arg("seed"), nb::arg("weight").noconvert(), nb::arg("bits").noconvert(), nb::arg("x").noconvert().none(),
+           nb::arg("estimator"), nb::arg("input_gradient").noconvert().none(),
            nb::arg("weight_gradient").noconvert().none());
   m.def("unfit_for_training", [](const Sides& sides) -> std::optional<std::string> {
     const char* why = onebit::Products::unfit(shape_of(sides));

@@ -43,14 +43,13 @@ void test_levels(Random& random) {
   const int levels = (1 << random.between(1, 8)) - 1;
   const float low = -20.0f, inverse = static_cast<float>(levels) / 40.0f;
   if (random.chance(20)) g[0] = std::numeric_limits<float>::quiet_NaN();
-  const bool stochastic = random.chance(70);
   const uint32_t seed = random.word();
   Array<uint8_t> expected(count);
   for (const TrainingKernels* kernels : training_tables()) {
     Array<uint8_t> q(count);
     const int64_t cut = random.between(0, static_cast<int>(count));
-    kernels->levels({g.data() + cut, count - cut, low, inverse, levels, stochastic, seed, cut, q.data() + cut});
-    kernels->levels({g.data(), cut, low, inverse, levels, stochastic, seed, 0, q.data()});
+    kernels->levels({g.data() + cut, count - cut, low, inverse, levels, seed, cut, q.data() + cut});
+    kernels->levels({g.data(), cut, low, inverse, levels, seed, 0, q.data()});
     if (kernels == &portable_training()) {
       expected = q;
     } else {
@@ -60,8 +59,7 @@ void test_levels(Random& random) {
       const float exact = (g[i] - low) * inverse;  // clamped below
       const float clamped = std::min(std::max(exact, 0.0f), static_cast<float>(levels));
       const float off = std::abs(static_cast<float>(q[i]) - clamped);
-      CHECK(std::isnan(exact) ? q[i] == 0 : off <= (stochastic ? 1.0f : 0.5001f), "%s: %g", kernels->name,
-            static_cast<double>(off));
+      CHECK(std::isnan(exact) ? q[i] == 0 : off <= 1.0f, "%s: %g", kernels->name, static_cast<double>(off));
     }
   }
 }
@@ -74,7 +72,7 @@ void test_noise(const TrainingKernels& kernels) {
     Array<uint8_t> q(kCount);
     for (int64_t i = 0; i < kCount; ++i) g[i] = 3.0f + fraction;
     for (const uint32_t seed : {0u, 1u, 0xdeadbeefu}) {
-      kernels.levels({g.data(), kCount, 0.0f, 1.0f, 255, true, seed, 0, q.data()});
+      kernels.levels({g.data(), kCount, 0.0f, 1.0f, 255, seed, 0, q.data()});
       double mean = 0;
       for (int64_t i = 0; i < kCount; ++i) mean += q[i] / static_cast<double>(kCount);
       const double error = std::abs(mean - 3.0 - static_cast<double>(fraction));

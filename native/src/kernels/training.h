@@ -10,14 +10,13 @@ namespace onebit {
 
 constexpr int64_t kSamples = 64;  // the lanes of a block of samples
 
-// Floats to levels: q = min(floor((g - minimum) * inverse + u), levels), and 0 for what is not a number. With a seed, u
-// is noise in [0, 1), a function of the seed and `first + i` (modulo 2^32) alone; else 1/2.
+// Floats to levels: q = min(floor((g - minimum) * inverse + u), levels), and 0 for what is not a number. u is noise of
+// 16 bits in [0, 1), a function of the seed and `first + i` (modulo 2^32) alone; so a g on a level keeps it.
 struct LevelsArgs {
   const float* gradient;
   int64_t count;
   float minimum, inverse;
   int32_t levels;  // at most 255
-  bool stochastic;
   uint32_t seed;
   int64_t first;
   uint8_t* output;

@@ -43,8 +43,8 @@ void GridGradient::quantize(const ConvShape& s, const GradientAxis& y, const Gra
       }
       const int64_t from = (i / y.size * s.out_h + oy) * row;
       std::memset(to, 0, static_cast<size_t>(before));
-      kernels_.levels({gradient + from, row, grid_.minimum, 1.0f / grid_.scale, rounding.levels, rounding.stochastic,
-                       rounding.seed, from, to + before});
+      kernels_.levels(
+          {gradient + from, row, grid_.minimum, 1.0f / grid_.scale, rounding.levels, rounding.seed, from, to + before});
       std::memset(to + before + row, 0, static_cast<size_t>(padded_row - before - row));
     }
   });

@@ -10,9 +10,8 @@
 namespace onebit {
 
 struct Rounding {
-  int32_t levels;   // the highest q, at most 255
-  bool stochastic;  // up with the probability of the remainder; else to the nearest
-  uint32_t seed;
+  int32_t levels;  // the highest q, at most 255
+  uint32_t seed;   // of the noise that rounds
 };
 
 // g = scale * (q - zero) + rest with a level `zero` next to 0, so that sums of g near 0 are sums of small integers. All

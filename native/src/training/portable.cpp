@@ -41,7 +41,7 @@ void expand(const uint32_t* words, int64_t bits, int8_t* to, int64_t to_step) {
 }  // namespace
 
 const TrainingKernels& portable_training() {
-  static constexpr TrainingKernels table = {"portable", range_of<4>, choose_levels,
+  static constexpr TrainingKernels table = {"portable", range_of<4>, levels_of,
                                             gather,     expand,      WeightGradient<Plain>::run};
   return table;
 }

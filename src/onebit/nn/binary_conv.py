@@ -76,11 +76,10 @@ class BinaryConv2d(BinaryLayer):
         self.dilation = _pair(dilation)
         self.groups = groups
         self.padding_value = float(padding_value)
-        self.backend: Callable[[BinaryConv2d, Tensor], Tensor | None] | None = None  # see onebit.nn.native
+        self.backend: Callable[[BinaryConv2d, Tensor], Tensor] | None = None  # see onebit.nn.native
 
     def training_product(self, x: Tensor) -> Tensor:
-        y = self.backend(self, x) if self.backend is not None else None
-        return super().training_product(x) if y is None else y
+        return super().training_product(x) if self.backend is None else self.backend(self, x)
 
     def product(self, x: Tensor, weight: Tensor) -> Tensor:
         top, left, bottom, right = self.padding

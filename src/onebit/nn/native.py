@@ -8,14 +8,14 @@ With activations a = ±1, weights w = ±1 and g = dL/dy, the three products of a
 
     ĝ = q s + min,  q in 0 … 2^b − 1,  s = (max − min) / (2^b − 1)
 
-by the native engine's kernels, on sums of integers that are exact. So y equals PyTorch's bit for bit, and a gradient
-differs from the convolution of ĝ in float64 by the rounding of four float operations at most.
+by the native engine's kernels, as sums of integers, which are exact. So y equals PyTorch's bit for bit, and a gradient
+that is a sum of k terms differs from the convolution of ĝ in float64 by less than 2^-21 k max|ĝ|.
 
-**ĝ.** Behind a layer with a :class:`~onebit.quantize.GradientQuantizer` of 8 bits or fewer in front of its output's
-transform (CycleBNN), g lies on that grid already, and q is found by rounding to the nearest: nothing is lost. Elsewhere
-the backend quantises g to 8 bits itself, stochastically, as :func:`~onebit.quantize.stochastic_quantize` does; so there
-it changes the gradients, whose expectation stays. Its noise is a function of the element's index and of a seed from
-torch's generator.
+**ĝ** has the formula of :func:`~onebit.quantize.stochastic_quantize`. Its noise has 16 bits and is a function of the
+element's index and of a seed from torch's generator: reproducible, whatever the threads, but other draws than those of
+PyTorch. Where a method puts a :class:`~onebit.quantize.GradientQuantizer` right behind the product (CycleBNN), b is its
+width and the backend does its work; over 8 bits PyTorch computes. Elsewhere b = 8: there the backend changes the
+gradients, whose expectation stays (up to 2^-16 of a step).
 
 **The sign.** An input quantiser that is an ``ApproxSign``, a ``Sign`` or an ``IdentitySign`` is not called, but
 computed with the products: neither ±1 nor its gradient is ever written to memory as floats.
@@ -104,8 +104,8 @@ def use_native(net: nn.Module, threads: int | None = None, isa: str = "") -> Nat
     native = []
     for name, layer in binary_layers(net):
         reason = _obstacle(layer) if found else f"no kernels for training on {isa or _engine.isas()[0]}"
-        if reason is None and isinstance(layer, BinaryConv2d):
-            layer.backend = NativeConv(threads, found or "")
+        if found and reason is None and isinstance(layer, BinaryConv2d):
+            layer.backend = NativeConv(threads, found, _take_gradient_quantizer(layer))
             native.append(name)
         else:
             reasons[name] = str(reason)
@@ -131,6 +131,19 @@ def _obstacle(layer: BinaryLayer) -> str | None:
     return _engine.unfit_for_training(sides)
 
 
+def _take_gradient_quantizer(layer: BinaryConv2d) -> GradientQuantizer | None:
+    """The quantiser that the gradient passes last before the product, which then lets it pass. A method that holds the
+    quantiser still sets its bits."""
+    place: nn.Module = layer
+    name, module = "output_transform", layer.output_transform
+    while isinstance(module, nn.Sequential) and len(module):
+        place, name, module = module, "0", module[0]
+    if layer.bias is not None or not isinstance(module, GradientQuantizer):
+        return None
+    setattr(place, name, nn.Identity())
+    return module
+
+
 @dataclass(frozen=True)
 class NativeConv:
     """The product of a :class:`BinaryConv2d` in training; see the module's page.
@@ -138,28 +151,30 @@ class NativeConv:
     Args:
         threads: that compute.
         isa: instruction set.
+        gradient_quantizer: of the product's gradient; None for 8 bits.
     """
 
     threads: int
     isa: str
+    gradient_quantizer: GradientQuantizer | None = None
 
-    def __call__(self, layer: BinaryConv2d, x: Tensor) -> Tensor | None:
-        """``layer.product`` of the quantised ``x`` and weight; None where PyTorch has to compute it: on another
-        device, or while the layer's gradient has more than 8 bits.
+    def __call__(self, layer: BinaryConv2d, x: Tensor) -> Tensor:
+        """``layer.product`` of the quantised ``x`` and weight; by PyTorch on another device, or while the gradient has
+        more than 8 bits.
 
         Raises:
             OnebitError: a weight that is not ±1, or a batch whose sums could exceed 32 bits.
         """
-        bits = _gradient_bits(layer.output_transform)
-        if x.device.type != "cpu" or (bits is not None and bits > BITS):
-            return None
+        bits = BITS if self.gradient_quantizer is None else self.gradient_quantizer.bits
+        if x.device.type != "cpu" or bits > BITS:
+            y = layer.product(layer.input_quantizer(x), layer.quantized_weight())
+            return y if self.gradient_quantizer is None else self.gradient_quantizer(y)
         weight = layer.quantized_weight()
         estimator = _ESTIMATORS.get(type(layer.input_quantizer))
         if estimator is None:
             estimator, x = _NONE, layer.input_quantizer(x)
         geometry = layer.kernel_size, layer.stride, layer.padding
-        levels = 2 ** (bits or BITS) - 1
-        call = _Call(self, _sides(x, weight, geometry), estimator, levels, stochastic=bits is None)
+        call = _Call(self, _sides(x, weight, geometry), estimator, levels=2**bits - 1)
         return _Products.apply(x.float(), weight.float(), call).to(weight.dtype)
 
     @property
@@ -182,7 +197,6 @@ class _Call:
     sides: tuple[int, ...]
     estimator: int
     levels: int
-    stochastic: bool
 
 
 class _Products(torch.autograd.Function):
@@ -213,7 +227,7 @@ class _Products(torch.autograd.Function):
             dx = torch.empty((batch, in_channels, height, width), memory_format=torch.channels_last)
         if ctx.needs_input_grad[1]:
             dw = torch.empty((out_channels, in_channels, *kernel), memory_format=torch.channels_last)
-        seed = int(torch.randint(2**32, ())) if call.stochastic else None
+        seed = int(torch.randint(2**32, ()))
         arrays = [None if t is None else _pixels(t).numpy() for t in (x, dx, dw)]
         call.conv.products.backward(
             call.sides,
@@ -244,13 +258,6 @@ def _sides(x: Tensor, weight: Tensor, geometry: tuple[Any, Any, Any]) -> tuple[i
             f"native training: {reason}", hint="take a smaller batch, or train without the native backend"
         )
     return sides
-
-
-def _gradient_bits(transform: nn.Module) -> int | None:
-    """The width of the gradient that reaches the product, if a quantiser has made it."""
-    while isinstance(transform, nn.Sequential) and len(transform):
-        transform = transform[0]
-    return transform.bits if isinstance(transform, GradientQuantizer) else None
 
 
 def _channels_last(x: Tensor) -> Tensor:

@@ -87,7 +87,7 @@ class Products:
         shape: tuple[int, ...],
         gradient: NDArray[float32],
         levels: int,
-        seed: int | None,
+        seed: int,
         weight: NDArray[int32],
         bits: NDArray[int32],
         x: NDArray[float32] | None,

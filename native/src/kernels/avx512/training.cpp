@@ -6,13 +6,49 @@
 namespace onebit {
 namespace {
 
-// Their sum; GCC 12 warns about _mm512_reduce_add_epi32.
-int32_t lanes(__m512i sum) {
-  alignas(64) int32_t lane[16];
-  _mm512_store_si512(lane, sum);
-  int32_t total = 0;
-  for (const int32_t each : lane) total += each;
-  return total;
+constexpr __mmask16 kAll = 0xffff;  // GCC 12 warns about some intrinsics without a mask
+
+int32_t lanes(__m512i v) {
+  v = _mm512_add_epi32(v, _mm512_maskz_shuffle_i32x4(kAll, v, v, 0x4e));
+  v = _mm512_add_epi32(v, _mm512_maskz_shuffle_i32x4(kAll, v, v, 0xb1));
+  v = _mm512_add_epi32(v, _mm512_maskz_shuffle_epi32(kAll, v, _MM_PERM_BADC));
+  v = _mm512_add_epi32(v, _mm512_maskz_shuffle_epi32(kAll, v, _MM_PERM_CDAB));
+  return _mm512_cvtsi512_si32(v);
+}
+
+// The sums of the lanes of 16 vectors, by adding up interleaved pairs; that of vector kLane[i] comes out in lane i.
+constexpr int kLane[16] = {0, 4, 8, 12, 2, 6, 10, 14, 1, 5, 9, 13, 3, 7, 11, 15};
+
+__m512i lanes(const __m512i (&v)[16]) {
+  __m512i a[8], b[4], c[2];
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; ++i)
+    a[i] = _mm512_add_epi32(_mm512_maskz_unpacklo_epi32(kAll, v[i], v[i + 8]),
+                            _mm512_maskz_unpackhi_epi32(kAll, v[i], v[i + 8]));
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i)
+    b[i] = _mm512_add_epi32(_mm512_maskz_unpacklo_epi32(kAll, a[i], a[i + 4]),
+                            _mm512_maskz_unpackhi_epi32(kAll, a[i], a[i + 4]));
+#pragma GCC unroll 2
+  for (int i = 0; i < 2; ++i)
+    c[i] = _mm512_add_epi32(_mm512_maskz_shuffle_i32x4(kAll, b[i], b[i + 2], 0x88),
+                            _mm512_maskz_shuffle_i32x4(kAll, b[i], b[i + 2], 0xdd));
+  return _mm512_add_epi32(_mm512_maskz_shuffle_i32x4(kAll, c[0], c[1], 0x88),
+                          _mm512_maskz_shuffle_i32x4(kAll, c[0], c[1], 0xdd));
+}
+
+template <int Count>
+void add_up(const __m512i* vectors, int32_t* sums) {
+  constexpr int kWhole = Count / 16 * 16;
+#pragma GCC unroll 2
+  for (int first = 0; first < kWhole; first += 16) {
+    __m512i v[16];
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; ++i) v[kLane[i]] = vectors[first + i];
+    _mm512_storeu_si512(sums + first, lanes(v));
+  }
+#pragma GCC unroll 16
+  for (int i = kWhole; i < Count; ++i) sums[i] = lanes(vectors[i]);
 }
 
 // VPDPBUSD: 64 products, each of a sample; the lanes are added up at the end.
@@ -42,11 +78,7 @@ struct Vnni {
         }
       }
     }
-#pragma GCC unroll 2
-    for (int c = 0; c < C; ++c) {
-#pragma GCC unroll 9
-      for (int t = 0; t < T; ++t) sums[c][t] = lanes(sum[c][t]);
-    }
+    add_up<C * T>(&sum[0][0], &sums[0][0]);
   }
 };
 
@@ -99,7 +131,7 @@ void expand(const uint32_t* words, int64_t bits, int8_t* to, int64_t to_step) {
 }  // namespace
 
 const TrainingKernels& avx512_training() {
-  static constexpr TrainingKernels table = {"avx512", range_of<16>, choose_levels,
+  static constexpr TrainingKernels table = {"avx512", range_of<16>, levels_of,
                                             gather,   expand,       WeightGradient<Vnni>::run};
   return table;
 }

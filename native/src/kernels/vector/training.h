@@ -40,41 +40,29 @@ Range range_of(const float* values, int64_t count) {
   return range;
 }
 
-// 24 bits of noise: the finaliser "lowbias32" by C. Wellons on the index, mixed with the seed.
+// 16 bits of noise: the finaliser "lowbias32" by C. Wellons on the index, mixed with the seed.
 inline uint32_t noise(uint32_t index, uint32_t seed) {
   uint32_t h = index ^ seed;
   h ^= h >> 16;
   h *= 0x7feb352du;
   h ^= h >> 15;
   h *= 0x846ca68bu;
-  h ^= h >> 16;
-  return h >> 8;
+  return h >> 16;
 }
 
 // Left to the compiler, which makes vectors of it.
-template <bool Stochastic>
-void levels_of(const LevelsArgs& args) {
+inline void levels_of(const LevelsArgs& args) {
   const float* __restrict gradient = args.gradient;
   uint8_t* __restrict output = args.output;
   const float minimum = args.minimum, inverse = args.inverse, most = static_cast<float>(args.levels);
-  const auto first = static_cast<uint32_t>(args.first);
+  const auto first = static_cast<uint32_t>(args.first), count = static_cast<uint32_t>(args.count);
   const uint32_t seed = args.seed;
-  const auto count = static_cast<uint32_t>(args.count);
   for (uint32_t i = 0; i < count; ++i) {
-    float u = 0.5f;
-    if constexpr (Stochastic) u = static_cast<float>(static_cast<int32_t>(noise(first + i, seed))) * 0x1p-24f;
+    const float u = static_cast<float>(static_cast<int32_t>(noise(first + i, seed))) * 0x1p-16f;
     float q = (gradient[i] - minimum) * inverse + u;
     q = q > 0.0f ? q : 0.0f;  // NaN too
     q = q < most ? q : most;
     output[i] = static_cast<uint8_t>(static_cast<int32_t>(q));
-  }
-}
-
-inline void choose_levels(const LevelsArgs& args) {
-  if (args.stochastic) {
-    levels_of<true>(args);
-  } else {
-    levels_of<false>(args);
   }
 }
 
