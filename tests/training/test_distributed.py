@@ -20,7 +20,9 @@ class KeepsWeights(Callback):
         torch.save(dict(pl_module.net.named_parameters()), f"{sys.argv[1]}/rank{trainer.global_rank}.pt")
 
 make = trainer.make_trainer
-run.make_trainer = lambda config, folder, callbacks, **rest: make(config, folder, [KeepsWeights(), *callbacks], **rest)
+run.make_trainer = lambda config, folder, callbacks, *rest, **named: make(
+    config, folder, [KeepsWeights(), *callbacks], *rest, **named
+)
 folder, stop, resume = sys.argv[2], int(sys.argv[3]), sys.argv[4] or None
 if stop:
     Keeper._agree = lambda self, trainer: (trainer.global_step == stop, False)

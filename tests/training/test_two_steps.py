@@ -1,5 +1,6 @@
 """ReActNet's two steps by the recipes: a teacher, binary activations, then binary weights from where step 1 ended."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from onebit.errors import OnebitError
 from onebit.nn import binary_layers
 from onebit.training import fit, load_checkpoint
 from onebit.training.keeper import Keeper, Stopped
-from onebit.training.recipe import Recipe, read_recipe
+from onebit.training.recipe import MethodConfig, Recipe, read_recipe
 from onebit.training.weights import load_weights
 from tests.deploy.nets import assert_same_answer
 
@@ -151,3 +152,19 @@ def test_a_twin_with_thresholds_starts_from_one_without(tmp_path: Path) -> None:
         load_weights(net, tmp_path / "twin.pth")
     load_weights(net, tmp_path / "twin.pth", new=["*.input_quantizer.alpha"])
     assert torch.equal(net.stages[0][0].conv.weight, twin.stages[0][0].conv.weight)
+
+
+def test_step_2_can_be_another_methods(runs: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    """RBONN's scales start from the weights of step 1, since it is attached after they are loaded."""
+    folder = runs[0]
+    changes = {
+        "teacher__checkpoint": str(folder / "teacher" / "best.ckpt"),
+        "initial__checkpoint": str(folder / "step1" / "last.ckpt"),
+        "optimizer__lr": 1e-9,
+        "trainer__max_steps": 1,
+    }
+    rbonn = MethodConfig("onebit.methods.RBONN", {"variant": "paper", "tau": 1.0})
+    fit(dataclasses.replace(recipe("digits_reactnet_step2", **changes), method=rbonn), tmp_path, progress=False)
+    weights = load_checkpoint(folder / "step1" / "last.ckpt")[0].blocks[0].conv.weight
+    scale = load_checkpoint(tmp_path / "last.ckpt")[0].blocks[0].conv.weight_quantizer.a
+    torch.testing.assert_close(scale, 1 / weights.abs().mean((1, 2, 3)), rtol=1e-4, atol=1e-4)
