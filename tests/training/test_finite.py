@@ -87,3 +87,12 @@ def test_a_loss_names_the_layer(tmp_path: Path) -> None:
         Stopped, match=r"the loss of step [1-9] is .*first seen in the output of net\.\w+.*no checkpoint"
     ):
         fit(recipe, tmp_path, progress=False)
+
+
+def test_a_gradient_that_is_lost_in_a_parameter_alone_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fit_start(self: Classifier) -> None:
+        self.net.get_submodule("head").weight.register_hook(lambda gradient: gradient / 0)
+
+    monkeypatch.setattr(Classifier, "on_fit_start", fit_start)
+    with pytest.raises(Stopped, match=r"the gradient of step 0 .*first seen in the gradient of net\.head\.weight"):
+        fit(tiny(), tmp_path, progress=False)

@@ -21,7 +21,7 @@ from onebit.data.picture_loader import PictureLoader
 from onebit.training import Classifier, fit, read_recipe, run, trainer
 from onebit.training.folder import is_first_process
 
-kept, out, recipe = sys.argv[1:]
+kept, out, recipe, poisoned = sys.argv[1:]
 seen = {"train": [], "test": []}
 read = PictureLoader._read
 
@@ -36,7 +36,14 @@ class Keeps(Callback):
         with open(f"{kept}/rank{trainer.global_rank}.json", "w") as file:
             json.dump(seen, file)
 
-PictureLoader._read = note
+step = Classifier.training_step
+
+def poison(self, batch, batch_idx):
+    if poisoned == "1" and self.global_step == 2 and self.global_rank == 1:
+        batch = batch[0] / 0, batch[1]
+    return step(self, batch, batch_idx)
+
+PictureLoader._read, Classifier.training_step = note, poison
 make = trainer.make_trainer
 run.make_trainer = lambda config, folder, callbacks, *rest, **named: make(
     config, folder, [Keeps(), *callbacks], *rest, **named)
@@ -56,6 +63,20 @@ averaging: {name: ema, decay: 0.5}
 """
 
 
+def launch(processes: int, *words: Any) -> "subprocess.CompletedProcess[str]":
+    root = Path(__file__).parents[2]
+    paths = os.pathsep.join([str(root), str(root / "src")])
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", processes]
+    return subprocess.run(
+        list(map(str, [*torchrun, *words])),
+        env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=400,
+        check=False,
+    )
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("torchrun")
@@ -64,14 +85,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     broken.write_bytes(b"")
     (folder / "script.py").write_text(SCRIPT)
     (folder / "recipe.yaml").write_text(RECIPE.replace("PLACE", str(place)))
-    root = Path(__file__).parents[2]
-    paths = os.pathsep.join([str(root), str(root / "src")])
-    environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    words = [*launch, folder / "script.py", folder, folder / "out", folder / "recipe.yaml"]
-    done = subprocess.run(
-        list(map(str, words)), env=environment, capture_output=True, text=True, timeout=400, check=False
-    )
+    done = launch(2, folder / "script.py", folder, folder / "out", folder / "recipe.yaml", 0)
     assert done.returncode == 0, done.stderr
     return {
         "folder": folder,
@@ -118,13 +132,17 @@ def test_damaged_pictures_of_all_processes_are_named_once(run: dict[str, Any]) -
     assert list(run["result"]["skipped"]) == [run["broken"]]
 
 
+def test_numbers_that_end_on_one_process_stop_all(run: dict[str, Any], tmp_path: Path) -> None:
+    folder = run["folder"]
+    done = launch(2, folder / "script.py", tmp_path, tmp_path / "out", folder / "recipe.yaml", 1)
+    assert done.returncode != 0
+    line = "the loss of step 2 is not a finite number; first seen in the output of net.stem.0"
+    assert f"Stopped: {line}" in done.stderr, done.stderr
+    assert not (tmp_path / "result.json").exists()
+
+
 def test_torchrun_with_another_number_of_processes_is_one_line(run: dict[str, Any], tmp_path: Path) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "1"]
-    words = [*launch, "-m", "onebit", "train", run["folder"] / "recipe.yaml", "--output", tmp_path / "out"]
-    done = subprocess.run(
-        list(map(str, words)), env=environment, capture_output=True, text=True, timeout=200, check=False
-    )
+    done = launch(1, "-m", "onebit", "train", run["folder"] / "recipe.yaml", "--output", tmp_path / "out")
     assert done.returncode != 0
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("onebit train:")]
     assert "devices" in line

@@ -48,7 +48,7 @@ class FiniteCheck(Callback):
         losses = [bool(self._loss.isfinite())]
         if trainer.world_size > 1:
             found, losses = _everywhere(found[0], trainer.world_size), _everywhere(losses[0], trainer.world_size)
-        where = next((place for place in found if place is not None), "no single layer: their sum overflows")
+        where = next((place for place in found if place is not None), _parameter(pl_module))
         what = "gradient" if all(losses) else "loss"
         raise Stopped(
             f"the {what} of step {trainer.global_step} is not a finite number; first seen in {where}", hint=self._hint()
@@ -101,8 +101,13 @@ def first_not_finite(module: LightningModule, batch: tuple[Tensor, Tensor]) -> s
     for (name, _), gradient in zip(reversed(grown), reversed(gradients), strict=True):
         if gradient is not None and not gradient.isfinite().all():
             return f"the gradient at the output of {name}"
+    return None
+
+
+def _parameter(module: nn.Module) -> str:
+    """The last parameter, so the first in the backward pass, whose gradient is not finite."""
     lost = [name for name, p in module.named_parameters() if p.grad is not None and not p.grad.isfinite().all()]
-    return f"the gradient of {lost[-1]}" if lost else None
+    return f"the gradient of {lost[-1]}" if lost else "no single layer: the norm of all gradients overflows"
 
 
 def _everywhere(value: Any, world: int) -> list[Any]:
