@@ -92,3 +92,14 @@ def test_another_recipe_is_refused(tmp_path: Path) -> None:
     trained(tiny(trainer={"max_steps": 2}), tmp_path / "run")
     with pytest.raises(OnebitError, match="was trained with optimizer"):
         fit(tiny(optimizer={"lr": 0.5}), tmp_path / "run", resume=tmp_path / "run" / "last.ckpt", progress=False)
+
+
+def test_epochs_that_were_divided_otherwise_are_refused(tmp_path: Path) -> None:
+    """As with another number of processes: some pictures of the epoch would come twice, others never."""
+    trained(tiny(trainer={"max_steps": 2}), tmp_path / "run")
+    last = tmp_path / "run" / "last.ckpt"
+    content = torch.load(last, weights_only=True)
+    content["Stream"]["epoch"] = 6
+    torch.save(content, last)
+    with pytest.raises(OnebitError, match="epochs of 6 batches a process, now they have 12"):
+        fit(tiny(trainer={"max_steps": 4}), tmp_path / "run", resume=last, progress=False)

@@ -8,6 +8,7 @@ from lightning.pytorch import LightningDataModule
 
 from onebit.data import DataModule
 from onebit.data.loader import Batch, Loader
+from onebit.errors import OnebitError
 
 
 class Stream(LightningDataModule):
@@ -26,20 +27,28 @@ class Stream(LightningDataModule):
         self.data = data
         self.steps = steps
         self.position = 0
+        self.epoch = 0  # batches of this process; 0 until known
 
     def train_dataloader(self) -> "_Batches":
         self.data.trainer = self.trainer  # its loaders go by the trainer's device and rank
-        return _Batches(self, self.data.train_dataloader())
+        loader = self.data.train_dataloader()
+        if self.epoch not in (0, len(loader)):
+            raise OnebitError(
+                f"the checkpoint is of epochs of {self.epoch} batches a process, now they have {len(loader)}",
+                hint="resume with the data, the devices and the machines that it was saved with",
+            )
+        self.epoch = len(loader)
+        return _Batches(self, loader)
 
     def val_dataloader(self) -> Loader:
         self.data.trainer = self.trainer
         return self.data.val_dataloader()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"position": self.position}
+        return {"position": self.position, "epoch": self.epoch}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.position = state_dict["position"]
+        self.position, self.epoch = state_dict["position"], state_dict.get("epoch", 0)
 
 
 class _Batches:
