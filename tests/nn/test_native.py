@@ -188,9 +188,10 @@ def test_evaluation_is_pytorchs() -> None:
 
 def test_state_is_unchanged_and_layers_copy() -> None:
     net = models.create("small")
-    before = net.state_dict()
+    methods.CycleBNN().attach(net)
+    before = list(net.state_dict())
     use_native(net, 1, "portable")
-    assert list(net.state_dict()) == list(before)
+    assert list(net.state_dict()) == before
     copy.deepcopy(net)(torch.randn(2, *net.input_shape)).sum().backward()
 
 
@@ -215,15 +216,19 @@ def test_cyclebnn_keeps_control_of_the_width() -> None:
     assert float((counts[0] - counts[2]).norm()) > 5 * float((counts[1] - counts[2]).norm())
 
 
-def test_gradient_quantizer_is_not_applied_twice() -> None:
-    layer = BinaryConv2d(4, 4, 3)
-    layer.output_transform = nn.Sequential(GradientQuantizer(3), nn.Hardtanh())
+@pytest.mark.parametrize("bias", [False, True])
+def test_gradient_quantizer_is_applied_once(bias: bool) -> None:
+    layer = BinaryConv2d(1, 1, 1, bias=bias, input_quantizer=IdentitySign())
+    quantizer = GradientQuantizer(2)
+    layer.output_transform = nn.Sequential(quantizer, nn.Identity())
     use_native(nn.Sequential(layer), 1, "portable")
-    assert isinstance(layer.output_transform[0], nn.Identity)
-    with_bias = BinaryConv2d(4, 4, 3, bias=True)  # its bias learns from the quantised gradient
-    with_bias.output_transform = GradientQuantizer(3)
-    use_native(nn.Sequential(with_bias), 1, "portable")
-    assert isinstance(with_bias.output_transform, GradientQuantizer)
+    assert quantizer.delegated != bias  # a bias learns from the quantised gradient, too
+    x = torch.randn(1, 1, 1, 400, requires_grad=True)
+    layer(x).backward(torch.linspace(-1, 1, 400).view(1, 1, 1, 400))
+    assert x.grad is not None
+    levels = x.grad.mul(3).round().unique()
+    assert levels.tolist() == [-3, -1, 1, 3]
+    torch.testing.assert_close(x.grad.unique().mul(3), levels)
 
 
 def test_bfloat16_autocast() -> None:

@@ -34,7 +34,7 @@ from torch import Tensor, nn
 from onebit.errors import OnebitError
 from onebit.nn.binary_conv import BinaryConv2d
 from onebit.nn.binary_layer import BinaryLayer, binary_layers
-from onebit.quantize import ApproxSign, GradientQuantizer, IdentitySign, Sign
+from onebit.quantize import ApproxSign, GradientQuantizer, IdentitySign, Sign, quantize_gradient
 from onebit.runtime import _engine
 
 BITS = 8
@@ -132,15 +132,13 @@ def _obstacle(layer: BinaryLayer) -> str | None:
 
 
 def _take_gradient_quantizer(layer: BinaryConv2d) -> GradientQuantizer | None:
-    """The quantiser that the gradient passes last before the product, which then lets it pass. A method that holds the
-    quantiser still sets its bits."""
-    place: nn.Module = layer
-    name, module = "output_transform", layer.output_transform
+    """The quantiser that the gradient passes last before the product, which then lets it pass."""
+    module = layer.output_transform
     while isinstance(module, nn.Sequential) and len(module):
-        place, name, module = module, "0", module[0]
+        module = module[0]
     if layer.bias is not None or not isinstance(module, GradientQuantizer):
         return None
-    setattr(place, name, nn.Identity())
+    module.delegated = True
     return module
 
 
@@ -168,7 +166,7 @@ class NativeConv:
         bits = BITS if self.gradient_quantizer is None else self.gradient_quantizer.bits
         if x.device.type != "cpu" or bits > BITS:
             y = layer.product(layer.input_quantizer(x), layer.quantized_weight())
-            return y if self.gradient_quantizer is None else self.gradient_quantizer(y)
+            return y if self.gradient_quantizer is None else quantize_gradient(y, bits)
         weight = layer.quantized_weight()
         estimator = _ESTIMATORS.get(type(layer.input_quantizer))
         if estimator is None:

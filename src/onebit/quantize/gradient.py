@@ -102,5 +102,7 @@ class GradientQuantizer(KBitQuantizer):
         tensor([0.1000, 0.2000])
     """
 
+    delegated = False  # whether what computes x quantises its gradient to ``bits`` itself
+
     def forward(self, x: Tensor) -> Tensor:
-        return quantize_gradient(x, self.bits)
+        return x if self.delegated else quantize_gradient(x, self.bits)

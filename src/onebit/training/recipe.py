@@ -110,7 +110,8 @@ class TrainerConfig:
 
     ``max_time`` is ``DD:HH:MM:SS``; ``validate_every`` counts steps (default: once an epoch); ``checkpoint_seconds`` is
     the longest work that a power cut can lose; ``devices`` are those of each of ``num_nodes`` machines; ``threads`` is
-    torch's (default: all cores, shared among the devices).
+    torch's (default: all cores, shared among the devices); ``backend`` says what computes the products of the binary
+    convolutions: PyTorch, or in integers on the CPU the native engine (see :mod:`onebit.nn.native`).
     """
 
     max_epochs: int | None = None
@@ -123,6 +124,7 @@ class TrainerConfig:
     devices: int = 1
     num_nodes: int = 1
     threads: int | None = None
+    backend: Literal["torch", "native"] = "torch"
 
 
 @dataclass(frozen=True)
@@ -260,6 +262,11 @@ def _check_values(recipe: Recipe, source: str) -> None:
     for key, value in not_negative.items():
         if value < 0:
             raise OnebitError(f"{source}: {key} is {value}", hint="it must be zero or more")
+    if trainer.backend == "native" and trainer.accelerator not in ("auto", "cpu"):
+        raise OnebitError(
+            f"{source}: trainer.backend native computes on the CPU, not on {trainer.accelerator}",
+            hint="drop trainer.accelerator or trainer.backend",
+        )
     if recipe.seed >= 2**32:
         raise OnebitError(f"{source}: seed is {recipe.seed}", hint="it must be below 2**32")
     if recipe.averaging is not None:

@@ -12,6 +12,7 @@ from onebit import cost, methods
 from onebit.data import DataModule
 from onebit.data.sampler import EpochSampler
 from onebit.errors import OnebitError
+from onebit.nn import use_native
 from onebit.training.averaging import Averaging
 from onebit.training.build import make_method, make_net
 from onebit.training.classifier import Classifier
@@ -78,6 +79,8 @@ def _fit(recipe: Recipe, folder: RunFolder, resume: str | Path | None, force: bo
     if method is not None:
         callbacks = methods.apply(method, net)
     ledger = cost.count(net, torch.zeros(1, *data.shape), method, recipe.optimizer.name, recipe.data.batch_size)
+    if recipe.trainer.backend == "native":  # when the method has put its quantisers in place
+        print(use_native(net), file=sys.stderr)
     epoch, steps = _length(recipe, data)
     accumulate = recipe.optimizer.accumulate
     if start >= steps:

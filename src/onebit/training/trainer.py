@@ -39,7 +39,7 @@ def make_trainer(
         return Trainer(
             max_epochs=1,
             precision=config.precision,
-            accelerator=config.accelerator,
+            accelerator="cpu" if config.backend == "native" else config.accelerator,
             devices=config.devices,
             num_nodes=config.num_nodes,
             strategy="ddp" if config.devices * config.num_nodes > 1 else "auto",

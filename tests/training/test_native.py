@@ -1,0 +1,41 @@
+"""Runs whose binary convolutions are computed in integers."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from onebit.errors import OnebitError
+from onebit.runtime import _engine
+from onebit.training import fit, load_checkpoint
+from onebit.training.keeper import Stopped
+from tests.training.recipes import tiny
+from tests.training.test_resume import assert_same, stop_at, trained
+
+NATIVE = {"backend": "native", "max_steps": 240, "validate_every": 120}
+
+
+@pytest.mark.skipif("avx512" not in _engine.isas(), reason="only AVX-512 with VNNI has kernels for training")
+@pytest.mark.parametrize("method", [{}, None], ids=["CycleBNN", "plain"])
+def test_learns_the_digits(method: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    result = fit(tiny(model={"options": {"width": 16}}, method=method, trainer=NATIVE), tmp_path / "run")
+    assert result["last_top1"] >= 0.93
+    assert "binary layers train natively (avx512, 1 threads)" in capfd.readouterr().err
+    net, info = load_checkpoint(result["checkpoint"])
+    assert info["recipe"]["trainer"]["backend"] == "native"
+    assert not any(getattr(module, "backend", None) for module in net.modules())
+
+
+def test_goes_on_from_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = tiny(trainer={"backend": "native"})
+    whole = trained(recipe, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        stop_at(patch, 7)
+        with pytest.raises(Stopped):
+            fit(recipe, tmp_path / "cut", progress=False)
+    assert_same(trained(recipe, tmp_path / "rest", tmp_path / "cut" / "last.ckpt"), whole)
+
+
+def test_is_for_the_cpu() -> None:
+    with pytest.raises(OnebitError, match="computes on the CPU, not on gpu"):
+        tiny(trainer={"backend": "native", "accelerator": "gpu"})
