@@ -87,7 +87,10 @@ class Compose(Method):
             method.load_state_dict(own)
 
     def cost_rule(self) -> CostRule:
-        """The narrowest operands that a method gives; what is charged is what the one that varies them charges."""
+        """The narrowest operands that a method gives; what is charged is what the one that varies them charges.
+
+        A latent weight is kept if all keep it. No paper's figures hold for a composition.
+        """
         rules = [method.cost_rule() for method in self.methods]
         varied = [rule for rule in rules if rule.charged or len(rule.operands) > 1]
         if len(varied) > 1:
@@ -101,4 +104,5 @@ class Compose(Method):
             replace(widths, **{name: min(getattr(w, name) for w in (widths, *constant)) for name in names})
             for widths in base.operands
         )
-        return CostRule(operands, base.charged)
+        slots = next((rule.slots for rule in rules if rule.slots is not None), None)
+        return CostRule(operands, base.charged, latent=all(rule.latent for rule in rules), slots=slots)
