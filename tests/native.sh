@@ -36,7 +36,7 @@ can_watch_threads() {  # its runtime may be missing, or at odds with the system'
 }
 
 if can_watch_threads; then
-  check threads "choice_test graph_test plan_test concurrency_test" -DCMAKE_BUILD_TYPE=Sanitized "-DCMAKE_CXX_FLAGS=-O1 -g1 -Werror" \
+  check threads "choice_test graph_test plan_test concurrency_test training_products_test" -DCMAKE_BUILD_TYPE=Sanitized "-DCMAKE_CXX_FLAGS=-O1 -g1 -Werror" \
     -DONEBIT_SANITIZE=thread
 else
   summary+=("threads: not run, the thread sanitizer does not work here")

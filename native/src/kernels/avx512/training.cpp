@@ -51,6 +51,11 @@ void add_up(const __m512i* vectors, int32_t* sums) {
   for (int i = kWhole; i < Count; ++i) sums[i] = lanes(vectors[i]);
 }
 
+// In place: from the intrinsic GCC 12 makes a copy of each accumulator in each step.
+inline void multiply_add(__m512i& sum, __m512i levels, __m512i signs) {
+  __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(levels), "v"(signs));
+}
+
 // VPDPBUSD: 64 products, each of a sample; the lanes are added up at the end.
 struct Vnni {
   template <int C, int KH, int KW>
@@ -74,11 +79,17 @@ struct Vnni {
         for (int t = 0; t < T; ++t) {
           const __m512i signs = _mm512_load_si512(input + t / KW * pitch + t % KW * kSamples);
 #pragma GCC unroll 2
-          for (int c = 0; c < C; ++c) sum[c][t] = _mm512_dpbusd_epi32(sum[c][t], g[c], signs);
+          for (int c = 0; c < C; ++c) multiply_add(sum[c][t], g[c], signs);
         }
       }
     }
-    add_up<C * T>(&sum[0][0], &sums[0][0]);
+    __m512i all[C * T];
+#pragma GCC unroll 2
+    for (int c = 0; c < C; ++c) {
+#pragma GCC unroll 9
+      for (int t = 0; t < T; ++t) all[c * T + t] = sum[c][t];
+    }
+    add_up<C * T>(all, &sums[0][0]);
   }
 };
 
