@@ -4,7 +4,6 @@ plot of the engine's growth, from the records in results/.
 python benchmarks/report.py
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,6 @@ HEADS = {
     "naive_float": "naive fine-tuning, float",
 }
 
-PEERS, GROWTH = "engine_vs_peers", "engine_growth"
 SELECTION = (
     "The learner's defaults (250 steps, a bias column of 1) and the 15 epochs of the backbone were chosen with the "
     "accuracy on these held-out images in view, so the figures of the learner are optimistic."
@@ -41,8 +39,7 @@ def main() -> None:
     for path, text in pages().items():
         path.write_text(text, encoding="utf-8")
         print(path.relative_to(ROOT))
-    if _made(GROWTH):
-        engine_report.draw_growth(read(GROWTH), ROOT / "docs" / "images" / "engine_growth.png")
+    engine_report.draw_growth(read("engine_growth"), ROOT / "docs" / "images" / "engine_growth.png")
 
 
 def pages() -> dict[Path, str]:
@@ -62,9 +59,11 @@ def pages() -> dict[Path, str]:
         _kernels(read("kernels_binary_conv")),
         _torch(read("kernels_vs_torch")),
         "## The engine beside its peers",
-        _engine(PEERS, engine_report.peers),
+        engine_report.peers(read("engine_vs_peers")),
         "## How the engine's cost grows",
-        _engine(GROWTH, engine_report.growth),
+        engine_report.growth(read("engine_growth")),
+        "## Memory over many models",
+        _soak(read("soak")),
     ]
     learner, readme = ROOT / "docs" / "learner.md", ROOT / "README.md"
     embedded = ROOT / "docs" / "embedded.md"
@@ -72,16 +71,8 @@ def pages() -> dict[Path, str]:
         ROOT / "docs" / "results.md": "\n\n".join(parts) + "\n",
         learner: between(learner.read_text("utf-8"), learner_table()),
         embedded: between(embedded.read_text("utf-8"), embedded_table()),
-        readme: between(readme.read_text("utf-8"), _engine(PEERS, engine_report.summary)),
+        readme: between(readme.read_text("utf-8"), engine_report.summary(read("engine_vs_peers"))),
     }
-
-
-def _engine(name: str, section: Callable[[dict[str, Any]], str]) -> str:
-    return section(read(name)) if _made(name) else "There is no record yet; `make bench` makes it."
-
-
-def _made(name: str) -> bool:
-    return (ROOT / "results" / f"{name}.json").exists()
 
 
 def learner_table() -> str:
@@ -177,6 +168,17 @@ def _torch(record: dict[str, Any]) -> str:
     ]
     head = ["3×3 convolution", "", "packed, µs", "PyTorch float32, µs", "ratio"]
     return f"{markdown(head, rows)}\n\nOne thread each, in turns, medians. {source(record)}"
+
+
+def _soak(record: dict[str, Any]) -> str:
+    resident = record["resident_bytes"]
+    late = resident[len(resident) // 5]
+    return (
+        f"{record['what']}, for {record['seconds'] / 60:.0f} minutes: {record['models_opened']:,} opened, "
+        f"{record['runs']:,} runs, {record['answers_that_differ']} answers that differed from the first one. Resident "
+        f"memory with all of them closed: {late / 1e6:.1f} MB after a fifth of the time, {resident[-1] / 1e6:.1f} MB "
+        f"at the end; at most {max(record['resident_bytes_at_work']) / 1e6:.1f} MB while they ran. {source(record)}"
+    )
 
 
 def _spread(value: dict[str, float]) -> str:
