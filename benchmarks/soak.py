@@ -99,7 +99,7 @@ def main() -> int:
         for path in paths:
             model = onebit.load(path)
             expected[path] = model(inputs(model))
-        workers: list[Worker] = []
+        opened = runs = different = 0  # and no worker is kept: what is measured must not grow with the measuring
         resident, at_work = [], []
         rounds = round(60 * args.minutes / ROUND)
         with Progress(disable=not sys.stderr.isatty()) as progress:
@@ -114,16 +114,18 @@ def main() -> int:
                 for worker in here:
                     worker.join()
                 resident.append(resident_bytes())
-                workers += here
+                opened += sum(worker.opened for worker in here)
+                runs += sum(worker.runs for worker in here)
+                different += sum(worker.different for worker in here)
     late = np.array(resident[rounds // 5 :], np.float64)
     growth = float(np.polyfit(np.arange(len(late)), late, 1)[0] * len(late))
     result = {
         "what": f"{THREADS} threads over {len(paths)} models, opened, run and closed",
         "seed": SEED,
         "seconds": rounds * ROUND,
-        "models_opened": sum(worker.opened for worker in workers),
-        "runs": sum(worker.runs for worker in workers),
-        "answers_that_differ": sum(worker.different for worker in workers),
+        "models_opened": opened,
+        "runs": runs,
+        "answers_that_differ": different,
         "growth_bytes": growth,
         "flat": growth < FLAT_BYTES,
         "resident_bytes": resident,
