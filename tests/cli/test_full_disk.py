@@ -52,7 +52,7 @@ def test_train(small_disk: Path, recipe: Path, fails: Fails) -> None:
     fill(small_disk, 40_000)
     fails("train", recipe, "--output", small_disk / "run", but="run")
     kept = {path.name for path in (small_disk / "run").iterdir()}
-    assert kept == {"recipe.yaml", "logs"}, "no half of a checkpoint"
+    assert kept == {"recipe.yaml", "train.lock", "logs"}, "no half of a checkpoint"
 
 
 def test_train_keeps_the_old_checkpoint(small_disk: Path, recipe: Path, fails: Fails) -> None:

@@ -1,4 +1,6 @@
 import copy
+import gc
+import weakref
 
 import pytest
 import torch
@@ -6,6 +8,7 @@ from torch import Tensor, nn
 
 from onebit import cost, methods, models
 from onebit.cost.energy import joule
+from onebit.cost.memory import SavedForBackward
 from onebit.errors import OnebitError
 from onebit.methods import CycleBNN
 from onebit.nn import BinaryConv2d, BinaryLinear, KBitLinear
@@ -203,6 +206,18 @@ def test_every_method_can_be_counted(kind: type[methods.Method], model: str) -> 
     assert ledger.counted_memory_bytes["weights"] < 0.3 * ledger.memory_bytes["weights"]
     assert ledger.counted_memory_bytes["activations"] < ledger.memory_bytes["activations"]
     assert ledger.uncounted == ()
+
+
+def test_nothing_of_a_measured_graph_is_kept() -> None:
+    net = nn.Sequential(BinaryLinear(4, 3), nn.Tanh())
+    x = torch.randn(2, 4, requires_grad=True)
+    graph = weakref.ref(x)
+    with SavedForBackward(net) as saved:
+        y = net(x)
+        saved.operand(y, 1)
+    del x, y
+    gc.collect()
+    assert graph() is None
 
 
 def test_an_unknown_optimiser_is_refused() -> None:

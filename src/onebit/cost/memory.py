@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, UntypedStorage, nn
 
 from onebit.cost.rule import FULL, CostRule, Widths
 from onebit.errors import OnebitError
@@ -90,7 +90,7 @@ class SavedForBackward:
     def __init__(self, net: nn.Module) -> None:
         self._own = {_address(t) for t in (*net.parameters(), *net.buffers())}
         self._bits: dict[int, int] = {}
-        self._operands: dict[int, tuple[Tensor, int]] = {}
+        self._operands: dict[int, tuple[UntypedStorage, int]] = {}
         self._hooks = torch.autograd.graph.saved_tensors_hooks(self._note, lambda tensor: tensor)
 
     def __enter__(self) -> "SavedForBackward":
@@ -102,7 +102,8 @@ class SavedForBackward:
 
     def operand(self, tensor: Tensor, bits: int) -> None:
         """Counts what a quantiser gave at ``bits`` an element, if it is kept; 0 for weights, counted elsewhere."""
-        self._operands[_address(tensor)] = tensor, bits  # held, so that its address stays its own
+        # the storage is held, so that its address stays its own; the tensor's graph holds this object
+        self._operands[_address(tensor)] = tensor.untyped_storage(), tensor.numel() * bits
 
     def bytes(self) -> tuple[int, int]:
         """Bytes of all storages kept, as long as the graph lives: as PyTorch holds them, and as counted."""
@@ -111,15 +112,14 @@ class SavedForBackward:
             if address not in self._operands:
                 real, counted = real + bits, counted + bits
             elif self._operands[address][1]:
-                tensor, width = self._operands[address]
-                real, counted = real + bits, counted + tensor.numel() * width
+                real, counted = real + bits, counted + self._operands[address][1]
         return real // 8, counted // 8
 
     def _note(self, tensor: Tensor) -> Tensor:
         address = _address(tensor)
         if address not in self._own:
             self._bits[address] = 8 * tensor.untyped_storage().nbytes()
-        return tensor
+        return tensor.detach()  # an output that its own graph holds would never be freed
 
 
 def _address(tensor: Tensor) -> int:
