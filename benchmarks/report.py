@@ -15,6 +15,7 @@ CIFAR = {
     "constant4_cifar10_resnet20_short": "binary, constant 4 bits",
     "cyclebnn_cifar10_resnet20_short": "binary, CycleBNN, 2 to 6 bits",
 }
+BFLOAT = "PyTorch bfloat16"
 DEMO = {
     "float_top1": "ten digits: real-valued twin",
     "binary_top1": "ten digits: binary network in PyTorch",
@@ -55,6 +56,8 @@ def pages() -> dict[Path, str]:
         _cifar({name: read(name) for name in CIFAR}),
         "## CIFAR-10: packed against PyTorch",
         _packed(read("packed_vs_torch")),
+        "## A training step in integers",
+        _training_step({1000: read("training_step"), None: read("training_step_spinning")}),
         "## Binary convolutions",
         _kernels(read("kernels_binary_conv")),
         _torch(read("kernels_vs_torch")),
@@ -168,6 +171,33 @@ def _torch(record: dict[str, Any]) -> str:
     ]
     head = ["3×3 convolution", "", "packed, µs", "PyTorch float32, µs", "ratio"]
     return f"{markdown(head, rows)}\n\nOne thread each, in turns, medians. {source(record)}"
+
+
+def _training_step(records: dict[int | None, dict[str, Any]]) -> str:
+    one = records[1000]
+    steps = [
+        [name, *(f"{r['steps_ms'][name]['median']:.0f} ({r['steps_ms'][name]['least']:.0f})" for r in records.values())]
+        for name in one["steps_ms"]
+    ]
+    ratios = [[name, *(f"{r['ratios'][name]['median']:.2f}" for r in records.values())] for name in one["ratios"]]
+    layers = []
+    for layer in one["layers"]:
+        side, inputs, outputs, stride = (layer[key] for key in ("side", "in_channels", "out_channels", "stride"))
+        took, floor = layer["ms"], layer["floor_ms"]
+        cells = [
+            f"{took['native'][key]:.1f} ({100 * floor[key] / took['native'][key]:.0f} %), {took[BFLOAT][key]:.1f}"
+            for key in floor
+        ]
+        layers.append([f"{side}×{side}×{inputs}, {outputs}, stride {stride}", str(layer["count"]), *cells])
+    spin = ["GOMP_SPINCOUNT=1000", "PyTorch's threads as they are"]
+    note = (
+        f"ResNet-18 for CIFAR, batch {one['batch']}, {one['threads']} threads, {one['rounds']} rounds in turns, median "
+        f"(least); {one['isa']}. The goal was half of the time of bfloat16. {source(one)}"
+    )
+    parts = [markdown(["a step, ms", *spin], steps), markdown(["ratio, within a round", *spin], ratios)]
+    head = [f"{key}: native, ms (share of the floor), then bfloat16" for key in one["layers"][0]["floor_ms"]]
+    shapes = markdown(["convolution", "layers", *head], layers)
+    return "\n\n".join([*parts, note, shapes])
 
 
 def _soak(record: dict[str, Any]) -> str:

@@ -5,10 +5,12 @@ within a round. Then each shape of binary convolution alone, forward and backwar
 native products is: products at the engine's rate for bits and for bytes (one thread in the caches, times the threads),
 or the bytes of the floats that are read and written at the memory's bandwidth, whichever takes longer.
 
-python benchmarks/training_step.py --output results/training_step.json
+python benchmarks/training_step.py --output results/training_step_spinning.json
+GOMP_SPINCOUNT=1000 python benchmarks/training_step.py --output results/training_step.json
 """
 
 import argparse
+import os
 import statistics
 import time
 from collections import Counter
@@ -179,6 +181,7 @@ def main() -> None:
     ]
     result = {"steps_ms": steps, "ratios": ratios, "rates": rates, "layers": layers}
     settings = {"model": "resnet18_cifar", "batch": args.batch, "threads": args.threads, "rounds": args.rounds}
+    settings["GOMP_SPINCOUNT"] = os.environ.get("GOMP_SPINCOUNT")  # how long PyTorch's threads hold on to the cores
     write_record(args.output, {"seed": 0, **settings, "isa": _engine.training_isa(""), **result})
     for name, values in steps.items():
         print(f"{name:28} {values['median']:7.0f} ms  (least {values['least']:.0f})")
