@@ -177,3 +177,24 @@ def test_full_disk_leaves_the_old_checkpoint(recipe: Path, tmp_path: Path) -> No
     assert "Traceback" not in stderr
     assert (out / "last.ckpt").read_bytes() == before
     assert not list(out.glob(".*.part"))
+
+
+def test_the_threads_of_pytorch_are_told_not_to_spin_before_it_is_imported() -> None:
+    """libgomp reads the variable once, when it is loaded."""
+    code = """
+import os, sys
+class Watch:
+    def find_spec(self, name, *_):
+        if name == "torch":
+            print("torch sees", os.environ.get("GOMP_SPINCOUNT"), file=sys.stderr)
+sys.meta_path.insert(0, Watch())
+from onebit.cli import main
+main(["train", "no-such.yaml"])
+"""
+    for given, seen in ((None, "1000"), ("7", "7")):
+        environment = {key: value for key, value in os.environ.items() if key != "GOMP_SPINCOUNT"}
+        environment |= {"GOMP_SPINCOUNT": given} if given else {}
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.stderr.splitlines()[0] == f"torch sees {seen}", done.stderr
