@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 import numpy as np
 import torch
 
-from onebit.data.pictures import MOST_BYTES, OnCorrupt, Pictures, PictureSet
+from onebit.data.pictures import MOST_BYTES, Pictures, PictureSet
 from onebit.errors import OnebitError
 from onebit.runtime.image import SUFFIXES
 
@@ -50,20 +50,6 @@ class ImageNet(PictureSet):
 
     name = "imagenet"
     folders: ClassVar[tuple[str, ...]] = ("imagenet", "ILSVRC2012", "ILSVRC/Data/CLS-LOC")
-
-    def __init__(
-        self,
-        path: str | os.PathLike[str] | None = None,
-        size: int | tuple[int, int] = 224,
-        resize: int | None = None,
-        on_corrupt: OnCorrupt = "error",
-        root: str | os.PathLike[str] | None = None,
-    ) -> None:
-        super().__init__(size, resize, on_corrupt, root)
-        self.path = path
-
-    def folder(self) -> Path:
-        return super().folder() if self.path is None else find_folder(self.path, self.root)
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
@@ -130,18 +116,6 @@ class _Files(Pictures):
         if len(content) > MOST_BYTES:
             raise OnebitError(f"a file of more than {MOST_BYTES >> 20} MiB is no picture to train on")
         return content
-
-
-def find_folder(path: str | os.PathLike[str], root: Path) -> Path:
-    """The folder ``path`` by itself, or else under ``root``.
-
-    Raises:
-        OnebitError: there is none.
-    """
-    place = Path(path) if Path(path).is_dir() else root / path
-    if not place.is_dir():
-        raise OnebitError(f"there is no folder {place}", hint="name one with data.options.path, or set ONEBIT_DATA")
-    return place
 
 
 def _images(folder: Path) -> list[str]:

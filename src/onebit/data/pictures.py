@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -91,6 +92,7 @@ class PictureSet(DataSet):
     """A data set of picture files that are decoded when a batch wants them; only their places and labels are in memory.
 
     Args:
+        path: its folder; None looks for one of the usual names in ``root``.
         size: side of the square that a network sees, or (height, width).
         resize: what the shorter side of a test picture becomes before its centre is cut; None keeps the usual
             proportion of 256 to 224.
@@ -100,12 +102,14 @@ class PictureSet(DataSet):
 
     def __init__(
         self,
+        path: str | os.PathLike[str] | None = None,
         size: int | tuple[int, int] = 224,
         resize: int | None = None,
         on_corrupt: OnCorrupt = "error",
         root: str | os.PathLike[str] | None = None,
     ) -> None:
         super().__init__(root)
+        self.path = path
         self.size: tuple[int, int] = (size, size) if isinstance(size, int) else (size[0], size[1])
         self.resize = round(max(self.size) * 256 / 224) if resize is None else resize
         if min(self.size) < 1 or self.resize < max(self.size):
@@ -114,6 +118,9 @@ class PictureSet(DataSet):
                 hint="give a size of 1 or more, resize not below it",
             )
         self.faults = Faults(on_corrupt)
+
+    def folder(self) -> Path:
+        return super().folder() if self.path is None else _find_folder(self.path, self.root)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -198,3 +205,15 @@ def _mapped(pool: ThreadPoolExecutor, function: Any, count: int, block: int = 1 
     """``pool.map`` that does not make a million futures at once."""
     for start in range(0, count, block):
         yield from pool.map(function, range(start, min(start + block, count)))
+
+
+def _find_folder(path: str | os.PathLike[str], root: Path) -> Path:
+    """The folder ``path`` by itself, or else under ``root``.
+
+    Raises:
+        OnebitError: there is none.
+    """
+    place = Path(path) if Path(path).is_dir() else root / path
+    if not place.is_dir():
+        raise OnebitError(f"there is no folder {place}", hint="name one with data.options.path, or set ONEBIT_DATA")
+    return place

@@ -1,6 +1,5 @@
 """ImageNet, and any set of pictures, as numbered WebDataset shards."""
 
-import os
 import re
 from functools import cached_property
 from pathlib import Path
@@ -11,8 +10,7 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from onebit.data.imagenet import find_folder
-from onebit.data.pictures import OnCorrupt, Pictures, PictureSet
+from onebit.data.pictures import Pictures, PictureSet
 from onebit.data.tar import name_at, read_index
 from onebit.errors import OnebitError
 
@@ -54,20 +52,6 @@ class ImageNetShards(PictureSet):
 
     name = "imagenet_shards"
     folders: ClassVar[tuple[str, ...]] = ("imagenet-shards", "imagenet_shards", "imagenet-wds")
-
-    def __init__(
-        self,
-        path: str | os.PathLike[str] | None = None,
-        size: int | tuple[int, int] = 224,
-        resize: int | None = None,
-        on_corrupt: OnCorrupt = "error",
-        root: str | os.PathLike[str] | None = None,
-    ) -> None:
-        super().__init__(size, resize, on_corrupt, root)
-        self.path = path
-
-    def folder(self) -> Path:
-        return super().folder() if self.path is None else find_folder(self.path, self.root)
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
