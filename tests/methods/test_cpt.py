@@ -14,7 +14,7 @@ from onebit.methods import CPT, FracTrain
 from onebit.nn import KBitConv2d, KBitLinear
 from onebit.quantize import quantize_gradient
 from onebit.quantize.uniform import measure, quantize
-from tests.methods.kbit import accuracy_after
+from tests.methods.digits import accuracy_after
 
 METHODS = {"cpt": lambda: CPT(bits=(3, 8), cycles=4), "fractrain": lambda: FracTrain(interval=5)}
 
@@ -73,13 +73,13 @@ def test_a_layer_in_two_places_stays_one() -> None:
 
 @pytest.mark.usefixtures("one_thread")
 def test_cpt_learns_the_digits() -> None:
-    assert accuracy_after(METHODS["cpt"]()) > 0.95
+    assert accuracy_after(METHODS["cpt"](), full_precision=True) > 0.95
 
 
 @pytest.mark.usefixtures("one_thread")
 def test_fractrain_learns_the_digits_and_reaches_its_last_stage() -> None:
     method = FracTrain(interval=5, threshold=0.2, decay=0.6)
-    assert accuracy_after(method) > 0.95
+    assert accuracy_after(method, full_precision=True) > 0.95
     assert method.stage == 3
 
 

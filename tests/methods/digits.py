@@ -1,4 +1,4 @@
-"""What the tests of k-bit methods share: the digits in a plain loop."""
+"""What tests of methods share: the digits in a plain loop."""
 
 import torch
 from torch import Tensor
@@ -16,11 +16,11 @@ def digits() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return (train / 255 - mean) / std, labels, (test / 255 - mean) / std, answers
 
 
-def accuracy_after(method: Method, steps: int = 200) -> float:
-    """Test accuracy on the digits of a small real-valued network, seed 0, that ``method`` trains."""
+def accuracy_after(method: Method, steps: int = 200, *, full_precision: bool = False) -> float:
+    """Test accuracy on the digits of a small network, seed 0, that ``method`` trains."""
     train, labels, test, answers = digits()
     torch.manual_seed(0)
-    net = models.create("small", width=16, full_precision=True)
+    net = models.create("small", width=16, full_precision=full_precision)
     method.attach(net)
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-2, weight_decay=1e-5)
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
