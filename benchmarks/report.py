@@ -208,8 +208,8 @@ def _soak(record: dict[str, Any]) -> str:
         f"{record['runs']:,} runs, {record['answers_that_differ']} answers that differed from the first one. Resident "
         f"memory with all of them closed: {late / 1e6:.1f} MB after a fifth of the time, {resident[-1] / 1e6:.1f} MB "
         f"at the end; at most {max(record['resident_bytes_at_work']) / 1e6:.1f} MB while they ran. "
-        f"The line through the last four fifths rises by {record['growth_bytes'] / 1e6:.2f} MB, which the script, whose bound is 1 MB, calls "
-        f"{'flat' if record['flat'] else 'not flat'}. {source(record)}"
+        f"The line through the last four fifths rises by {record['growth_bytes'] / 1e6:.2f} MB, "
+        f"which the script, whose bound is 1 MB, calls {'flat' if record['flat'] else 'not flat'}. {source(record)}"
     )
 
 
