@@ -146,9 +146,10 @@ def test_a_time_budget_ends_the_run_with_a_result(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_every_recipe_names_what_exists(path: Path) -> None:
-    from onebit import data, methods
+def test_every_recipe_can_be_built_and_counted(path: Path) -> None:
+    from onebit import cost, data
     from onebit.training.build import make_method, make_net
+    from onebit.training.optimizer import make_optimizer
 
     recipe = read_recipe(path)
     data_set = data.create(recipe.data.name)
@@ -157,6 +158,20 @@ def test_every_recipe_names_what_exists(path: Path) -> None:
     except OnebitError:  # ImageNet's are the names of folders, which are not here
         classes = 1000
     net = make_net(recipe.model.name, recipe.model.options, classes, data_set.shape)
+    method, groups = None, []
     if recipe.method is not None:
-        methods.apply(make_method(recipe.method.class_path, recipe.method.init_args, trusted=True), net)
+        method = make_method(recipe.method.class_path, recipe.method.init_args, trusted=True)
+        method.attach(net)
+        groups = method.parameter_groups()
     data.DataModule(**vars(recipe.data))
+    make_optimizer(recipe.optimizer, net.parameters(), groups)
+    if recipe.teacher is not None and recipe.teacher.model is not None:
+        make_net(recipe.teacher.model, recipe.teacher.options, classes, data_set.shape)
+    channels, *sides = net.input_shape
+    small = torch.zeros(1, channels, *(min(side, 64) for side in sides))  # counting a whole picture takes seconds
+    ledger = cost.count(net, small, method, recipe.optimizer.name, recipe.data.batch_size)
+    assert not ledger.uncounted
+    assert (ledger.saved_percent > 50) == (recipe.method is not None)
+    if recipe.published is not None:
+        assert recipe.published.keys() - {"top5"} == {"top1", "source"}
+        assert 0.5 < recipe.published["top1"] < recipe.published.get("top5", 1)
