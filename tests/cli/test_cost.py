@@ -40,6 +40,14 @@ def test_the_table_is_for_people(recipe: Path, capsys: pytest.CaptureFixture[str
     assert "blocks.0.conv" in text
 
 
+def test_another_method_is_not_called_cyclebnn(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["cost", "small", "--method", "ReCU"]) == 0
+    (row,) = (line for line in capsys.readouterr().out.splitlines() if "not weighted" in line)
+    assert "quantised layers" in row
+    assert "97.88 %" in row  # 1 - (1 + 32 + 32) / (3 * 32^2)
+    assert "CycleBNN" not in row
+
+
 def test_the_plot_is_drawn_and_never_replaced_unasked(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plot = recipe.parent / "cost.svg"
     assert cli.main(["cost", str(recipe), "--plot", str(plot)]) == 0

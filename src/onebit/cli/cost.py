@@ -70,7 +70,7 @@ def show(result: dict[str, Any], console: Console) -> None:
     formula = result["paper_formula_saved_percent"]
     table.add_row("training operations saved, as they run", f"{result['saved_percent']:.2f} %")
     table.add_row("the same at the method's widths", f"{result['charged_saved_percent']:.2f} %")
-    table.add_row("CycleBNN's formula, layers not weighted", "-" if formula is None else f"{formula:.2f} %")
+    table.add_row("of the quantised layers alone, not weighted", "-" if formula is None else f"{formula:.2f} %")
     inference = result["inference"]
     table.add_row("inference: BOPs, FLOPs, OPs", ", ".join(_count(inference[key]) for key in ("bops", "flops", "ops")))
     for kind, energy in result["energy_joule"].items():
