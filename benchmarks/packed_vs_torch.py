@@ -8,12 +8,14 @@ python benchmarks/packed_vs_torch.py runs/c/last.ckpt --output results/packed_vs
 
 import argparse
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 import onebit
 from onebit.data import DataModule
@@ -32,28 +34,39 @@ def main() -> None:
     torch.set_num_threads(1)
     net, info = load_checkpoint(args.checkpoint)
     images = DataModule(info["data"]["name"], info["data"]["options"]).held_out(info["mean"], info["std"])
-    packed, plain, other, labels = [], [], [], []
-    with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
+    with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "m.obn"
         export(net, path, next(iter(images))[0])
-        model = onebit.load(path)
-        for x, y in images:
-            packed.append(model(x.numpy()))
-            plain.append(net(x).numpy())
-            with torch.backends.mkldnn.flags(enabled=False):
-                other.append(net(x).numpy())
-            labels.append(y.numpy())
+        result = compare(net, onebit.load(path), images)
+    recipe, seed = info["recipe"], info["seed"]
+    write_record(args.output, {"seed": seed, "step": info["step"], "recipe": recipe, "result": result})
+    print(result)
+
+
+@torch.inference_mode()
+def compare(net: nn.Module, model: onebit.Model, batches: Iterable[tuple[Tensor, Tensor]]) -> dict[str, Any]:
+    """The packed answers, and PyTorch's without oneDNN, against PyTorch's.
+
+    Args:
+        net: in evaluation mode.
+        model: the same, packed.
+        batches: normalised images (N, C, H, W) and labels (N,).
+    """
+    packed, plain, other, labels = [], [], [], []
+    for x, y in batches:
+        packed.append(model(x.numpy()))
+        plain.append(net(x).numpy())
+        with torch.backends.mkldnn.flags(enabled=False):
+            other.append(net(x).numpy())
+        labels.append(y.numpy())
     truth = np.concatenate(labels)
-    result = {
+    return {
         "images": len(truth),
         "torch_top1": float((np.concatenate(plain).argmax(axis=1) == truth).mean()),
         "packed_top1": float((np.concatenate(packed).argmax(axis=1) == truth).mean()),
         "packed_against_torch": _compare(np.concatenate(packed), np.concatenate(plain)),
         "torch_without_onednn_against_torch": _compare(np.concatenate(other), np.concatenate(plain)),
     }
-    recipe, seed = info["recipe"], info["seed"]
-    write_record(args.output, {"seed": seed, "step": info["step"], "recipe": recipe, "result": result})
-    print(result)
 
 
 def _compare(ours: NDArray[Any], theirs: NDArray[Any]) -> dict[str, float]:

@@ -1,0 +1,24 @@
+"""benchmarks/packed_methods.py on a small run."""
+
+from pathlib import Path
+
+from packed_methods import measure
+
+from onebit.training import fit
+from tests.training.recipes import tiny
+
+
+def test_a_network_is_packed_and_answers_the_same(tmp_path: Path) -> None:
+    fit(tiny(), tmp_path, progress=False)
+    row = measure(tmp_path / "last.ckpt", images=300)
+    assert (row["step"], row["packed_layers"], row["images"]) == (30, 3, 300)
+    for answers in ("packed_against_torch", "torch_without_onednn_against_torch"):
+        assert row[answers]["same_top1"] >= 298
+        assert row[answers]["within_tolerance"] >= 290
+
+
+def test_the_twin_is_real_valued_throughout(tmp_path: Path) -> None:
+    fit(tiny(method=None, model={"options": {"width": 8, "full_precision": True}}), tmp_path, progress=False)
+    row = measure(tmp_path / "last.ckpt", images=360)
+    assert row["packed_layers"] == 0
+    assert row["packed_against_torch"]["same_top1"] == row["packed_against_torch"]["within_tolerance"] == 360
