@@ -94,6 +94,16 @@ class Folder(DataSet):
     def _statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         return channel_statistics(self.train()[0])
 
+    @property
+    def train_files(self) -> tuple[str, ...]:
+        """Where the images of `train` lie under the folder, in their order, with slashes between the names."""
+        return tuple(path.relative_to(self.folder()).as_posix() for path, _ in self._parts[0])
+
+    @property
+    def test_files(self) -> tuple[str, ...]:
+        """As `train_files`, of `test`."""
+        return tuple(path.relative_to(self.folder()).as_posix() for path, _ in self._parts[1])
+
     def train(self) -> Split:
         return self._train
 

@@ -4,6 +4,7 @@ import difflib
 from typing import Any
 
 from onebit.data.cifar import CIFAR10, CIFAR100, CIFAR100Subset
+from onebit.data.core50 import CORe50
 from onebit.data.dataset import DataSet
 from onebit.data.digits import Digits
 from onebit.data.folder import Folder
@@ -14,7 +15,18 @@ from onebit.errors import OnebitError
 
 DATA_SETS: dict[str, type[DataSet]] = {
     kind.name: kind
-    for kind in (Digits, MNIST, FashionMNIST, CIFAR10, CIFAR100, CIFAR100Subset, Folder, ImageNet, ImageNetShards)
+    for kind in (
+        Digits,
+        MNIST,
+        FashionMNIST,
+        CIFAR10,
+        CIFAR100,
+        CIFAR100Subset,
+        CORe50,
+        Folder,
+        ImageNet,
+        ImageNetShards,
+    )
 }
 
 
