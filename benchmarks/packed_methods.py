@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from cifar10_comparison import RECIPES
+from jsonargparse import Namespace
 from packed_vs_torch import compare
 from rich.progress import track
 
@@ -59,7 +60,7 @@ def measure(checkpoint: Path, images: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "m.obn"
         options = {"real_valued": "float32", "int8_tolerance": 0.0, "force": False}
-        exported = export.run(argparse.Namespace(checkpoint=str(checkpoint), output=str(path), **options))
+        exported = export.run(Namespace(checkpoint=str(checkpoint), output=str(path), **options))
         answers = compare(net, onebit.load(path), batches)
     packed = sum(layer["packed"] for layer in exported["layers"])
     return {"step": info["step"], "bytes": exported["bytes"], "packed_layers": packed, **answers}

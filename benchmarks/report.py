@@ -8,14 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import engine_report
-from tables import ROOT, between, markdown, read, source
+import training_report
+from tables import ROOT, accuracy, between, markdown, read, source
 
-CIFAR = {
-    "full_precision_cifar10_resnet20_short": "real-valued twin",
-    "constant4_cifar10_resnet20_short": "binary, constant 4 bits",
-    "cyclebnn_cifar10_resnet20_short": "binary, CycleBNN, 2 to 6 bits",
-}
-BFLOAT = "PyTorch bfloat16"
 DEMO = {
     "float_top1": "ten digits: real-valued twin",
     "binary_top1": "ten digits: binary network in PyTorch",
@@ -45,6 +40,7 @@ def main() -> None:
 
 def pages() -> dict[Path, str]:
     """The pages as they should be."""
+    shortened = {name: read(name) for name in training_report.SHORTENED}
     parts = [
         "# Results",
         "Written by `benchmarks/report.py` from the records in `results/`: commit, machine, seed and date are there.",
@@ -53,11 +49,15 @@ def pages() -> dict[Path, str]:
         "## Digits: what the learner keeps",
         learner_table(),
         "## CIFAR-10: a shortened run",
-        _cifar({name: read(name) for name in CIFAR}),
+        training_report.shortened(shortened),
         "## CIFAR-10: packed against PyTorch",
-        _packed(read("packed_vs_torch")),
+        training_report.packed(read("packed_vs_torch")),
+        "## CycleBNN's scaling of the activations",
+        training_report.scaling(read("activation_scaling")),
+        "## Published against measured",
+        training_report.published(training_report.measured(shortened)),
         "## A training step in integers",
-        _training_step({1000: read("training_step"), None: read("training_step_spinning")}),
+        training_report.step({1000: read("training_step"), None: read("training_step_spinning")}),
         "## Binary convolutions",
         _kernels(read("kernels_binary_conv")),
         _torch(read("kernels_vs_torch")),
@@ -85,7 +85,7 @@ def learner_table() -> str:
     for setting, result in record["results"].items():
         for head, title in HEADS.items():
             parts = [result["summary"][head][part] for part in ("old", "new")]
-            rows.append([setting, title, *(f"{_spread(p)} (least {100 * p['least']:.1f})" for p in parts)])
+            rows.append([setting, title, *(f"{accuracy(p)} (least {100 * p['least']:.1f})" for p in parts)])
     table = markdown(["", "head", "old classes, %", "new classes, %"], rows)
     return f"{table}\n\n{len(record['seeds'])} seeds. {SELECTION} {source(record)}"
 
@@ -108,7 +108,7 @@ def embedded_table() -> str:
 
 
 def _demo(record: dict[str, Any]) -> str:
-    rows = [[title, _spread(record["summary"][key])] for key, title in DEMO.items()]
+    rows = [[title, accuracy(record["summary"][key])] for key, title in DEMO.items()]
     runs = record["runs"]
     equal = sum(run["packed_equals_torch"] for run in runs)
     whole = sum(run["survived_power_cut"] for run in runs)
@@ -116,39 +116,6 @@ def _demo(record: dict[str, Any]) -> str:
     note = f"{len(runs)} seeds. Packed answers equal to PyTorch's: {equal} of {len(runs)}"
     cuts = f"learner whole after eight power cuts: {whole} of {len(runs)}."
     return f"{table}\n\n{note}; {cuts} {SELECTION} {source(record)}"
-
-
-def _cifar(records: dict[str, dict[str, Any]]) -> str:
-    rows = []
-    for name, record in records.items():
-        result = record["result"]
-        figures = [f"{100 * result[key]:.2f}" for key in ("last_top1", "best_top1")]
-        saved = f"{result['operations_saved_percent']:.2f}"
-        rows.append(
-            [CIFAR[name], *figures, f"{result['epochs']:.1f}", saved, f"{result['seconds'] / 60:.0f}", source(record)]
-        )
-    head = ["ResNet-20", "last top-1, %", "best, %", "epochs", "operations saved, %", "minutes, one thread", ""]
-    note = (
-        "A twelfth of the published length in epochs, at batch 64 without AutoAugment and Cutout: compares the three "
-        "runs, not with the paper. The machine was shared with other work, so the minutes are an upper bound. "
-        "The path of the checkpoint was taken out of these three records by hand, after the runs."
-    )
-    return f"{markdown(head, rows)}\n\n{note}"
-
-
-def _packed(record: dict[str, Any]) -> str:
-    result = record["result"]
-    compared = {
-        "packed network against PyTorch": result["packed_against_torch"],
-        "PyTorch without oneDNN against PyTorch": result["torch_without_onednn_against_torch"],
-    }
-    rows = [[title, *(f"{c[key]:,}" for key in ("same_top1", "within_tolerance"))] for title, c in compared.items()]
-    table = markdown([f"of {result['images']:,} held-out images", "same top-1", "logits within 1e-3"], rows)
-    note = (
-        "The CycleBNN network above. A sign within rounding of its threshold may fall on either side: real-valued sums "
-        "differ in their last bit from one implementation to the next."
-    )
-    return f"{table}\n\n{note} {source(record)}"
 
 
 def _kernels(record: dict[str, Any]) -> str:
@@ -173,33 +140,6 @@ def _torch(record: dict[str, Any]) -> str:
     return f"{markdown(head, rows)}\n\nOne thread each, in turns, medians. {source(record)}"
 
 
-def _training_step(records: dict[int | None, dict[str, Any]]) -> str:
-    one = records[1000]
-    steps = [
-        [name, *(f"{r['steps_ms'][name]['median']:.0f} ({r['steps_ms'][name]['least']:.0f})" for r in records.values())]
-        for name in one["steps_ms"]
-    ]
-    ratios = [[name, *(f"{r['ratios'][name]['median']:.2f}" for r in records.values())] for name in one["ratios"]]
-    layers = []
-    for layer in one["layers"]:
-        side, inputs, outputs, stride = (layer[key] for key in ("side", "in_channels", "out_channels", "stride"))
-        took, floor = layer["ms"], layer["floor_ms"]
-        cells = [
-            f"{took['native'][key]:.1f} ({100 * floor[key] / took['native'][key]:.0f} %), {took[BFLOAT][key]:.1f}"
-            for key in floor
-        ]
-        layers.append([f"{side}×{side}×{inputs}, {outputs}, stride {stride}", str(layer["count"]), *cells])
-    spin = ["GOMP_SPINCOUNT=1000", "PyTorch's threads as they are"]
-    note = (
-        f"ResNet-18 for CIFAR, batch {one['batch']}, {one['threads']} threads, {one['rounds']} rounds in turns, median "
-        f"(least); {one['isa']}. The goal was half of the time of bfloat16. {source(one)}"
-    )
-    parts = [markdown(["a step, ms", *spin], steps), markdown(["ratio, within a round", *spin], ratios)]
-    head = [f"{key}: native, ms (share of the floor), then bfloat16" for key in one["layers"][0]["floor_ms"]]
-    shapes = markdown(["convolution", "layers", *head], layers)
-    return "\n\n".join([*parts, note, shapes])
-
-
 def _soak(record: dict[str, Any]) -> str:
     resident = record["resident_bytes"]
     late = resident[len(resident) // 5]
@@ -211,10 +151,6 @@ def _soak(record: dict[str, Any]) -> str:
         f"The line through the last four fifths rises by {record['growth_bytes'] / 1e6:.2f} MB, "
         f"which the script, whose bound is 1 MB, calls {'flat' if record['flat'] else 'not flat'}. {source(record)}"
     )
-
-
-def _spread(value: dict[str, float]) -> str:
-    return f"{100 * value['mean']:.1f} ± {100 * value['deviation']:.1f}"
 
 
 if __name__ == "__main__":

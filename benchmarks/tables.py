@@ -23,6 +23,16 @@ def source(record: dict[str, Any]) -> str:
     return f"{made['machine']['cpu']}, commit {made['commit'][:7]}, {made['date'][:10]}."
 
 
+def accuracy(value: dict[str, float]) -> str:
+    """A mean and its deviation in per cent.
+
+    Example:
+        >>> accuracy({"mean": 0.9125, "deviation": 0.004})
+        '91.2 ± 0.4'
+    """
+    return f"{100 * value['mean']:.1f} ± {100 * value['deviation']:.1f}"
+
+
 def markdown(head: list[str], rows: list[list[str]]) -> str:
     """
     Example:

@@ -7,7 +7,8 @@ import pytest
 from engine_vs_peers import compared
 from PIL import Image
 
-PROVENANCE = {"machine": {"cpu": "A CPU"}, "commit": "0123456789", "date": "2026-01-02T03:04:05"}
+from tests.benchmarks.pages import PROVENANCE, cells
+
 TIMES = {  # engine, network, numbers, instruction set: by threads, by rounds
     ("onebit", "Bi-Real-Net-18", "1 bit, float32", "avx512"): ([6.0, 6.0, 6.0], [3.0, 3.0, 3.0]),
     ("onebit", "Bi-Real-Net-18", "1 bit, int8", "avx512"): ([2.0, 3.0, 4.0], [1.0, 2.0, 2.0]),
@@ -29,15 +30,6 @@ def record():
     ]
     about = {"rounds": 3, "images": 13, "cpu_features": ["avx2"], "versions": {"openvino": "1.0"}}
     return {**about, "rows": compared(rows), "provenance": PROVENANCE}
-
-
-def cells(page: str, *name: str) -> list[str]:
-    """The rest of the first row that begins with these cells."""
-    return (
-        next(line for line in page.splitlines() if line.startswith(f"| {' | '.join(name)} |"))
-        .strip("| ")
-        .split(" | ")[len(name) :]
-    )
 
 
 def test_the_summary_compares_with_ours_at_its_best(record) -> None:
