@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from torch import nn
 
 from onebit.errors import OnebitError
+from onebit.nn import insert_latent_sign
 
 Builder = TypeVar("Builder", bound=Callable[..., nn.Module])
 
@@ -30,19 +31,21 @@ def names() -> list[str]:
     return sorted(_builders)
 
 
-def create(name: str, num_classes: int = 10, **options: Any) -> nn.Module:
+def create(name: str, num_classes: int = 10, *, latent_sign: str | None = None, **options: Any) -> nn.Module:
     """Builds a network by name, with fresh weights from torch's default generator.
 
     Args:
         name: one of :func:`names`.
         num_classes: number of logits.
+        latent_sign: the module behind which a :class:`~onebit.nn.LatentSign` is put, so that the network can be packed
+            with a teachable tail.
         options: those of the network; each takes ``full_precision=True``, which builds the real-valued twin.
 
     Returns:
         A network with ``head`` (its last ``nn.Linear``) and ``input_shape`` (C, H, W).
 
     Raises:
-        OnebitError: no such network or option, or a value that the network does not take.
+        OnebitError: no such network, option or module, or a value that the network does not take.
 
     Example:
         >>> net = create("small", num_classes=6)
@@ -63,5 +66,9 @@ def create(name: str, num_classes: int = 10, **options: Any) -> nn.Module:
     accepted = [option for option in inspect.signature(builder).parameters if option != "num_classes"]
     for option in options:
         if option not in accepted:
-            raise OnebitError(f"model {name!r} has no option {option!r}", hint=f"it takes {', '.join(accepted)}")
-    return builder(num_classes, **options)
+            known = ", ".join([*accepted, "latent_sign"])
+            raise OnebitError(f"model {name!r} has no option {option!r}", hint=f"it takes {known}")
+    net = builder(num_classes, **options)
+    if latent_sign is not None:
+        insert_latent_sign(net, latent_sign)
+    return net

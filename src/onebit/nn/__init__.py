@@ -4,6 +4,7 @@ from onebit.nn.binary_conv import BinaryConv2d
 from onebit.nn.binary_layer import BinaryLayer, binary_layers
 from onebit.nn.binary_linear import BinaryLinear
 from onebit.nn.kbit import KBitConv2d, KBitLinear, QuantizedLayer, quantized_layers
+from onebit.nn.latent_sign import LatentSign, insert_latent_sign
 from onebit.nn.native import NativeReport, use_native
 from onebit.nn.pad_channels import PadChannels
 from onebit.nn.rprelu import RPReLU
@@ -15,12 +16,14 @@ __all__ = [
     "BinaryLinear",
     "KBitConv2d",
     "KBitLinear",
+    "LatentSign",
     "NativeReport",
     "PadChannels",
     "QuantizedLayer",
     "RPReLU",
     "RSign",
     "binary_layers",
+    "insert_latent_sign",
     "quantized_layers",
     "use_native",
 ]
