@@ -8,10 +8,11 @@ import torch
 from onebit import data, methods, models
 
 
-def write_checkpoint(path: Path, **changes: Any) -> Path:
+def write_checkpoint(path: Path, latent_sign: str | None = None, **changes: Any) -> Path:
     """A small network for six of the digits, with CycleBNN after one step; ``changes`` replace entries."""
+    options = {} if latent_sign is None else {"latent_sign": latent_sign}
     torch.manual_seed(0)
-    net = models.create("small", num_classes=6)
+    net = models.create("small", num_classes=6, **options)
     method = methods.CycleBNN(bits=(2, 4), cycles=1)
     methods.apply(method, net)
     method.step(0, 10)
@@ -19,7 +20,7 @@ def write_checkpoint(path: Path, **changes: Any) -> Path:
     net(torch.randn(16, 1, 8, 8))
     digits = data.create("digits")
     info = {
-        "model": {"name": "small", "options": {}},
+        "model": {"name": "small", "options": options},
         "method": {"class_path": "onebit.methods.CycleBNN", "init_args": {"bits": [2, 4], "cycles": 1}},
         "data": {"name": "digits", "options": {}},
         "classes": [str(digit) for digit in range(6)],

@@ -7,6 +7,7 @@ import torch
 
 import onebit
 from onebit import cli, data
+from onebit.cli.export import _replayed
 from onebit.training import load_checkpoint
 from tests.cli.checkpoints import write_checkpoint
 
@@ -96,7 +97,7 @@ def test_int8_is_not_checked_on_noise(tmp_path: Path, monkeypatch, capsys) -> No
     checkpoint = write_checkpoint(tmp_path / "best.ckpt", data={"name": "mnist", "options": {}})
     assert cli.main(["export", str(checkpoint), "-o", str(tmp_path / "m.obn"), "--real-valued", "int8"]) == 2
     error = capsys.readouterr().err
-    assert "int8 is checked on training images: the data set mnist is not in" in error
+    assert "int8 and a teachable tail need training images: the data set mnist is not in" in error
     assert len(error.strip().splitlines()) == 1
     assert not (tmp_path / "m.obn").exists()
 
@@ -126,3 +127,36 @@ def test_bad_checkpoints_are_one_line(content: bytes | None, reason: str, tmp_pa
     assert reason in error
     assert len(error.strip().splitlines()) == 1
     assert not (tmp_path / "m.obn").exists()
+
+
+def test_a_teachable_file_brings_latents_along(tmp_path: Path, capsys) -> None:
+    checkpoint = write_checkpoint(tmp_path / "best.ckpt", latent_sign="blocks.1")
+    command = ["export", str(checkpoint), "--teachable", "--json", "-o"]
+    assert cli.main([*command, str(tmp_path / "none.obn"), "--replay", "0"]) == 0
+    assert cli.main([*command, str(tmp_path / "some.obn"), "--replay", "63"]) == 0
+    assert cli.main([*command, str(tmp_path / "again.obn"), "--replay", "63"]) == 0
+    capsys.readouterr()
+    none, some, again = (onebit.load(tmp_path / f"{name}.obn") for name in ("none", "some", "again"))
+    latents = 63 * 4 * 4 * 96 // 8
+    assert latents <= (tmp_path / "some.obn").stat().st_size - (tmp_path / "none.obn").stat().st_size < latents + 1024
+    assert some.sha256 == again.sha256 != none.sha256
+    assert some.outputs["latents"] == (96, 4, 4)
+
+
+def test_without_a_cut_nothing_is_teachable(checkpoint: Path, tmp_path: Path, capsys) -> None:
+    assert cli.main(["export", str(checkpoint), "-o", str(tmp_path / "m.obn"), "--teachable"]) == 2
+    assert "latent_sign" in capsys.readouterr().err
+    assert not (tmp_path / "m.obn").exists()
+
+
+def test_the_classes_of_replayed_images_take_turns() -> None:
+    info = {"data": {"name": "digits", "options": {}}, "classes": ["7", "0", "3"], "seed": 5, "shape": [1, 8, 8]}
+    info.update(mean=[0.0], std=[1.0])
+    images, labels = _replayed(info, 10)
+    assert sorted(labels[:3]) == sorted(labels[3:6]) == sorted(labels[6:9]) == [0, 1, 2]
+    assert images.shape == (10, 1, 8, 8)
+    assert _replayed(info, 10)[1] == labels
+    train, digits = data.create("digits").train()
+    for image, label in zip(images * 255, labels, strict=True):
+        same = (train - image).abs().flatten(1).amax(dim=1) < 1e-3
+        assert digits[same].tolist() == [int(info["classes"][label])]

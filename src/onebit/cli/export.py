@@ -32,6 +32,18 @@ def configure(parser: ArgumentParser) -> None:
         metavar="SHARE",
         help="share of the training images looked at, 0 to 1, whose top-1 may change in int8",
     )
+    parser.add_argument(
+        "--teachable",
+        action="store_true",
+        help="let a device train what lies behind the cut (model option latent_sign) as well as the head",
+    )
+    parser.add_argument(
+        "--replay",
+        type=int,
+        default=300,
+        metavar="N",
+        help="training images whose latents, of one bit, a teachable file brings along; as many of each class",
+    )
     parser.add_argument("--force", action="store_true", help="replace a file that exists")
 
 
@@ -40,8 +52,10 @@ def run(args: Namespace) -> dict[str, Any]:
     from onebit import deploy
     from onebit.training import load_checkpoint
 
+    if args.replay < 0:
+        raise OnebitError(f"--replay is {args.replay}", hint="give a number of images, 0 for none")
     net, info = load_checkpoint(args.checkpoint)
-    images, origin = _images(info, real=args.real_valued == "int8")
+    images, origin = _images(info, real=args.teachable or args.real_valued == "int8")
     provenance = {key: info[key] for key in ("model", "method", "data", "recipe", "step", "seed")}
     report = deploy.export(
         net,
@@ -54,6 +68,7 @@ def run(args: Namespace) -> dict[str, Any]:
         provenance={**provenance, "calibration": origin},
         real_valued=args.real_valued,
         int8_tolerance=args.int8_tolerance,
+        teachable=deploy.Teachable(*_replayed(info, args.replay)) if args.teachable else None,
         force=args.force,
     )
     return {**report.as_dict(), "calibration": origin}
@@ -69,22 +84,46 @@ def _images(info: dict[str, Any], real: bool) -> tuple["Tensor", str]:
     """Normalised images over which ranges are measured, and what they are: noise in need, unless they must be real."""
     import torch
 
-    mean, std = (torch.tensor(info[key]).view(-1, 1, 1) for key in ("mean", "std"))
     try:
-        images = _training_images(info)
+        images, _ = _training_part(info, CALIBRATION_IMAGES)
     except OnebitError as problem:
         if real:
             raise OnebitError(
-                f"int8 is checked on training images: {problem.message}",
-                hint="leave --real-valued at float32, or get the images (onebit data list)",
+                f"int8 and a teachable tail need training images: {problem.message}",
+                hint="leave --real-valued and --teachable away, or get the images (onebit data list)",
             ) from problem
         noise = torch.randn(CALIBRATION_IMAGES, *info["shape"], generator=torch.Generator().manual_seed(0))
         return noise, f"random noise, for want of training images: {problem.message}"
-    return (images / 255 - mean) / std, f"{len(images)} training images of {info['data']['name']}"
+    images = images[torch.linspace(0, len(images) - 1, min(CALIBRATION_IMAGES, len(images))).long()]
+    return _normalized(images, info), f"{len(images)} training images of {info['data']['name']}"
 
 
-def _training_images(info: dict[str, Any]) -> "Tensor":
-    """Some, uint8 (N, C, H, W), spread over the training part, of the classes that the network knows."""
+def _replayed(info: dict[str, Any], count: int) -> tuple["Tensor | None", list[int]]:
+    """Normalised training images drawn at random, the classes in turn, and their classes."""
+    import torch
+
+    if count == 0:
+        return None, []
+    images, labels = _training_part(info, 4 * count)
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(info["seed"]))
+    one_hot = torch.nn.functional.one_hot(labels[order])
+    nth = one_hot.cumsum(dim=0)[torch.arange(len(order)), labels[order]]  # of its class
+    chosen = order[nth.argsort(stable=True)][:count]
+    return _normalized(images[chosen], info), labels[chosen].tolist()
+
+
+def _normalized(images: "Tensor", info: dict[str, Any]) -> "Tensor":
+    import torch
+
+    mean, std = (torch.tensor(info[key]).view(-1, 1, 1) for key in ("mean", "std"))
+    return (images / 255 - mean) / std
+
+
+def _training_part(info: dict[str, Any], pictures: int) -> tuple["Tensor", "Tensor"]:
+    """Training images, uint8 (N, C, H, W), of the classes that the network knows, and these as numbers of its logits.
+
+    Of a data set that does not fit into memory, about ``pictures`` of them, spread over it.
+    """
     import torch
 
     from onebit import data
@@ -94,12 +133,10 @@ def _training_images(info: dict[str, Any]) -> "Tensor":
     if not isinstance(name, str) or not isinstance(options, dict):
         raise OnebitError("the checkpoint names no data set")
     data_set = data.create(name, **options)
-    if isinstance(data_set, PictureSet):
-        images, labels = data_set.sample(CALIBRATION_IMAGES)
-    else:
-        images, labels = data_set.train()
-    known = [data_set.classes.index(label) for label in info["classes"] if label in data_set.classes]
-    images = images[torch.isin(labels, torch.tensor(known))]
+    images, labels = data_set.sample(pictures) if isinstance(data_set, PictureSet) else data_set.train()
+    classes = {label: number for number, label in enumerate(info["classes"])}
+    labels = torch.tensor([classes.get(label, -1) for label in data_set.classes])[labels]
+    images, labels = images[labels >= 0], labels[labels >= 0]
     if not len(images) or list(images.shape[1:]) != info["shape"]:
         raise OnebitError(f"the data set {name} here is not the one it was trained on")
-    return images[torch.linspace(0, len(images) - 1, min(CALIBRATION_IMAGES, len(images))).long()]
+    return images, labels

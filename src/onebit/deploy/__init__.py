@@ -3,5 +3,6 @@
 from onebit.deploy.exporter import build, export
 from onebit.deploy.int8 import Agreement
 from onebit.deploy.report import Layer, Report
+from onebit.deploy.tail import Teachable
 
-__all__ = ["Agreement", "Layer", "Report", "build", "export"]
+__all__ = ["Agreement", "Layer", "Report", "Teachable", "build", "export"]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from onebit import __version__
@@ -19,6 +20,7 @@ from onebit.deploy.fold import fold
 from onebit.deploy.graph import Graph, Node
 from onebit.deploy.int8 import Agreement, quantize
 from onebit.deploy.report import Report, rows
+from onebit.deploy.tail import Teachable, describe, tail_nodes
 from onebit.deploy.trace import trace
 from onebit.deploy.writer import Meta, write
 from onebit.errors import OnebitError
@@ -41,6 +43,7 @@ def export(
     calibration: Tensor | None = None,
     real_valued: str = "float32",
     int8_tolerance: float = 0.0,
+    teachable: Teachable | None = None,
     force: bool = False,
 ) -> Report:
     """Packs a network into an ``.obn`` file, which answers as the network does in evaluation mode.
@@ -64,6 +67,8 @@ def export(
         real_valued: numbers of the layers that are not binary: "float32", or "int8" for as many as can be without
             another top-1 on a calibration image.
         int8_tolerance: share of the calibration images, from 0 to 1, whose top-1 may change all the same.
+        teachable: also write what a device needs to train the part behind the network's
+            :class:`~onebit.nn.LatentSign`.
         force: replace a file that exists.
 
     Returns:
@@ -87,7 +92,11 @@ def export(
     _check_tensors(net, example, calibration)
     images = example if calibration is None else calibration
     with _evaluating(net), torch.no_grad():
-        graph, notes = _folded(net, example[:2])
+        graph, notes = _folded(net, example[:2], teachable is not None)
+    if teachable is not None:
+        tail_nodes(graph)
+        if teachable.images is not None:
+            _check_images("teachable.images", teachable.images)
     _check_labels(graph, classes, samples)
     _check_normalisation(graph, mean, std)
 
@@ -100,6 +109,10 @@ def export(
     meta: dict[str, Meta] = {}
     if "features" in graph.outputs:
         meta["features.range"] = np.array(extents(graph, images, [graph.outputs["features"]])[0], np.float32)
+    extra: list[NDArray[Any]] = []
+    if teachable is not None:
+        entries, extra = describe(graph, images, teachable)
+        meta.update(entries)
     meta["classes"] = list(classes)
     if samples is not None:
         meta["classes.samples"] = np.asarray(samples, np.uint32)
@@ -108,19 +121,25 @@ def export(
     meta["provenance"] = json.dumps({**(provenance or {}), "exported": _exported()}, sort_keys=True)
     told = {"layers": [vars(layer) for layer in layers], "notes": notes}
     meta["report"] = json.dumps(told if agreement is None else {**told, "int8": vars(agreement)})
-    return Report(os.fspath(path), write(path, graph, meta, force=force), layers, notes, agreement)
+    return Report(os.fspath(path), write(path, graph, meta, extra, force=force), layers, notes, agreement)
 
 
-def build(net: nn.Module, example: Tensor) -> Graph:
-    """The folded graph of a network, ready to be written; see :func:`export` for the arguments."""
+def build(net: nn.Module, example: Tensor, *, cut: bool = False) -> Graph:
+    """The folded graph of a network, ready to be written.
+
+    With ``cut``, the output of its :class:`~onebit.nn.LatentSign` is the output ``latents``; for the other arguments
+    see :func:`export`.
+    """
     with _evaluating(net), torch.no_grad():
-        return _folded(net, example[:2])[0]
+        return _folded(net, example[:2], cut)[0]
 
 
-def _folded(net: nn.Module, example: Tensor) -> tuple[Graph, list[str]]:
+def _folded(net: nn.Module, example: Tensor, cut: bool) -> tuple[Graph, list[str]]:
     """The graph, and remarks on its features."""
     _refuse_k_bits(net)
     graph = trace(net, example)
+    if not cut:
+        graph.outputs.pop("latents", None)
     insert_intervals(graph)
     features = graph.outputs.get("features")
     before = graph.producer(features) if features is not None else None
@@ -169,18 +188,9 @@ def _refuse_k_bits(net: nn.Module) -> None:
 
 
 def _check_tensors(net: nn.Module, example: Tensor, calibration: Tensor | None) -> None:
-    for name, images in (("example", example), ("calibration", calibration)):
-        if images is None:
-            continue
-        if images.dim() != 4 or images.dtype != torch.float32 or len(images) == 0:
-            raise OnebitError(
-                f"{name} is {tuple(images.shape)} of {images.dtype}",
-                hint="give float32 images (N, C, H, W), one at least",
-            )
-        if not bool(images.isfinite().all()):
-            raise OnebitError(
-                f"{name} has values that are not finite", hint="give real images, normalised as in training"
-            )
+    for what, images in (("example", example), ("calibration", calibration)):
+        if images is not None:
+            _check_images(what, images)
     for name, tensor in [*net.named_parameters(), *net.named_buffers()]:
         if tensor.device.type != "cpu":
             raise OnebitError(f"the network's '{name}' is on {tensor.device}", hint="call net.cpu() first")
@@ -188,6 +198,15 @@ def _check_tensors(net: nn.Module, example: Tensor, calibration: Tensor | None) 
             raise OnebitError(
                 f"the network's '{name}' has values that are not finite", hint="export an earlier checkpoint"
             )
+
+
+def _check_images(name: str, images: Tensor) -> None:
+    if images.dim() != 4 or images.dtype != torch.float32 or len(images) == 0:
+        raise OnebitError(
+            f"{name} is {tuple(images.shape)} of {images.dtype}", hint="give float32 images (N, C, H, W), one at least"
+        )
+    if not bool(images.isfinite().all()):
+        raise OnebitError(f"{name} has values that are not finite", hint="give real images, normalised as in training")
 
 
 def _check_labels(graph: Graph, classes: Sequence[str], samples: Sequence[int] | None) -> None:

@@ -1,5 +1,6 @@
 """The graph of an ``.obn`` file: one typed node for each operator of docs/file-format.md. numpy only."""
 
+import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -17,6 +18,13 @@ MAX_COUNT = 65536
 MAX_OUTPUTS = 64
 MAX_TAPS = 2**24
 MAX_INT8_TAPS = 2**16
+
+
+class Estimator(enum.IntEnum):
+    """What stands for the derivative of sign(x − t): 1 where |x − t| ≤ 1, or max(0, 2 − 2|x − t|)."""
+
+    CLIPPED = 1
+    QUADRATIC = 2
 
 
 @dataclass(eq=False)
@@ -115,12 +123,18 @@ class ConvFloat(_Convolution):
 
 @dataclass(eq=False)
 class ConvBinary(_Convolution):
-    """±1 by ±1: ``weight`` is int8 ±1; with ``interval`` (int32 [O, 2]) the output is bits and the epilogue unused."""
+    """±1 by ±1: ``weight`` is int8 ±1; with ``interval`` (int32 [O, 2]) the output is bits and the epilogue unused.
+
+    ``latent`` are the real numbers whose signs the weights are, in the same shape, and ``estimator`` is of the sign
+    before it; only a teachable tail holds them.
+    """
 
     op = 2
     kind = "conv_binary"
     padding_value: int = 0
     interval: NDArray[np.int32] | None = None
+    latent: NDArray[np.float32] | None = field(default=None, repr=False)
+    estimator: Estimator = Estimator.CLIPPED
 
     def constants(self) -> list[Constant]:
         return [self.weight < 0, *self.epilogue.constants(), self.interval]

@@ -4,6 +4,7 @@ import hashlib
 import os
 import struct
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,22 +46,34 @@ def constant_bytes(constant: Constant) -> int:
     return 0 if constant is None else len(_encode(constant)[1])
 
 
-def write(path: str | os.PathLike[str], graph: Graph, meta: Mapping[str, Meta], *, force: bool = False) -> int:
-    """Writes the file whole or not at all, and returns its length in bytes.
+def write(
+    path: str | os.PathLike[str],
+    graph: Graph,
+    meta: Mapping[str, Meta],
+    extra: Sequence[NDArray[Any]] = (),
+    *,
+    force: bool = False,
+) -> int:
+    """Writes the file whole or not at all, and returns its length in bytes; arguments as in :func:`serialize`.
 
     Raises:
         OnebitError: the graph is outside the format, or ``path`` exists and ``force`` is not set.
     """
-    content = serialize(graph, meta)
+    content = serialize(graph, meta, extra)
     with replacing(path, force=force) as temporary:
         temporary.write_bytes(content)
     return len(content)
 
 
-def serialize(graph: Graph, meta: Mapping[str, Meta]) -> bytes:
-    """The bytes of the file. ``weights.sha256`` is added to ``meta``."""
+def tensor_count(graph: Graph) -> int:
+    """How many tensors the nodes have: the number of the first one in ``extra``."""
+    return sum(constant is not None for node in graph.nodes for constant in node.constants())
+
+
+def serialize(graph: Graph, meta: Mapping[str, Meta], extra: Sequence[NDArray[Any]] = ()) -> bytes:
+    """The bytes of the file. ``weights.sha256`` is added to ``meta``; ``extra`` are tensors that no node reads."""
     graph.check()
-    table, data, index = _tensors(graph)
+    table, data, index = _tensors([*(node.constants() for node in graph.nodes), extra])
     weights = (_graph(graph, index), table, data)
     digest = hashlib.sha256(b"".join(weights)).hexdigest()
     sections = (_meta({**meta, "weights.sha256": digest}), *weights)
@@ -110,14 +123,14 @@ def _encode(constant: NDArray[np.generic]) -> tuple[int, bytes]:
     raise TypeError(f"a tensor of {constant.dtype} cannot be written")
 
 
-def _tensors(graph: Graph) -> tuple[bytes, bytes, list[list[int]]]:
-    """TNSR, DATA, and for each node the numbers of its tensors."""
+def _tensors(groups: Sequence[Sequence[Constant]]) -> tuple[bytes, bytes, list[list[int]]]:
+    """TNSR, DATA, and for each group, a node's, the numbers of its tensors."""
     entries: list[bytes] = []
     data = bytearray()
     index: list[list[int]] = []
-    for node in graph.nodes:
+    for constants in groups:
         numbers = []
-        for constant in node.constants():
+        for constant in constants:
             if constant is None:
                 numbers.append(ABSENT)
                 continue
@@ -139,7 +152,7 @@ def _graph(graph: Graph, index: list[list[int]]) -> bytes:
     parts = [struct.pack("<4I", len(values), len(graph.nodes), number[id(graph.input)], len(graph.outputs))]
     parts += [struct.pack("<I60s", number[id(value)], _name(name)) for name, value in graph.outputs.items()]
     parts += [struct.pack("<4I", 2 if value.bits else 1, value.h, value.w, value.c) for value in values]
-    parts += [_node(node, tensors, number) for node, tensors in zip(graph.nodes, index, strict=True)]
+    parts += [_node(node, tensors, number) for node, tensors in zip(graph.nodes, index, strict=False)]
     return b"".join(parts)
 
 

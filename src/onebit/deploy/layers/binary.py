@@ -6,13 +6,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from onebit.deploy.epilogue import Epilogue
-from onebit.deploy.graph import Binarize, ConvBinary, ConvFloat, Opaque, Value
+from onebit.deploy.graph import Binarize, ConvBinary, ConvFloat, Estimator, Opaque, Value
 from onebit.deploy.perchannel import NotPerChannel, PerChannel, Step
 from onebit.deploy.site import Site, Wire, convert, dense, optional, to_numpy
 from onebit.deploy.threshold import float_intervals
 from onebit.deploy.window import Window
-from onebit.nn import BinaryConv2d, BinaryLayer, BinaryLinear
-from onebit.quantize import BinaryQuantizer
+from onebit.nn import BinaryConv2d, BinaryLayer, BinaryLinear, LatentSign
+from onebit.quantize import ApproxSign, BinaryQuantizer, sign
 
 
 @convert.register(BinaryConv2d)
@@ -20,13 +20,14 @@ from onebit.quantize import BinaryQuantizer
 def _binary(layer: BinaryConv2d | BinaryLinear, site: Site) -> Wire:
     if type(layer).product not in (BinaryConv2d.product, BinaryLinear.product):
         site.refuse("it computes another product")
-    weight = to_numpy(layer.quantized_weight())
+    weight, latent = to_numpy(layer.quantized_weight()), to_numpy(layer.weight)
     if isinstance(layer, BinaryConv2d):
-        weight, groups, padding_value = weight.transpose(0, 2, 3, 1).copy(), layer.groups, int(layer.padding_value)
+        weight, latent = (w.transpose(0, 2, 3, 1).copy() for w in (weight, latent))
+        groups, padding_value = layer.groups, int(layer.padding_value)
         top, left, bottom, right = layer.padding
         window = Window(layer.kernel_size, layer.stride, (top, left, bottom, right), layer.dilation)
     else:
-        (weight, window), groups, padding_value = dense(weight, site), 1, 0
+        (weight, window), (latent, _), groups, padding_value = dense(weight, site), dense(latent, site), 1, 0
 
     if isinstance(layer.input_quantizer, nn.Identity) and not bool((site.x.abs() == 1).all()):
         return _real_input(layer, site, weight, window, groups)
@@ -38,6 +39,9 @@ def _binary(layer: BinaryConv2d | BinaryLinear, site: Site) -> Wire:
     output = site.output()
     function = PerChannel((_scaled(alpha, layer), Step(layer.output_transform, site.y.dim())))
     node = ConvBinary(site.name, [bits], output, signs, window, groups, padding_value=padding_value, function=function)
+    node.latent = latent
+    quadratic = isinstance(layer.input_quantizer, ApproxSign)
+    node.estimator = Estimator.QUADRATIC if quadratic else Estimator.CLIPPED
     return site.add(node)
 
 
@@ -75,6 +79,23 @@ def _binarized(layer: BinaryLayer, site: Site) -> Value:
     empty = np.empty((0, 2), np.float32)
     site.graph.nodes.append(Binarize(f"{site.name}.input_quantizer", [value], output, empty, function=function))
     return output
+
+
+@convert.register
+def _latent_sign(cut: LatentSign, site: Site) -> Wire:
+    """A depthwise 1 × 1 convolution of the signs, with weights of +1."""
+    value, scale = site.wire.value, cut.scale.detach()
+    if site.wire.rank != 4:
+        site.refuse("its input is not an image")
+    bits = Value(*value.sides, bits=True)
+    empty = np.empty((0, 2), np.float32)
+    signs = PerChannel((Step(sign, 4),))
+    site.graph.nodes.append(Binarize(f"{site.name}.sign", [value], bits, empty, function=signs))
+    ones = np.ones((value.c, 1, 1, 1), np.int8)
+    function = PerChannel((Step(lambda x: x * scale, 2),))
+    wire = site.add(ConvBinary(site.name, [bits], site.output(), ones, Window((1, 1)), value.c, function=function))
+    site.graph.outputs["latents"] = wire.value
+    return wire
 
 
 @convert.register(BinaryQuantizer)

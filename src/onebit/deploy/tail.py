@@ -1,0 +1,169 @@
+"""The teachable tail: what a file needs so that a device can train the last blocks of a packed network.
+
+The tail is every node that lies between the value ``latents``, which a :class:`onebit.nn.LatentSign` makes, and
+``features``. The file holds it as inference needs it; what is added here are the ranges of its values, the latent
+weights behind its bits, and latents to replay (docs/file-format.md).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from onebit.deploy.engine import answers, extents
+from onebit.deploy.graph import AveragePool, Binarize, ConvBinary, Graph, Node, Pointwise, Value
+from onebit.deploy.writer import Meta, tensor_count
+from onebit.errors import OnebitError
+
+_LEVELS = 255
+_HIGHEST = 127
+_MOST_OTHERS = 0.25
+
+
+@dataclass(frozen=True)
+class Teachable:
+    """Asks :func:`onebit.deploy.export` for a tail that can be trained, with samples that are replayed then.
+
+    Attributes:
+        images: float32 (R, C, H, W), normalised as in training; none if nothing is to be replayed. The file keeps one
+            bit for each of their latents.
+        labels: the class of each, as in the logits. Where a device has room for fewer, it keeps the first ones.
+    """
+
+    images: Tensor | None = None
+    labels: Sequence[int] = ()
+
+
+def describe(graph: Graph, images: Tensor, teachable: Teachable) -> tuple[dict[str, Meta], list[NDArray[Any]]]:
+    """The entries of META and the additional tensors of a teachable file.
+
+    Args:
+        graph: folded, with the outputs ``latents`` and ``features``.
+        images: float32 (N, C, H, W); the ranges are measured on them.
+        teachable: what is to be replayed.
+
+    Raises:
+        OnebitError: the network has no cut, or its tail cannot be trained; says why.
+    """
+    nodes = tail_nodes(graph)
+    values = [graph.outputs["latents"], *(node.output for node in nodes if not node.output.bits)]
+    ranges = np.array(extents(graph, images, values), np.float32)
+    for node, (low, high) in zip([None, *(node for node in nodes if not node.output.bits)], ranges, strict=True):
+        if not 1e-30 < (max(high, 0) - min(low, 0)) / _LEVELS < 1e30:
+            where = "the latents" if node is None else f"layer '{node.name}'"
+            raise OnebitError(f"{where}: numbers from {low} to {high} make no 8-bit levels", hint="train longer")
+    convs = [node for node in nodes if isinstance(node, ConvBinary)]
+    levels, largest = zip(*map(latent_levels, convs), strict=True) if convs else ((), ())
+    extra: list[NDArray[Any]] = list(levels)
+    first = tensor_count(graph)
+    meta: dict[str, Meta] = {
+        "tail.ranges": ranges.reshape(-1),
+        "tail.latent": np.arange(first, first + len(convs), dtype=np.uint32),
+        "tail.latent_max": np.array(largest, np.float32),
+        "tail.estimators": np.array([conv.estimator for conv in convs], np.uint32),
+    }
+    if teachable.images is not None and len(teachable.images):
+        labels = _labels(graph, teachable)
+        extra.append(replay_bits(graph, teachable.images))
+        meta["tail.replay"] = np.array([first + len(convs), *labels], np.uint32)
+    return meta, extra
+
+
+def latent_levels(conv: ConvBinary) -> tuple[NDArray[np.int8], float]:
+    """The latent weights as integers of −127 to 127, and the largest magnitude of a latent weight, which is worth 127.
+
+    A level's bit is its sign with sign(0) = +1, and the packed one. Methods bend weights before their sign: they
+    subtract a channel's mean, or round. So the weights are taken with or without their channels' means, whichever has
+    the bits better, and where a bit is another all the same, as near zero, the level is 0 or −1.
+
+    Raises:
+        OnebitError: more than a quarter of the packed bits are not the signs of the latent weights.
+    """
+    negative, latent = conv.weight < 0, conv.latent
+    if latent is None:
+        _refuse(conv, "it has no latent weights", "export a network that is trained with them")
+    centred = latent - latent.mean(axis=(1, 2, 3), keepdims=True)
+    latent = min(latent, centred, key=lambda w: np.count_nonzero((w < 0) != negative))
+    largest = float(np.abs(latent).max())
+    if np.mean((latent < 0) != negative) > _MOST_OTHERS or largest == 0:
+        _refuse(conv, "its bits are not the signs of its latent weights", "quantise weights by a scaled sign")
+    levels = np.rint(latent.astype(np.float64) / largest * _HIGHEST)
+    return np.where((levels < 0) == negative, levels, np.where(negative, -1, 0)).astype(np.int8), largest
+
+
+def replay_bits(graph: Graph, images: Tensor) -> NDArray[np.bool_]:
+    """Latents as the engine computes them, (N, h, w, c): True for −1."""
+    batches = answers(graph, images, [graph.outputs["latents"]], "computing latents to replay")
+    return np.concatenate([latents < 0 for (latents,) in batches])
+
+
+def tail_nodes(graph: Graph) -> list[Node]:
+    """The nodes between ``latents`` and ``features``, in their order.
+
+    Raises:
+        OnebitError: there is no cut, or a node of the tail cannot be trained.
+    """
+    if "latents" not in graph.outputs or "features" not in graph.outputs:
+        raise OnebitError(
+            "the network has no cut, so no tail of it can be taught"
+            if "features" in graph.outputs
+            else "the network has no attribute 'head', so it cannot be taught",
+            hint="train it with the model option latent_sign, such as latent_sign: stages.3.0",
+        )
+    latents, features = graph.outputs["latents"], graph.outputs["features"]
+    wanted, depending = {id(features)}, {id(latents)}
+    for node in reversed(graph.nodes):
+        if id(node.output) in wanted and node.output is not latents:
+            wanted.update(id(x) for x in node.inputs)
+    for node in graph.nodes:
+        if any(id(x) in depending for x in node.inputs):
+            depending.add(id(node.output))
+    tail = [node for node in graph.nodes if id(node.output) in wanted & depending and node.output is not latents]
+    if not tail:
+        raise OnebitError("nothing lies between the cut and the features", hint="put the cut behind an earlier block")
+    for node in tail:
+        for x in node.inputs:
+            if id(x) not in depending:
+                _refuse(node, "it reads what bypasses the cut", "put the cut behind a block, not inside one")
+        _check(graph, node)
+    if features.h * features.w != 1:
+        raise OnebitError("the features are not 1 x 1 pixels", hint="a tail ends in a mean over height and width")
+    return tail
+
+
+def _check(graph: Graph, node: Node) -> None:
+    if isinstance(node, ConvBinary):
+        window = node.window
+        if node.output.bits:
+            _refuse(node, "it writes bits", "give the blocks of the tail a shortcut around each convolution")
+        if node.groups != 1 or window.dilation != (1, 1) or window.stride != (1, 1) or node.padding_value != 0:
+            _refuse(node, "it has groups, dilation, a stride or padding of ±1", "put the cut behind it")
+        if len(graph.consumers(node.inputs[0])) != 1:
+            _refuse(node, "another convolution reads the same bits", "put the cut behind both")
+    elif isinstance(node, Binarize):
+        if not (node.interval[:, 1] == np.inf).all():
+            _refuse(node, "it is not +1 from a threshold upwards", "put the cut behind it")
+    elif isinstance(node, AveragePool):
+        x: Value = node.inputs[0]
+        if node.window.kernel != (x.h, x.w) or any(node.window.padding):
+            _refuse(node, "it is not a mean over the whole image", "put the cut behind it")
+    elif not isinstance(node, Pointwise):
+        _refuse(node, f"a device cannot train {node.kind}", "put the cut behind it")
+
+
+def _labels(graph: Graph, teachable: Teachable) -> list[int]:
+    labels, images = list(teachable.labels), teachable.images
+    count = graph.outputs["logits"].c
+    if images is None or len(labels) != len(images) or not all(0 <= label < count for label in labels):
+        raise OnebitError(
+            f"{len(labels)} labels for {0 if images is None else len(images)} images to replay and {count} classes",
+            hint="give one an image, as in the logits",
+        )
+    return labels
+
+
+def _refuse(node: Node, reason: str, hint: str) -> NoReturn:
+    raise OnebitError(f"the tail cannot be taught: layer '{node.name}': {reason}", hint=hint)
