@@ -69,7 +69,7 @@ def measure(seed: int, epochs: int, folder: Path) -> dict[str, dict[str, float]]
             lesson = _digits(names)
             learner.teach(lesson.train.numpy(), [names[label] for label in lesson.train_labels.tolist()])
             for head in heads.values():
-                head.teach(features(lesson.train), lesson.train_labels + known)
+                head.learn(features(lesson.train), lesson.train_labels + known)
             known += len(names)
         assert list(learner.classes) == NAMES
         answers = {"cwr_star_integers": lambda images: torch.from_numpy(learner.scores(images.numpy()).argmax(axis=1))}

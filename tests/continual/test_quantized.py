@@ -94,7 +94,7 @@ def test_the_native_learner_gives_the_same_bits(
         features = (centre + torch.randn(len(labels), 21, generator=generator)).float()
         names = [str(int(j)) for j in labels]
         assert native.teach(features.numpy(), names, str(experience), 17, 8, 0.13)
-        reference.teach(features, labels)
+        reference.learn(features, labels)
         classes_now, random = native_state(state, reference.cw.shape[1], 8, 4)
         assert random == reference.random.state
         for name, (past, row) in classes_now.items():
@@ -121,7 +121,7 @@ def test_the_real_softmax_teaches_the_same() -> None:
         )
         for low in (6, 8):
             taught = data.indices(data.train, low, low + 2)
-            head.teach(data.features[taught], data.labels[taught])
+            head.learn(data.features[taught], data.labels[taught])
         heads.append(head)
     span = float(heads[0].cw.max() - heads[0].cw.min())
     assert (heads[0].cw - heads[1].cw).abs().max() < 0.01 * span

@@ -279,7 +279,7 @@ def _naive(model: "Model", checkpoint: Path, seed: int) -> float:
     for names in EXPERIENCES:
         data = DataModule("digits", classes=names)
         images, labels = data.train_split
-        head.teach(features(images, data), labels + known)
+        head.learn(features(images, data), labels + known)
         known += len(names)
     data = DataModule("digits", classes=OLD)
     images, labels = data.test_split

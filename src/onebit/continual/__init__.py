@@ -1,19 +1,45 @@
 """Continual learning in PyTorch: streams, and the references for the native learner."""
 
-from onebit.continual.heads import CWRStar, NaiveFineTuning, with_bias
+from onebit.continual.arithmetic import Arithmetic
+from onebit.continual.binarizer import LatentBinarizer
+from onebit.continual.cumulative import Cumulative
+from onebit.continual.cwr import CWR, CWRStar
+from onebit.continual.fake_quantized import FullyQuantized, Hybrid
+from onebit.continual.learner import Learner
+from onebit.continual.memory import ReplayMemory
+from onebit.continual.metrics import Accuracies, run
+from onebit.continual.naive import NaiveFineTuning
+from onebit.continual.nearest_mean import NearestClassMean
 from onebit.continual.protocols import new_classes, new_instances, new_instances_and_classes, random_sessions
 from onebit.continual.quantized import QuantizedCWRStar
+from onebit.continual.replay import AR1Star, LatentReplay
+from onebit.continual.split import Split, split, with_bias
 from onebit.continual.streams import Experience, Stream
 
 __all__ = [
+    "CWR",
+    "AR1Star",
+    "Accuracies",
+    "Arithmetic",
     "CWRStar",
+    "Cumulative",
     "Experience",
+    "FullyQuantized",
+    "Hybrid",
+    "LatentBinarizer",
+    "LatentReplay",
+    "Learner",
     "NaiveFineTuning",
+    "NearestClassMean",
     "QuantizedCWRStar",
+    "ReplayMemory",
+    "Split",
     "Stream",
     "new_classes",
     "new_instances",
     "new_instances_and_classes",
     "random_sessions",
+    "run",
+    "split",
     "with_bias",
 ]

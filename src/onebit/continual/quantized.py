@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from onebit.continual.learner import Learner
+
 LEVELS = 255
 _EXP2 = (7339192, -57137150, 257086653, -744155626, 1073739719)  # 2^-f on [0, 1] in units of 2^-30, highest power first
 _LOG2E = 1.4426950408889634
@@ -105,7 +107,7 @@ def integer_softmax(scores: Tensor, factor: Factor, one: int) -> Tensor:
     return round_div(one * powers, powers.sum(dim=1, keepdim=True))
 
 
-class QuantizedCWRStar:
+class QuantizedCWRStar(Learner):
     """The quantised head in its two memories.
 
     Args:
@@ -124,7 +126,7 @@ class QuantizedCWRStar:
 
     Example:
         >>> head = QuantizedCWRStar(torch.tensor([[1.0], [-1.0]]), None, [5, 5], (-4.0, 4.0), 3)
-        >>> head.teach(torch.tensor([[-3.0], [-3.5]]), torch.tensor([2, 2]))
+        >>> head.learn(torch.tensor([[-3.0], [-3.5]]), torch.tensor([2, 2]))
         >>> head.predict(torch.tensor([[2.0]]))
         tensor([0])
     """
@@ -176,7 +178,7 @@ class QuantizedCWRStar:
         weights, _ = quantize_weights(self.cw[seen])
         return seen[(self.levels(features) @ weights.T).argmax(dim=1)]
 
-    def teach(self, features: Tensor, labels: Tensor) -> None:
+    def learn(self, features: Tensor, labels: Tensor) -> None:
         """One experience: features float32 (n, d), labels int64 (n,)."""
         current = torch.bincount(labels, minlength=len(self.past))
         known = ((self.past + current) > 0).nonzero()[:, 0]

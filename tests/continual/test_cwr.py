@@ -17,7 +17,7 @@ def accuracies(kind: type[continual.NaiveFineTuning]) -> tuple[float, float]:
     features = continual.with_bias(data.features)
     for low in (6, 8):
         taught = data.indices(data.train, low, low + 2)
-        head.teach(features[taught], data.labels[taught])
+        head.learn(features[taught], data.labels[taught])
 
     def accuracy(low: int, high: int) -> float:
         asked = data.indices(data.test, low, high)
@@ -46,7 +46,7 @@ def test_consolidation_follows_the_equations() -> None:
     torch.nn.functional.cross_entropy(features @ live.T, labels).backward()
     live = (live - live.grad).detach()
     mu = live[[0, 2]].mean()
-    head.teach(features, labels)
+    head.learn(features, labels)
     ratio = (8 / 1) ** 0.5
     torch.testing.assert_close(head.weight[0], (torch.tensor([1.0, 2.0]) * ratio + live[0] - mu) / (ratio + 1))
     torch.testing.assert_close(head.weight[1], torch.tensor([3.0, 4.0]))  # absent: its gradient is discarded

@@ -1,0 +1,79 @@
+"""Learning the layers above a cut while replaying latents of the past."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from onebit.continual.cwr import CWRStar
+from onebit.continual.memory import ReplayMemory
+from onebit.continual.naive import NaiveFineTuning
+
+
+class _Replay(NaiveFineTuning):
+    """Mixes new and replayed latents in every mini-batch: round(batch N_new / (N_new + items)) are new."""
+
+    def __init__(self, weight: Tensor, past: Tensor, tail: nn.Module, memory: ReplayMemory, **options: Any) -> None:
+        super().__init__(weight, past, tail, **options)
+        self.memory = memory
+
+    def learn(self, inputs: Tensor, labels: Tensor) -> None:
+        binarizer = self.memory.binarizer
+        if binarizer is not None and binarizer.scale is None:
+            binarizer.measure(inputs)
+        self._learn(inputs, labels, torch.bincount(torch.cat([labels, self.memory.labels]), minlength=len(self.past)))
+        self.memory.update(inputs, labels)
+
+    def _encoded(self, inputs: Tensor) -> Tensor:
+        return inputs if self.memory.binarizer is None else self.memory.binarizer(inputs)
+
+    def _batches(self, inputs: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        if len(self.memory) == 0:
+            yield from super()._batches(inputs, labels)
+            return
+        share = round(self.batch * len(labels) / (len(labels) + len(self.memory)))
+        new = min(max(share, 1), self.batch - 1)
+        fresh, kept = self._drawn(len(labels), new), self._drawn(len(self.memory), self.batch - new)
+        for _ in range(self.steps):
+            chosen = next(fresh)
+            replayed, replayed_labels = self.memory[next(kept)]
+            yield torch.cat([inputs[chosen], replayed]), torch.cat([labels[chosen], replayed_labels])
+
+
+class LatentReplay(_Replay):
+    """Latent replay with a plain head: fine-tuning that keeps a few latents of the past among the new ones.
+
+    With a binariser in the memory, latents take one bit, and fresh ones are binarised alike before they are used.
+
+    Args:
+        weight, past, options: as for :class:`NaiveFineTuning`.
+        tail: the layers above the cut; from :func:`~onebit.continual.split`.
+        memory: where latents are kept.
+
+    Source: Pellegrini, Graffieti, Lomonaco, Maltoni, "Latent replay for real-time continual learning", 2020; the bits:
+    Vorabbi, Maltoni, Santi, arXiv 2401.09916.
+
+    Example:
+        >>> memory = ReplayMemory(4)
+        >>> learner = LatentReplay(torch.zeros(3, 2), torch.zeros(3).long(), nn.Linear(2, 2), memory, steps=5)
+        >>> learner.learn(torch.randn(9, 2), torch.arange(9) % 3)
+        >>> len(memory), learner.predict(torch.randn(7, 2)).shape
+        (4, torch.Size([7]))
+    """
+
+
+class AR1Star(_Replay, CWRStar):
+    """AR1* with latent replay: the layers above the cut are trained, and the head is consolidated as in CWR*.
+
+    It is AR1*free of the paper: without the Synaptic Intelligence term, which replay makes superfluous there. The
+    layers below the cut stand still, and the statistics of BatchNorm above it after experience 0 (the paper slows the
+    former down and renormalises the latter).
+
+    Args:
+        weight, past, options: as for :class:`~onebit.continual.CWRStar`.
+        tail, memory: as for :class:`LatentReplay`.
+
+    Source: as for :class:`LatentReplay`, and Lomonaco, Maltoni, Pellegrini, "Rehearsal-free continual learning over
+    small non-i.i.d. batches", 2020.
+    """
