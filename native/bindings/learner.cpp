@@ -79,8 +79,9 @@ class Learner {
     return result;
   }
 
-  bool teach(const Features& features, const std::vector<std::string>& names, const std::string& experience,
-             uint32_t steps, uint32_t batch, double learning_rate) {
+  // Trains; commit() or discard() comes next.
+  bool prepare(const Features& features, const std::vector<std::string>& names, const std::string& experience,
+               uint32_t steps, uint32_t batch, double learning_rate) {
     expect_width(features);
     if (features.shape(0) != names.size()) throw nb::value_error("there must be one name a sample");
     std::vector<const char*> pointers;
@@ -88,10 +89,22 @@ class Learner {
     const onebit_teach_options options{steps, batch, learning_rate};
     int counted = 0;
     checked([&](onebit_error* error) {
-      return onebit_learner_teach(handle_, features.data(), pointers.data(), names.size(), experience.c_str(), &options,
-                                  &counted, error);
+      return onebit_learner_prepare(handle_, features.data(), pointers.data(), names.size(), experience.c_str(),
+                                    &options, &counted, error);
     });
     return counted != 0;
+  }
+
+  void commit() {
+    checked([learner = handle()](onebit_error* error) { return onebit_learner_commit(learner, error); });
+  }
+
+  void discard() {
+    checked([learner = handle()](onebit_error* error) { return onebit_learner_discard(learner, error); });
+  }
+
+  bool counted(const std::string& experience) const {
+    return onebit_learner_counted(handle(), experience.c_str()) != 0;
   }
 
   void predict(const Features& features, const Probabilities& probabilities) const {
@@ -106,6 +119,12 @@ class Learner {
   void forget(const std::string& name) {
     checked(
         [&, learner = handle()](onebit_error* error) { return onebit_learner_forget(learner, name.c_str(), error); });
+  }
+
+  void rename(const std::string& name, const std::string& new_name) {
+    checked([&, learner = handle()](onebit_error* error) {
+      return onebit_learner_rename(learner, name.c_str(), new_name.c_str(), error);
+    });
   }
 
   void rollback(uint32_t commits) {
@@ -142,10 +161,14 @@ void bind_learner(nb::module_& m) {
                   nb::arg("max_experiences"), nb::arg("history"), nb::arg("seed"))
       .def("close", &Learner::close)
       .def_prop_ro("classes", &Learner::classes)
-      .def("teach", &Learner::teach, nb::arg("features").noconvert(), nb::arg("names"), nb::arg("experience"),
+      .def("prepare", &Learner::prepare, nb::arg("features").noconvert(), nb::arg("names"), nb::arg("experience"),
            nb::arg("steps"), nb::arg("batch"), nb::arg("learning_rate"))
+      .def("commit", &Learner::commit)
+      .def("discard", &Learner::discard)
+      .def("counted", &Learner::counted, nb::arg("experience"))
       .def("predict", &Learner::predict, nb::arg("features").noconvert(), nb::arg("probabilities").noconvert())
       .def("forget", &Learner::forget, nb::arg("name"))
+      .def("rename", &Learner::rename, nb::arg("name"), nb::arg("new_name"))
       .def("rollback", &Learner::rollback, nb::arg("commits"))
       .def_prop_ro("found", &Learner::found)
       .def("check", &Learner::check);

@@ -8,7 +8,9 @@
  *   onebit_teach_options teach = ONEBIT_TEACH_DEFAULTS;
  *   if (onebit_learner_open("learner.state", model, &learner, &error) != ONEBIT_OK) { puts(error.message); return 1; }
  *   onebit_learner_teach(learner, features, names, count, "monday", &teach, NULL, &error);
- *   onebit_learner_close(learner); */
+ *   onebit_learner_close(learner);
+ *
+ * native/examples/power_cut.c is a whole program, on a flash memory of its own. */
 #ifndef ONEBIT_LEARNER_H
 #define ONEBIT_LEARNER_H
 
@@ -48,6 +50,32 @@ ONEBIT_API onebit_status onebit_learner_create(const char* path, const onebit_mo
 ONEBIT_API onebit_status onebit_learner_open(const char* path, const onebit_model* model, onebit_learner** learner,
                                              onebit_error* error) ONEBIT_NOEXCEPT;
 
+/* What a device without files supplies: a region of `size` bytes that can be read, written in place and synced. The
+ * functions return 0 when all is done; anything else becomes ONEBIT_IO. Until `sync` returns, a write may be on the
+ * medium in part, in whole or not at all, and writes may pass each other. Flash must be erased before it is written:
+ * its `write` reads the sector, changes it, erases it and writes it back. Whatever lies in the 4096 bytes around a
+ * write may be lost with the power, other bytes may not; so sectors are 4096 bytes or a fraction of that, and the
+ * region begins at a multiple of 4096. Nothing else may write there while the learner is open. */
+typedef struct onebit_region {
+  void* context; /* handed to the functions */
+  uint64_t size; /* as onebit_learner_size says */
+  int (*read)(void* context, uint64_t offset, void* bytes, size_t count);
+  int (*write)(void* context, uint64_t offset, const void* bytes, size_t count);
+  int (*sync)(void* context);
+} onebit_region;
+
+/* The bytes that a learner of this model with these options takes. */
+ONEBIT_API onebit_status onebit_learner_size(const onebit_model* model, const onebit_learner_options* options,
+                                             uint64_t* bytes, onebit_error* error) ONEBIT_NOEXCEPT;
+
+/* As create and open, in a region. The struct is copied; its context must live until the learner is closed. create
+ * overwrites what is there: call it once, when the device is set up. */
+ONEBIT_API onebit_status onebit_learner_create_on(const onebit_region* region, const onebit_model* model,
+                                                  const onebit_learner_options* options, onebit_learner** learner,
+                                                  onebit_error* error) ONEBIT_NOEXCEPT;
+ONEBIT_API onebit_status onebit_learner_open_on(const onebit_region* region, const onebit_model* model,
+                                                onebit_learner** learner, onebit_error* error) ONEBIT_NOEXCEPT;
+
 /* Null is allowed. */
 ONEBIT_API void onebit_learner_close(onebit_learner* learner) ONEBIT_NOEXCEPT;
 
@@ -64,13 +92,31 @@ ONEBIT_API onebit_status onebit_learner_teach(onebit_learner* learner, const flo
                                               size_t count, const char* experience, const onebit_teach_options* options,
                                               int* counted, onebit_error* error) ONEBIT_NOEXCEPT;
 
+/* The two halves of teach, for a caller that tries a lesson before it keeps it, on held-out images for example: after
+ * prepare the classes and the probabilities are those that the lesson would leave, and the file is as it was. commit
+ * keeps them; discard (or close) drops them, and a commit that fails does too. Until then every other change is
+ * refused. `counted` is 0 when the experience was counted before, and then nothing is prepared. */
+ONEBIT_API onebit_status onebit_learner_prepare(onebit_learner* learner, const float* features,
+                                                const char* const* names, size_t count, const char* experience,
+                                                const onebit_teach_options* options, int* counted,
+                                                onebit_error* error) ONEBIT_NOEXCEPT;
+ONEBIT_API onebit_status onebit_learner_commit(onebit_learner* learner, onebit_error* error) ONEBIT_NOEXCEPT;
+ONEBIT_API onebit_status onebit_learner_discard(onebit_learner* learner, onebit_error* error) ONEBIT_NOEXCEPT;
+
+/* 1 if the experience is among the last max_experiences that were counted, else 0. */
+ONEBIT_API int onebit_learner_counted(const onebit_learner* learner, const char* experience) ONEBIT_NOEXCEPT;
+
 /* probabilities: count x class_count, in units of 1 / 65536. */
 ONEBIT_API onebit_status onebit_learner_predict(const onebit_learner* learner, const float* features, size_t count,
                                                 uint32_t* probabilities, onebit_error* error) ONEBIT_NOEXCEPT;
 
 /* Wipes the class's row and count, and every earlier commit, since those hold them too: a rollback cannot bring it
- * back. */
+ * back. After ONEBIT_IO the wiping may be unfinished; the next change or opening goes on with it. */
 ONEBIT_API onebit_status onebit_learner_forget(onebit_learner* learner, const char* name,
+                                               onebit_error* error) ONEBIT_NOEXCEPT;
+
+/* Gives a class another name, which no class may have. Earlier commits keep the old one. */
+ONEBIT_API onebit_status onebit_learner_rename(onebit_learner* learner, const char* name, const char* new_name,
                                                onebit_error* error) ONEBIT_NOEXCEPT;
 
 /* Goes back to the state of `commits` commits ago (at most report.commits), experiences' ids included. */

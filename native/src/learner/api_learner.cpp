@@ -10,17 +10,48 @@ using onebit::guarded;
 using onebit::learner::Learner;
 
 struct onebit_learner {
-  explicit onebit_learner(Learner learner) : learner(std::move(learner)), classes(this->learner.classes()) {}
+  explicit onebit_learner(Learner learner) : learner(std::move(learner)) {}
 
   Learner learner;
-  std::vector<onebit::learner::ClassSlot> classes;
 };
 
 namespace {
 
+// A region of the caller's as the store's file.
+class Region : public onebit::store::File {
+ public:
+  explicit Region(const onebit_region& region) : region_(region) {}
+  uint64_t size() const override { return region_.size; }
+  void read(uint64_t offset, void* bytes, size_t count) override {
+    expect_done(region_.read(region_.context, offset, bytes, count), "read");
+  }
+  void write(uint64_t offset, const void* bytes, size_t count) override {
+    expect_done(region_.write(region_.context, offset, bytes, count), "written");
+  }
+  void sync() override { expect_done(region_.sync(region_.context), "synced"); }
+
+ private:
+  static void expect_done(int result, const char* what) {
+    if (result == 0) return;
+    throw Error(ONEBIT_IO, onebit::text("the learner's region cannot be ", what, ": the device says ", result));
+  }
+  onebit_region region_;
+};
+
 template <class... Pointers>
 void need(const Pointers*... pointers) {
   if (!(static_cast<bool>(pointers) && ...)) throw Error(ONEBIT_INVALID_ARGUMENT, "an argument is null");
+}
+
+std::unique_ptr<Region> region_of(const onebit_region* region) {
+  need(region);
+  if (!region->read || !region->write || !region->sync)
+    throw Error(ONEBIT_INVALID_ARGUMENT, "the region lacks a function");
+  return std::make_unique<Region>(*region);
+}
+
+onebit::learner::Options options_of(const onebit_learner_options& options) {
+  return {options.max_classes, options.max_experiences, options.history, options.seed};
 }
 
 onebit_learner_report summary(const Learner& learner, const onebit::store::Report& report) {
@@ -28,13 +59,30 @@ onebit_learner_report summary(const Learner& learner, const onebit::store::Repor
           report.damaged};
 }
 
-// Runs a change and then refreshes what the handle shows of the classes.
 template <class Change>
 onebit_status change(onebit_learner* handle, onebit_error* error, const Change& apply) noexcept {
   return guarded(error, [&] {
     need(handle);
     apply(handle->learner);
-    handle->classes = handle->learner.classes();
+  });
+}
+
+using Lesson = bool (Learner::*)(const float*, const std::vector<std::string>&, const std::string&,
+                                 const onebit::learner::TrainOptions&);
+
+onebit_status run_lesson(Lesson lesson, onebit_learner* learner, const float* features, const char* const* names,
+                         size_t count, const char* experience, const onebit_teach_options* options, int* counted,
+                         onebit_error* error) noexcept {
+  return change(learner, error, [&](Learner& target) {
+    need(features, names, experience, options);
+    std::vector<std::string> labels;
+    for (size_t i = 0; i < count; ++i) {
+      need(names[i]);
+      labels.emplace_back(names[i]);
+    }
+    const bool done =
+        (target.*lesson)(features, labels, experience, {options->steps, options->batch, options->learning_rate});
+    if (counted) *counted = done;
   });
 }
 
@@ -45,9 +93,27 @@ onebit_status onebit_learner_create(const char* path, const onebit_model* model,
   return guarded(error, [&] {
     need(path, model, options, learner);
     *learner = nullptr;
-    const onebit::learner::Options wanted{options->max_classes, options->max_experiences, options->history,
-                                          options->seed};
-    *learner = new onebit_learner(Learner::create(path, onebit::learner::read_backbone(*model->model), wanted));
+    const auto backbone = onebit::learner::read_backbone(*model->model);
+    *learner = new onebit_learner(Learner::create(path, backbone, options_of(*options)));
+  });
+}
+
+onebit_status onebit_learner_create_on(const onebit_region* region, const onebit_model* model,
+                                       const onebit_learner_options* options, onebit_learner** learner,
+                                       onebit_error* error) noexcept {
+  return guarded(error, [&] {
+    need(model, options, learner);
+    *learner = nullptr;
+    const auto backbone = onebit::learner::read_backbone(*model->model);
+    *learner = new onebit_learner(Learner::create(region_of(region), backbone, options_of(*options)));
+  });
+}
+
+onebit_status onebit_learner_size(const onebit_model* model, const onebit_learner_options* options, uint64_t* bytes,
+                                  onebit_error* error) noexcept {
+  return guarded(error, [&] {
+    need(model, options, bytes);
+    *bytes = Learner::bytes(onebit::learner::read_backbone(*model->model), options_of(*options));
   });
 }
 
@@ -61,36 +127,55 @@ onebit_status onebit_learner_open(const char* path, const onebit_model* model, o
   });
 }
 
+onebit_status onebit_learner_open_on(const onebit_region* region, const onebit_model* model, onebit_learner** learner,
+                                     onebit_error* error) noexcept {
+  return guarded(error, [&] {
+    need(model, learner);
+    *learner = nullptr;
+    *learner = new onebit_learner(Learner::open(region_of(region), onebit::learner::backbone_hash(*model->model)));
+  });
+}
+
 void onebit_learner_close(onebit_learner* learner) noexcept { delete learner; }
 
 uint32_t onebit_learner_features(const onebit_learner* learner) noexcept {
   return learner->learner.constant().numbers.features;
 }
 
-size_t onebit_learner_class_count(const onebit_learner* learner) noexcept { return learner->classes.size(); }
+size_t onebit_learner_class_count(const onebit_learner* learner) noexcept { return learner->learner.classes().size(); }
 
 const char* onebit_learner_class_name(const onebit_learner* learner, size_t index) noexcept {
-  return index < learner->classes.size() ? learner->classes[index].name.c_str() : nullptr;
+  const auto& classes = learner->learner.classes();
+  return index < classes.size() ? classes[index].name.c_str() : nullptr;
 }
 
 uint32_t onebit_learner_class_samples(const onebit_learner* learner, size_t index) noexcept {
-  return index < learner->classes.size() ? learner->classes[index].past : 0;
+  const auto& classes = learner->learner.classes();
+  return index < classes.size() ? classes[index].past : 0;
 }
 
 onebit_status onebit_learner_teach(onebit_learner* learner, const float* features, const char* const* names,
                                    size_t count, const char* experience, const onebit_teach_options* options,
                                    int* counted, onebit_error* error) noexcept {
-  return change(learner, error, [&](Learner& target) {
-    need(features, names, experience, options);
-    std::vector<std::string> labels;
-    for (size_t i = 0; i < count; ++i) {
-      need(names[i]);
-      labels.emplace_back(names[i]);
-    }
-    const bool done =
-        target.teach(features, labels, experience, {options->steps, options->batch, options->learning_rate});
-    if (counted) *counted = done;
-  });
+  return run_lesson(&Learner::teach, learner, features, names, count, experience, options, counted, error);
+}
+
+onebit_status onebit_learner_prepare(onebit_learner* learner, const float* features, const char* const* names,
+                                     size_t count, const char* experience, const onebit_teach_options* options,
+                                     int* counted, onebit_error* error) noexcept {
+  return run_lesson(&Learner::prepare, learner, features, names, count, experience, options, counted, error);
+}
+
+onebit_status onebit_learner_commit(onebit_learner* learner, onebit_error* error) noexcept {
+  return change(learner, error, [](Learner& target) { target.commit(); });
+}
+
+onebit_status onebit_learner_discard(onebit_learner* learner, onebit_error* error) noexcept {
+  return change(learner, error, [](Learner& target) { target.discard(); });
+}
+
+int onebit_learner_counted(const onebit_learner* learner, const char* experience) noexcept {
+  return learner->learner.counted(experience);
 }
 
 onebit_status onebit_learner_predict(const onebit_learner* learner, const float* features, size_t count,
@@ -105,6 +190,14 @@ onebit_status onebit_learner_forget(onebit_learner* learner, const char* name, o
   return change(learner, error, [&](Learner& target) {
     need(name);
     target.forget(name);
+  });
+}
+
+onebit_status onebit_learner_rename(onebit_learner* learner, const char* name, const char* new_name,
+                                    onebit_error* error) noexcept {
+  return change(learner, error, [&](Learner& target) {
+    need(name, new_name);
+    target.rename(name, new_name);
   });
 }
 

@@ -126,10 +126,20 @@ Learner Learner::create(const std::string& path, const Backbone& backbone, const
   auto [constant, state] = start(backbone, options);
   const auto header = encode(constant);
   const auto payload = encode(state);
-  auto file = store::create_file(
-      path, store::Store::file_size(payload.size(), options.history),
-      [&](store::File& made) { store::Store::format(made, options.history, header, payload); });
+  auto file =
+      store::create_file(path, store::Store::file_size(payload.size(), options.history),
+                         [&](store::File& made) { store::Store::format(made, options.history, header, payload); });
   return open(std::move(file), backbone.hash);
+}
+
+Learner Learner::create(std::unique_ptr<store::File> region, const Backbone& backbone, const Options& options) {
+  const auto [constant, state] = start(backbone, options);
+  store::Store::format(*region, options.history, encode(constant), encode(state));
+  return open(std::move(region), backbone.hash);
+}
+
+uint64_t Learner::bytes(const Backbone& backbone, const Options& options) {
+  return store::Store::file_size(encode(start(backbone, options).second).size(), options.history);
 }
 
 Learner Learner::open(std::unique_ptr<store::File> file, const Hash& backbone) {
@@ -148,14 +158,21 @@ Learner::Learner(store::Store store, Constant constant, State state) : store_(st
 }
 
 void Learner::load(State state) {
-  state_ = std::move(state);
-  seen_ = state_.seen();
   const size_t width = constant_.numbers.width();
+  std::vector<ClassSlot> classes;
   std::vector<int16_t> rows;
-  for (const uint32_t slot : seen_) rows.insert(rows.end(), &state_.cw[slot * width], &state_.cw[slot * width] + width);
-  weights_.resize(rows.size());
-  span_ = quantize_weights(rows.data(), rows.size(), weights_.data()).span;
+  for (const uint32_t slot : state.seen()) {
+    classes.push_back(state.classes[slot]);
+    rows.insert(rows.end(), &state.cw[slot * width], &state.cw[slot * width] + width);
+  }
+  std::vector<int16_t> weights(rows.size());
+  span_ = quantize_weights(rows.data(), rows.size(), weights.data()).span;
+  weights_ = std::move(weights);
+  classes_ = std::move(classes);
+  state_ = std::move(state);
 }
+
+void Learner::reload() { load(decode_state(constant_, store_.payload())); }
 
 void Learner::check_finite(const float* features, size_t count) const {
   const size_t width = constant_.numbers.features;
@@ -165,18 +182,33 @@ void Learner::check_finite(const float* features, size_t count) const {
   }
 }
 
+void Learner::expect_settled() const {
+  if (prepared_) refuse("a lesson is prepared and not committed", "commit or discard it first");
+}
+
+bool Learner::counted(const std::string& experience) const {
+  const size_t remembered = std::min<uint64_t>(state_.taught, state_.experiences.size());
+  const auto end = state_.experiences.begin() + static_cast<std::ptrdiff_t>(remembered);
+  return std::find(state_.experiences.begin(), end, experience_hash(experience)) != end;
+}
+
 bool Learner::teach(const float* features, const std::vector<std::string>& names, const std::string& experience,
                     const TrainOptions& options) {
+  const bool done = prepare(features, names, experience, options);
+  if (done) commit();
+  return done;
+}
+
+bool Learner::prepare(const float* features, const std::vector<std::string>& names, const std::string& experience,
+                      const TrainOptions& options) {
+  expect_settled();
   if (names.empty()) refuse("there is nothing to learn: no image was given");
   if (experience.empty()) refuse("an experience needs an id");
   if (options.steps < 1 || options.steps > 1000000 || options.batch < 1 || options.batch > kMaxBatch ||
       !(options.learning_rate > 0 && options.learning_rate <= 1e6)) {
     refuse(text("steps is 1 to 1000000, the batch 1 to ", kMaxBatch, ", the learning rate above 0 and at most 1e6"));
   }
-  const uint64_t id = experience_hash(experience);
-  const size_t remembered = std::min<uint64_t>(state_.taught, state_.experiences.size());
-  const auto end = state_.experiences.begin() + static_cast<std::ptrdiff_t>(remembered);
-  if (std::find(state_.experiences.begin(), end, id) != end) return false;
+  if (counted(experience)) return false;
   check_finite(features, names.size());
 
   State next = state_;
@@ -188,51 +220,86 @@ bool Learner::teach(const float* features, const std::vector<std::string>& names
     constant_.numbers.quantize(features + i * constant_.numbers.features, &inputs[i * width]);
   }
   cwr_teach(constant_.numbers, next, inputs, slots, options);
-  next.experiences[next.taught % next.experiences.size()] = id;
+  next.experiences[next.taught % next.experiences.size()] = experience_hash(experience);
   ++next.taught;
-  store_.commit(encode(next));
+  prepared_ = true;
   load(std::move(next));
   return true;
 }
 
+void Learner::commit() {
+  if (!prepared_) refuse("no lesson is prepared", "prepare one first");
+  try {
+    store_.commit(encode(state_));
+  } catch (...) {
+    discard();
+    throw;
+  }
+  prepared_ = false;
+}
+
+void Learner::discard() {
+  if (!prepared_) return;
+  reload();
+  prepared_ = false;
+}
+
 void Learner::predict(const float* features, size_t count, uint32_t* probabilities) const {
-  if (seen_.empty()) refuse("this learner knows no class yet", "teach it one");
+  if (classes_.empty()) refuse("this learner knows no class yet", "teach it one");
   check_finite(features, count);
   const size_t width = constant_.numbers.width();
   const Factor factor = constant_.numbers.score_factor(span_);
   std::vector<int16_t> input(width);
-  std::vector<int32_t> scores(seen_.size());
-  std::vector<int64_t> powers(seen_.size());
+  std::vector<int32_t> scores(classes_.size());
+  std::vector<int64_t> powers(classes_.size());
   for (size_t i = 0; i < count; ++i) {
     constant_.numbers.quantize(features + i * constant_.numbers.features, input.data());
-    head_scores(weights_.data(), seen_.size(), width, input.data(), scores.data());
-    softmax(scores.data(), scores.size(), factor, powers.data(), probabilities + i * seen_.size());
+    head_scores(weights_.data(), classes_.size(), width, input.data(), scores.data());
+    softmax(scores.data(), scores.size(), factor, powers.data(), probabilities + i * classes_.size());
   }
+}
+
+ClassSlot& Learner::find_class(State& state, const std::string& name) const {
+  const auto found = std::find_if(state.classes.begin(), state.classes.end(),
+                                  [&name](const ClassSlot& slot) { return !name.empty() && slot.name == name; });
+  if (found == state.classes.end())
+    refuse(text("there is no class ", quoted(name)), "see the names with: onebit learn show");
+  return *found;
 }
 
 void Learner::forget(const std::string& name) {
+  expect_settled();
   State next = state_;
-  const size_t width = constant_.numbers.width();
-  for (size_t j = 0; j < next.classes.size(); ++j) {
-    if (next.classes[j].name != name || name.empty()) continue;
-    next.classes[j] = {};
-    std::fill_n(next.cw.begin() + static_cast<std::ptrdiff_t>(j * width), width, int16_t{0});
+  ClassSlot& slot = find_class(next, name);
+  const size_t width = constant_.numbers.width(), row = static_cast<size_t>(&slot - next.classes.data());
+  slot = {};
+  std::fill_n(next.cw.begin() + static_cast<std::ptrdiff_t>(row * width), width, int16_t{0});
+  try {
     store_.commit_and_erase(encode(next));
-    load(std::move(next));
-    return;
+  } catch (...) {
+    reload();  // the commit may be made and the erasing not
+    throw;
   }
-  refuse(text("there is no class ", quoted(name)), "see the names with: onebit learn show");
+  load(std::move(next));
+}
+
+void Learner::rename(const std::string& name, const std::string& new_name) {
+  expect_settled();
+  State next = state_;
+  ClassSlot& slot = find_class(next, name);
+  check_name(new_name);
+  for (const ClassSlot& other : next.classes) {
+    if (other.name == new_name) refuse(text("there is a class ", quoted(new_name), " already"), "choose another name");
+  }
+  slot.name = new_name;
+  store_.commit(encode(next));
+  load(std::move(next));
 }
 
 void Learner::rollback(uint32_t commits) {
+  expect_settled();
   store_.rollback(commits);
-  load(decode_state(constant_, store_.payload()));
-}
-
-std::vector<ClassSlot> Learner::classes() const {
-  std::vector<ClassSlot> result;
-  for (const uint32_t slot : seen_) result.push_back(state_.classes[slot]);
-  return result;
+  reload();
 }
 
 }  // namespace onebit::learner

@@ -32,6 +32,9 @@ struct Options {
 class Learner {
  public:
   static Learner create(const std::string& path, const Backbone& backbone, const Options& options);
+  // In a region of bytes(backbone, options) bytes, whatever it held.
+  static Learner create(std::unique_ptr<store::File> region, const Backbone& backbone, const Options& options);
+  static uint64_t bytes(const Backbone& backbone, const Options& options);
   // Throws Error if the state belongs to a backbone with another hash.
   static Learner open(std::unique_ptr<store::File> file, const Hash& backbone);
 
@@ -42,13 +45,24 @@ class Learner {
   // before.
   bool teach(const float* features, const std::vector<std::string>& names, const std::string& experience,
              const TrainOptions& options);
+  // The two halves of teach(): after prepare() classes() and predict() are those that the lesson leaves, and the store
+  // is as it was; commit() keeps them, discard() drops them, as does a commit that fails. Until then every other change
+  // throws Error.
+  bool prepare(const float* features, const std::vector<std::string>& names, const std::string& experience,
+               const TrainOptions& options);
+  void commit();
+  void discard();
+  // True if the experience is among the last max_experiences that were counted.
+  bool counted(const std::string& experience) const;
   // probabilities: count x classes, in units of 1 / kOne, in the order of classes().
   void predict(const float* features, size_t count, uint32_t* probabilities) const;
   // Wipes the row, the count and every earlier commit, which held them.
   void forget(const std::string& name);
+  // Gives a class another name, which no class has. Earlier commits keep the old one.
+  void rename(const std::string& name, const std::string& new_name);
   void rollback(uint32_t commits);
 
-  std::vector<ClassSlot> classes() const;  // those seen
+  const std::vector<ClassSlot>& classes() const { return classes_; }  // those seen
   const Constant& constant() const { return constant_; }
   const State& state() const { return state_; }
   const store::Store& store() const { return store_; }
@@ -57,12 +71,16 @@ class Learner {
  private:
   Learner(store::Store store, Constant constant, State state);
   void load(State state);
+  void reload();
+  void expect_settled() const;
+  ClassSlot& find_class(State& state, const std::string& name) const;
   void check_finite(const float* features, size_t count) const;
 
   store::Store store_;
   Constant constant_;
-  State state_;
-  std::vector<uint32_t> seen_;
+  State state_;  // that of the newest commit, or what prepare() made of it
+  bool prepared_ = false;
+  std::vector<ClassSlot> classes_;
   std::vector<int16_t> weights_;  // Q_8 of the seen rows of cw
   int32_t span_ = 0;
 };

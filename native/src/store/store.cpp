@@ -21,6 +21,11 @@ constexpr char kPlace[] = "the learner's state";
 constexpr char kMagic[8] = {'\x89', 'O', 'B', 'L', '\r', '\n', '\x1a', '\n'};
 constexpr char kSlotMagic[4] = {'S', 'L', 'O', 'T'};
 
+// A sector of flash that was erased and not written again.
+bool is_erased_flash(const uint8_t* bytes, size_t count) {
+  return std::all_of(bytes, bytes + count, [](uint8_t byte) { return byte == 0xFF; });
+}
+
 uint64_t slot_bytes(uint64_t payload_size) { return (kHeader + payload_size + kPage - 1) / kPage * kPage; }
 
 Bytes slot_body(const Bytes& payload) {
@@ -62,6 +67,10 @@ void Store::format(File& file, uint32_t history, const Bytes& constant, const By
   if (file.size() != file_size(payload.size(), history)) {
     throw Error(ONEBIT_INVALID_ARGUMENT, "the region for the learner's state has the wrong size");
   }
+  // A region may hold an older store: its first page goes first, and the new one comes last.
+  const Bytes blank_page(kPage);
+  file.write(0, blank_page.data(), kPage);
+  file.sync();
   const uint64_t size = slot_bytes(payload.size());
   const Bytes zeros(size);
   for (uint32_t i = 1; i < history + 2; ++i) file.write(kPage + i * size, zeros.data(), size);
@@ -69,6 +78,7 @@ void Store::format(File& file, uint32_t history, const Bytes& constant, const By
   const Bytes header = slot_header(body, 1, 0, false);
   file.write(kPage + kHeader, body.data(), body.size());
   file.write(kPage, header.data(), header.size());
+  file.sync();
 
   Writer page(kPage);
   page.raw(kMagic, sizeof kMagic);
@@ -116,7 +126,7 @@ Store::Slot Store::read_slot(uint32_t index, Bytes* payload) {
   Bytes bytes(slot_size());
   file_->read(offset(index), bytes.data(), bytes.size());
   Slot slot;
-  if (is_zero(bytes.data(), kHeader)) {
+  if (is_zero(bytes.data(), kHeader) || is_erased_flash(bytes.data(), kHeader)) {
     slot.state = is_zero(bytes.data(), bytes.size()) ? Slot::blank : Slot::unfinished;
     return slot;
   }
@@ -196,6 +206,9 @@ uint32_t Store::victim() const {
 }
 
 void Store::write_slot(const Bytes& payload, uint64_t parent, bool erases) {
+  const auto used = [](const Slot& slot) { return slot.state != Slot::blank; };
+  if (slots_[static_cast<size_t>(find(sequence_))].erases && std::count_if(slots_.begin(), slots_.end(), used) > 1)
+    erase_others();  // the medium refused when it was due
   const uint32_t index = victim();
   const Bytes body = slot_body(payload);
   const Bytes header = slot_header(body, sequence_ + 1, parent, erases);
@@ -220,9 +233,11 @@ void Store::erase_others() {
   for (uint32_t i = 0; i < slots_.size(); ++i) {
     if (static_cast<int>(i) == kept || slots_[i].state == Slot::blank) continue;
     file_->write(offset(i), zeros.data(), zeros.size());
-    slots_[i] = {};
   }
   file_->sync();
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    if (static_cast<int>(i) != kept) slots_[i] = {};
+  }
 }
 
 void Store::commit(const Bytes& payload) { write_slot(payload, sequence_, false); }

@@ -3,9 +3,9 @@
 import hashlib
 import os
 import threading
+import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,30 +16,13 @@ from numpy.typing import NDArray
 from onebit.errors import OnebitError
 from onebit.files import making, replacing
 from onebit.runtime import _engine
-from onebit.runtime.image import to_input
+from onebit.runtime.features import Images, features_of
+from onebit.runtime.lesson import Accuracy, Gate, Taught, head_operations
 from onebit.runtime.model import Model, Prediction, load
 
 _STATE, _MODEL = "learner.state", "model.obn"
 STEPS, BATCH, LEARNING_RATE = _engine.TEACH_DEFAULTS
-_BULK = 64
 _ONE = 65536  # probability 1 of the native learner
-
-
-@dataclass(frozen=True)
-class Taught:
-    """What came of one :meth:`Learner.teach`.
-
-    Attributes:
-        experience: the id under which it is counted.
-        counted: False if this id was counted before; then nothing happened.
-        new: names of the classes that are new since.
-        samples: images of this experience.
-    """
-
-    experience: str
-    counted: bool
-    new: tuple[str, ...]
-    samples: int
 
 
 class Learner:
@@ -148,10 +131,11 @@ class Learner:
 
     def teach(
         self,
-        images: Sequence[Any] | NDArray[np.float32],
+        images: Images,
         names: str | Sequence[str],
         experience: str | None = None,
         *,
+        gate: Gate | None = None,
         steps: int = STEPS,
         batch: int = BATCH,
         learning_rate: float = LEARNING_RATE,
@@ -165,10 +149,12 @@ class Learner:
             names: the class of each image, or of all; a name that is not known becomes a new class.
             experience: an id; one that was counted before is not counted again. By default it is made from the
                 images' features and names, so that the same call twice counts once.
+            gate: held-out images; the lesson is committed only if they are answered well enough with it. Else nothing
+                changes, and the answer says so.
             steps: mini-batches of SGD, 250 unless said otherwise.
             batch: images a mini-batch, 50.
             learning_rate: of SGD; the default, 0.1, suits features whose spread is about 1.
-            progress: is called with (images done, images) while the backbone runs.
+            progress: is called with (images done, images) while the backbone runs, the gate's images included.
 
         Raises:
             OnebitError: no image, an image that cannot be read, not one name an image, a name that cannot be used, or
@@ -182,14 +168,49 @@ class Learner:
         _check_text(*labels, "" if experience is None else experience)
         if experience == "" or not (0 < steps < 2**32 and 0 < batch < 2**32):
             raise OnebitError("the experience's id is empty, or steps or batch are not above 0")
-        features = self._features(images, progress)
+        begin = time.perf_counter()
+        features, *held_out = features_of(self.model, [images] if gate is None else [images, gate.images], progress)
+        milliseconds = {"features": _since(begin)}
         if experience is None:
             experience = hashlib.sha256(features.tobytes() + "\0".join(labels).encode()).hexdigest()
         with self._lock:
-            before = self.classes
-            counted = self._native.teach(features, labels, experience, steps, batch, learning_rate)
-            new = tuple(name for name in self.classes if name not in before)
-        return Taught(experience, counted, new, len(labels))
+            known = self.classes
+            before = after = None
+            if gate is not None:
+                before = after = Accuracy.of(self._answers(held_out[0]), gate.names, known)
+            begin = time.perf_counter()
+            counted = self._native.prepare(features, labels, experience, steps, batch, learning_rate)
+            milliseconds["update"] = _since(begin)
+            try:
+                classes, refused = self.classes, False
+                if counted and gate is not None and before is not None:
+                    after = Accuracy.of(self._answers(held_out[0]), gate.names, known)
+                    refused = not gate.passes(before, after)
+                begin = time.perf_counter()
+                if counted and not refused:
+                    self._native.commit()
+                milliseconds["commit"] = _since(begin)
+            finally:
+                self._native.discard()
+        backbone = len(labels) * sum(layer.operations for layer in self.model.layers)
+        update = head_operations(len(classes), features.shape[1], len(labels), steps, batch) if counted else 0
+        return Taught(
+            experience,
+            counted and not refused,
+            refused,
+            tuple(name for name in classes if name not in known),
+            len(labels),
+            before,
+            after,
+            milliseconds,
+            {"features": backbone, "update": update},
+        )
+
+    def counted(self, experience: str) -> bool:
+        """Whether an experience with this id was counted, among the last ``max_experiences``."""
+        _check_text(experience)
+        with self._lock:
+            return self._native.counted(experience)
 
     def predict(self, image: Any) -> Prediction:
         """Names what is on one image (a path, a Pillow image or uint8 (H, W, 3) or (H, W)).
@@ -199,16 +220,16 @@ class Learner:
         Raises:
             OnebitError: it is no image, or no class is known.
         """
-        features = self._features([image], None)
+        (features,) = features_of(self.model, [[image]])
         with self._lock:
             names = list(self.classes)
             scores = self._scores(features)[0]
         index = int(scores.argmax())
         return Prediction(names[index], index, float(scores[index]), scores)
 
-    def scores(self, images: Sequence[Any] | NDArray[np.float32]) -> NDArray[np.float32]:
+    def scores(self, images: Images) -> NDArray[np.float32]:
         """Probabilities of many images, float32 (N, classes), in steps of 1/65536; ``images`` as in :meth:`teach`."""
-        features = self._features(images, None)
+        (features,) = features_of(self.model, [images])
         with self._lock:
             return self._scores(features)
 
@@ -221,6 +242,16 @@ class Learner:
         _check_text(name)
         with self._lock:
             self._native.forget(name)
+
+    def rename(self, name: str, new_name: str) -> None:
+        """Gives a class another name. Earlier commits keep the old one, so that :meth:`rollback` brings it back.
+
+        Raises:
+            OnebitError: there is no such class, or the new name is in use or cannot be used.
+        """
+        _check_text(name, new_name)
+        with self._lock:
+            self._native.rename(name, new_name)
 
     def rollback(self, commits: int = 1) -> None:
         """Goes back to the state of ``commits`` commits ago; what was taught since may be taught again.
@@ -260,26 +291,19 @@ class Learner:
     ) -> None:
         self.close()
 
-    def _features(
-        self, images: Sequence[Any] | NDArray[np.float32], progress: Callable[[int, int], None] | None
-    ) -> NDArray[np.float32]:
-        parts = []
-        for begin in range(0, len(images), _BULK):
-            parts.append(self.model(self._input(images[begin : begin + _BULK]), output="features"))
-            if progress is not None:
-                progress(min(begin + _BULK, len(images)), len(images))
-        return np.concatenate(parts)
-
-    def _input(self, images: Sequence[Any] | NDArray[np.float32]) -> NDArray[np.float32]:
-        if isinstance(images, np.ndarray) and images.dtype == np.float32:
-            return images
-        model = self.model
-        return np.stack([to_input(image, model.input_shape, model.mean, model.std) for image in images])
-
     def _scores(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         result = np.empty((len(features), len(self._native.classes)), np.uint32)
         self._native.predict(features, result)
         return result.astype(np.float32) / np.float32(_ONE)
+
+    def _answers(self, features: NDArray[np.float32]) -> list[str]:
+        """The most likely class of each; no name if none is known yet."""
+        names = list(self.classes)
+        return [names[index] for index in self._scores(features).argmax(axis=1)] if names else [""] * len(features)
+
+
+def _since(begin: float) -> float:
+    return 1000 * (time.perf_counter() - begin)
 
 
 def _check_text(*texts: str) -> None:
