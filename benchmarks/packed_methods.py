@@ -8,6 +8,8 @@ python benchmarks/packed_methods.py --folder build/comparison --output results/p
 """
 
 import argparse
+import json
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -15,12 +17,10 @@ from typing import Any
 
 import torch
 from cifar10_comparison import RECIPES
-from jsonargparse import Namespace
 from packed_vs_torch import compare
 from rich.progress import track
 
 import onebit
-from onebit.cli import export
 from onebit.data import DataModule
 from onebit.errors import OnebitError
 from onebit.training import load_checkpoint
@@ -59,8 +59,8 @@ def measure(checkpoint: Path, images: int) -> dict[str, Any]:
     batches = zip(torch.cat(x)[:images].split(BATCH), torch.cat(labels)[:images].split(BATCH), strict=True)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "m.obn"
-        options = {"real_valued": "float32", "int8_tolerance": 0.0, "force": False}
-        exported = export.run(Namespace(checkpoint=str(checkpoint), output=str(path), **options))
+        words = [sys.executable, "-m", "onebit", "export", str(checkpoint), "-o", str(path), "--json"]
+        exported = json.loads(subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout)
         answers = compare(net, onebit.load(path), batches)
     packed = sum(layer["packed"] for layer in exported["layers"])
     return {"step": info["step"], "bytes": exported["bytes"], "packed_layers": packed, **answers}
