@@ -63,11 +63,14 @@ class Factor:
         return Factor((self.mantissa << 32) // whole, self.shift + 32)
 
     def multiply(self, v: Tensor, fraction: int) -> Tensor:
-        """v times this, in units of 2^-fraction."""
+        """v times this, in units of 2^-fraction, saturated to ±2^62."""
         product, shift = v * self.mantissa, self.shift - fraction
         if shift > 62:
             return torch.zeros_like(v)
-        return round_div(product, 1 << shift) if shift >= 0 else product << -shift
+        if shift >= 0:
+            return round_div(product, 1 << shift)
+        most = (1 << 62) >> -shift
+        return product.sign() << 62 if most == 0 else product.clamp(-most, most) << -shift
 
 
 class Random:
@@ -86,6 +89,12 @@ class Random:
         while (drawn := self.next()) < 2**32 % bound:
             pass
         return drawn % bound
+
+    def shuffle(self, order: list[int]) -> None:
+        """In place (Fisher and Yates)."""
+        for i in range(len(order), 1, -1):
+            j = self.below(i)
+            order[i - 1], order[j] = order[j], order[i - 1]
 
 
 def noise16(key: int, count: int) -> Tensor:
@@ -184,7 +193,7 @@ class QuantizedCWRStar(Learner):
         known = ((self.past + current) > 0).nonzero()[:, 0]
         here, seen = current[known] > 0, self.past[known] > 0
         live = torch.where((here & seen)[:, None], self.cw[known], 0)
-        live = self._train(live, self.levels(features), torch.searchsorted(known, labels))
+        live = self._train(live, features, torch.searchsorted(known, labels))
         mu = round_div(live[here].sum(), live[here].numel())
         for row, j in zip(live[here], known[here].tolist(), strict=True):
             ratio = math.isqrt((int(self.past[j]) << 32) // int(current[j]))
@@ -193,25 +202,31 @@ class QuantizedCWRStar(Learner):
         self.past = (self.past + current).clamp(max=_MASK32)
 
     def _train(self, masters: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
-        step = float(self.step)
-        rate = Factor.of(math.ldexp(self.learning_rate * step * (2 / LEVELS), self.fraction))
-        score = Factor.of(math.ldexp(step * _LOG2E * (52 / (50 * LEVELS)), -self.fraction))
+        levels = self.levels(inputs)
         order, begin = list(range(len(targets))), 0
         for _ in range(self.steps):
             if begin == 0:
-                for i in range(len(order), 1, -1):
-                    j = self.random.below(i)
-                    order[i - 1], order[j] = order[j], order[i - 1]
+                self.random.shuffle(order)
             chosen = order[begin : begin + self.batch]
             begin = 0 if begin + self.batch >= len(order) else begin + self.batch
-            weights, span = quantize_weights(masters)
-            p = self._probabilities(inputs[chosen] @ weights.T, score.times(span))
-            p[torch.arange(len(chosen)), targets[chosen]] -= LEVELS
-            gradient = round_div(p, 2).clamp(-128, 127).T @ inputs[chosen]
-            noise = noise16(self.random.next(), gradient.numel()).reshape(gradient.shape)
-            update = (rate.over(len(chosen)).multiply(gradient, 16) + noise) >> 16
-            masters = torch.where(gradient == 0, masters, (masters - update).clamp(-32768, 32767))
+            masters = self._step(masters, levels[chosen], targets[chosen])[0]
         return masters
+
+    def _step(self, masters: Tensor, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, float]:
+        """SGD on one mini-batch of levels: the new masters, and the gradient of the inputs with its unit."""
+        step = float(self.step)
+        rate = Factor.of(math.ldexp(self.learning_rate * step * (2 / LEVELS), self.fraction))
+        score = Factor.of(math.ldexp(step * _LOG2E * (52 / (50 * LEVELS)), -self.fraction))
+        weights, span = quantize_weights(masters)
+        p = self._probabilities(inputs @ weights.T, score.times(span))
+        p[torch.arange(len(targets)), targets] -= LEVELS
+        error = round_div(p, 2).clamp(-128, 127)
+        gradient = error.T @ inputs
+        noise = noise16(self.random.next(), gradient.numel()).reshape(gradient.shape)
+        update = (rate.over(len(targets)).multiply(gradient, 16) + noise) >> 16
+        masters = torch.where(gradient == 0, masters, (masters - update).clamp(-32768, 32767))
+        unit = 2.0 / (255.0 * len(targets)) * math.ldexp(52.0 * span / 12750.0, -self.fraction)
+        return masters, error @ weights, unit
 
     def _probabilities(self, scores: Tensor, factor: Factor) -> Tensor:
         if not self.real_softmax:
