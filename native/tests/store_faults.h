@@ -48,7 +48,7 @@ struct Medium {
 
 class FaultyFile : public store::File {
  public:
-  // After `budget` written bytes the power goes.
+  // The power goes after `budget` written bytes and syncs.
   explicit FaultyFile(Medium& medium, uint64_t budget = UINT64_MAX) : medium_(medium), budget_(budget) {}
 
   uint64_t size() const override { return medium_.durable.size(); }
@@ -67,6 +67,8 @@ class FaultyFile : public store::File {
     if (done < count) throw PowerCut{};
   }
   void sync() override {
+    if (budget_ == 0) throw PowerCut{};
+    --budget_;
     medium_.settle_all();
     ++syncs;
   }
