@@ -89,6 +89,11 @@ struct FileWriter {
     for (const float item : list) put(value, item);
     meta.push_back({key, 3, value});
   }
+  void integers(const std::string& key, const std::vector<uint32_t>& list) {
+    Buffer value;
+    for (const uint32_t item : list) put(value, item);
+    meta.push_back({key, 4, value});
+  }
 
   Buffer graph_section() const {
     Buffer section;

@@ -9,38 +9,29 @@
 namespace onebit {
 namespace {
 
-// The entry, which must have this type if it is there.
-template <class Type>
-const Type* typed(const Model& model, const char* key) {
-  const Type* found = model.entry<Type>(key);
-  if (found == nullptr && model.meta.count(key) != 0)
-    bad_file("META: entry '", key, "' has another type than the format gives it");
-  return found;
-}
-
 bool all_finite(const std::vector<float>& values) {
   return std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); });
 }
 
 void check_entries(const Model& model) {
-  typed<std::string>(model, "provenance");
-  typed<std::string>(model, "report");
-  const auto* classes = typed<std::vector<std::string>>(model, "classes");
+  typed_entry<std::string>(model, "provenance");
+  typed_entry<std::string>(model, "report");
+  const auto* classes = typed_entry<std::vector<std::string>>(model, "classes");
   const size_t class_count = classes == nullptr ? 0 : classes->size();
   for (const Output& output : model.outputs) {
     const Value& value = model.values[output.value];
     if (output.name == "logits" && class_count != 0 && value.elements() != class_count)
       bad_file("META: ", class_count, " classes for ", value.elements(), " logits");
   }
-  const auto* samples = typed<std::vector<uint32_t>>(model, "classes.samples");
+  const auto* samples = typed_entry<std::vector<uint32_t>>(model, "classes.samples");
   if (samples != nullptr && samples->size() != class_count)
     bad_file("META: classes.samples has ", samples->size(), " numbers for ", class_count, " classes");
-  const auto* range = typed<std::vector<float>>(model, "features.range");
+  const auto* range = typed_entry<std::vector<float>>(model, "features.range");
   if (range != nullptr && (range->size() != 2 || !all_finite(*range) || (*range)[0] > (*range)[1]))
     bad_file("META: features.range is not a minimum and a maximum");
 
-  const auto* mean = typed<std::vector<float>>(model, "input.mean");
-  const auto* deviation = typed<std::vector<float>>(model, "input.std");
+  const auto* mean = typed_entry<std::vector<float>>(model, "input.mean");
+  const auto* deviation = typed_entry<std::vector<float>>(model, "input.std");
   if ((mean == nullptr) != (deviation == nullptr)) bad_file("META: only one of input.mean and input.std is there");
   if (mean != nullptr) {
     const size_t channels = model.input_value().c;
@@ -53,7 +44,7 @@ void check_entries(const Model& model) {
 }
 
 void check_hash(const Model& model, const Sections& sections) {
-  const auto* stated = typed<std::string>(model, "weights.sha256");
+  const auto* stated = typed_entry<std::string>(model, "weights.sha256");
   if (stated == nullptr) bad_file("META: weights.sha256 is absent");
   Sha256 hash;
   for (const Section* section : {&sections.graph, &sections.tensors, &sections.data})
@@ -70,6 +61,7 @@ std::shared_ptr<const Model> read_model(Bytes bytes) {
   model->tensors = read_tensors(sections.tensors, sections.data);
   read_graph(sections.graph, *model);
   check_entries(*model);
+  check_tail(*model);
   check_hash(*model, sections);
   return model;
 }

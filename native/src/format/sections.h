@@ -26,6 +26,18 @@ Sections read_sections(const Bytes& bytes);
 
 Meta read_meta(const Section& section);
 
+// The entry, which must have this type if it is there.
+template <class Type>
+const Type* typed_entry(const Model& model, const char* key) {
+  const Type* found = model.entry<Type>(key);
+  if (found == nullptr && model.meta.count(key) != 0)
+    bad_file("META: entry '", key, "' has another type than the format gives it");
+  return found;
+}
+
+// What META says of a teachable tail.
+void check_tail(const Model& model);
+
 std::vector<Tensor> read_tensors(const Section& section, const Section& data);
 
 // Fills values, nodes, outputs and input; the tensors are there already.

@@ -16,6 +16,8 @@
 #include <vector>
 
 #include "learner/head.h"
+#include "learner/replay.h"
+#include "learner/tail.h"
 
 namespace onebit::learner {
 
@@ -33,9 +35,23 @@ struct State {
   std::vector<uint64_t> experiences;  // ring of hashes of ids
   uint64_t taught = 0;                // experiences ever counted; the ring's next place is taught mod its size
   Random random{};
+  TailMasters tail;  // where there is a teachable tail
+  Replay replay;
 
   std::vector<uint32_t> seen() const;  // slots in use, ascending
 };
+
+// The live head of an experience.
+struct LiveHead {
+  std::vector<uint32_t> seen;     // a row each: slots of the state
+  std::vector<uint32_t> row_of;   // of each slot in use
+  std::vector<uint32_t> current;  // samples of each row
+  std::vector<int16_t> masters;   // tw, rows x width
+};
+
+// slots: of every sample of the experience.
+LiveHead begin_experience(const Numbers& numbers, const State& state, const std::vector<uint32_t>& slots);
+void end_experience(const Numbers& numbers, State& state, const LiveHead& head);
 
 // One experience: inputs samples x width levels, slots[i] the slot of sample i, whose classes already have their names.
 void cwr_teach(const Numbers& numbers, State& state, const std::vector<int16_t>& inputs,

@@ -50,6 +50,9 @@ struct TrainOptions {
   double learning_rate = 0;
 };
 
+// A permutation, shuffled in place (Fisher-Yates).
+void shuffle(std::vector<uint32_t>& order, Random& random);
+
 // The memory of a run is taken at construction: nothing is allocated while it trains.
 class Trainer {
  public:
@@ -59,14 +62,22 @@ class Trainer {
   void train(int16_t* masters, const int16_t* inputs, const uint32_t* targets, const TrainOptions& options,
              Random& random);
 
- private:
-  void accumulate(const int16_t* input, uint32_t target, Factor factor);
-  void update(int16_t* masters, Factor rate, uint32_t key);
+  // One mini-batch in its parts: W^ from the masters, each sample, then the update, which draws a key.
+  void begin(const int16_t* masters);
+  // `to_input`, if there is one: sum_k e_k w_k, `features` integers worth error_unit() * weight_unit().
+  void add(const int16_t* input, uint32_t target, int32_t* to_input = nullptr);
+  void update(int16_t* masters, uint32_t count, double learning_rate, Random& random);
 
+  static double error_unit(uint32_t count) { return 2.0 / (255.0 * count); }
+  double weight_unit() const { return std::ldexp(52.0 * span_ / (50.0 * kLevels), -numbers_.fraction); }
+
+ private:
   const Numbers& numbers_;
   size_t rows_;
   std::vector<uint32_t> order_;
   std::vector<int16_t> weights_;  // w
+  int32_t span_ = 0;              // of the range of w
+  Factor factor_{};               // of scores
   std::vector<int32_t> scores_;   // S of one sample
   std::vector<int64_t> powers_;
   std::vector<int32_t> gradient_;  // sum over the batch of e x

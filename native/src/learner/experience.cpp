@@ -1,0 +1,78 @@
+#include "learner/experience.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace onebit::learner {
+namespace {
+
+// Gives 0 .. size - 1 in a random order, again and again.
+class Cycle {
+ public:
+  explicit Cycle(size_t size) : order_(size) { std::iota(order_.begin(), order_.end(), 0u); }
+
+  uint32_t next(Random& random) {
+    if (position_ == order_.size()) position_ = 0;
+    if (position_ == 0) shuffle(order_, random);
+    return order_[position_++];
+  }
+
+ private:
+  std::vector<uint32_t> order_;
+  size_t position_ = 0;
+};
+
+}  // namespace
+
+uint32_t new_samples(uint32_t samples, uint32_t items, uint32_t batch) {
+  if (items == 0) return std::min(batch, samples);
+  const int64_t share = round_div(int64_t{batch} * samples, int64_t{samples} + items);
+  return static_cast<uint32_t>(std::clamp<int64_t>(share, 1, std::min(samples, batch - 1)));
+}
+
+void replay_teach(const Numbers& numbers, TailNetwork& network, State& state,
+                  const std::vector<const uint32_t*>& latents, const std::vector<uint32_t>& slots,
+                  const ReplayOptions& options) {
+  const auto items = state.replay.used();
+  const auto samples = static_cast<uint32_t>(latents.size());
+  std::vector<uint32_t> all = slots;
+  for (const uint32_t item : items) all.push_back(state.replay.slots[item]);
+  LiveHead head = begin_experience(numbers, state, all);
+
+  const uint32_t fresh = new_samples(samples, static_cast<uint32_t>(items.size()), options.batch);
+  const uint32_t replayed = items.empty() ? 0 : options.batch - fresh;
+  const size_t width = numbers.width();
+  Cycle new_order(samples), item_order(items.size());
+  Trainer trainer(numbers, head.seen.size(), 0);
+  std::vector<const uint32_t*> bits(fresh + replayed);
+  std::vector<uint32_t> targets(bits.size());
+  std::vector<int16_t> input(width);
+  std::vector<int32_t> gradient(bits.size() * numbers.features);
+  if (numbers.bias) input.back() = numbers.bias_level();
+  network.load(state.tail);
+
+  for (uint32_t epoch = 0; epoch < options.epochs; ++epoch) {
+    for (uint32_t first = 0; first < samples; first += fresh) {
+      const uint32_t count = std::min(fresh, samples - first) + replayed;
+      for (uint32_t i = 0; i < count; ++i) {
+        const bool is_new = i < count - replayed;
+        const uint32_t at = is_new ? new_order.next(state.random) : items[item_order.next(state.random)];
+        bits[i] = is_new ? latents[at] : state.replay.item(at);
+        targets[i] = head.row_of[is_new ? slots[at] : state.replay.slots[at]];
+      }
+      network.forward(bits.data(), count);
+      trainer.begin(head.masters.data());
+      for (uint32_t i = 0; i < count; ++i) {
+        network.features(i, input.data());
+        trainer.add(input.data(), targets[i], gradient.data() + i * numbers.features);
+      }
+      const double unit = Trainer::error_unit(count) * trainer.weight_unit();
+      trainer.update(head.masters.data(), count, options.learning_rate, state.random);
+      network.backward(gradient.data(), unit, options.tail_rate, state.tail, state.random);
+    }
+  }
+  end_experience(numbers, state, head);
+  state.replay.replace(latents, slots, state.taught + 1, state.random);
+}
+
+}  // namespace onebit::learner

@@ -1,0 +1,83 @@
+// The teachable tail of a packed network: its last blocks, from the output `latents` to `features`, as they are trained
+// in integers (docs/learner.md). Source: Vorabbi et al., arXiv 2401.09916.
+//
+// A layer is a binary convolution with the binarize that feeds it, a pointwise operator or a global average pool; its
+// value, an image of codes 0 to 255, is the next one after the values of the layers before it. Value 0 is `latents`.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "format/model.h"
+#include "learner/quantizer.h"
+#include "training/input_gradient.h"
+
+namespace onebit::learner {
+
+constexpr int64_t kMaxMaster = int64_t{1} << 30;
+
+struct TailValue {
+  int32_t h, w, c;
+  FeatureQuantizer quantizer;
+
+  int64_t pixels() const { return int64_t{h} * w; }
+  int64_t elements() const { return pixels() * c; }
+  double step() const { return static_cast<double>(quantizer.step); }
+};
+
+struct TailLayer {
+  Op op;  // conv_binary, pointwise or average_pool
+  uint32_t input;
+  int64_t residual;   // a value; -1 where there is none
+  ConvShape shape{};  // of a convolution; the batch is not set
+  Activation activation = Activation::none;
+  Estimator estimator = Estimator::none;
+  std::vector<int16_t> thresholds;      // of codes: bit +1 from there on
+  std::vector<int32_t> centres;         // of the estimator, in units of 2^-15
+  int32_t step = 0;                     // of the input, in units of 2^-15
+  int32_t residual_factor = 0;          // R
+  int32_t limit = 0;                    // H
+  Factor mean{};                        // of a pool
+  double largest = 0;                   // the real weight that a latent weight of 127 stands for
+  int64_t weights = 0, parameters = 0;  // where its masters begin
+
+  bool trained() const { return op != Op::average_pool; }
+  int64_t weight_count() const {
+    return op == Op::conv_binary ? int64_t{shape.out_c} * shape.kernel_h * shape.kernel_w * shape.in_c : 0;
+  }
+};
+
+// What training changes: of each convolution its latent weights, [out_c][kernel_h][kernel_w][in_c], and of each trained
+// layer M, N, A and P, [4][channels] (docs/learner.md).
+struct TailMasters {
+  std::vector<int8_t> weights;
+  std::vector<int32_t> parameters;
+};
+
+// Latents as 1 bit each, [h][w][words], with classes by their place in the head.
+struct TailItems {
+  uint32_t count = 0;
+  const uint32_t* bits = nullptr;  // in the model
+  std::vector<uint32_t> labels;
+};
+
+struct Tail {
+  std::vector<TailValue> values;
+  std::vector<TailLayer> layers;        // layer i makes value i + 1
+  std::vector<uint8_t> plus, minus;     // codes of a latent's two values, one a channel
+  int64_t weights = 0, parameters = 0;  // how many masters
+
+  const TailValue& latents() const { return values.front(); }
+  const TailValue& features() const { return values.back(); }
+  int64_t words() const { return latents().pixels() * ((latents().c + 31) / 32); }  // of one sample's bits
+};
+
+// Whether the file says that its network has a teachable tail.
+bool has_tail(const Model& model);
+
+// Throw Error if the tail is not one that can be trained, or the file contradicts itself.
+Tail read_tail(const Model& model);
+TailMasters first_masters(const Model& model, const Tail& tail);
+TailItems first_items(const Model& model, const Tail& tail);
+
+}  // namespace onebit::learner

@@ -1,0 +1,343 @@
+// The backward half of the tail at work (docs/learner.md).
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "kernels/shape.h"
+#include "learner/tail_network.h"
+
+namespace onebit::learner {
+namespace {
+
+constexpr int32_t kZero = 128;          // the level that stands for a gradient of 0
+constexpr int64_t kOutputsAtOnce = 32;  // even: of the weights' gradient
+enum Parameter { kM, kN, kA, kP, kParameters };
+
+int bit_length(int64_t v) {
+  int bits = 0;
+  for (; v > 0; v >>= 1) ++bits;
+  return bits;
+}
+
+// The shift that leaves 15 bits and a sign.
+int to_16_bits(int64_t most) { return std::max(0, bit_length(most) - 15); }
+
+// Units of real networks are far from the ends of binary64; those of made-up ones must not leave it.
+bool usable(double unit) { return unit > 0 && unit < HUGE_VAL; }
+
+Factor factor_of(double value) { return usable(value) ? Factor::from(value) : Factor{}; }
+
+}  // namespace
+
+// Takes all memory of the backward half, that of the products by running them once.
+void TailNetwork::reserve_gradients() {
+  plan_gradients();
+  int64_t inputs = 0, sums = 0, ones = 0, row = 0;
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const TailLayer& layer = tail_.layers[i];
+    if (layer.op != Op::conv_binary) continue;
+    const int64_t weights = taps_of(layer.shape) * layer.shape.in_c;
+    inputs = std::max(inputs, batch_ * tail_.values[layer.input].elements());
+    sums = std::max(sums, std::min<int64_t>(kOutputsAtOnce, layer.shape.out_c + 1) * weights);
+    ones = std::max(ones, 2 * weights);
+    row = std::max(row, weights);
+  }
+  input_sums_.at_least(inputs);
+  weight_sums_.at_least(sums);
+  one_sums_.at_least(ones);
+  rows_.at_least(static_cast<int64_t>(threads_) * row);
+  totals_.resize(threads_ * kParameters * static_cast<size_t>(channels_));
+  largest_of_channel_.resize(threads_ * static_cast<size_t>(channels_));
+  largest_.resize(threads_);
+
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    Layer& layer = layers_[i];
+    if (!layer.kernel) continue;
+    const GradientAxis &y = layer.axes[0], &x = layer.axes[1];
+    ConvShape shape = tail_.layers[i].shape;
+    const int64_t size = batch_ * y.size * x.size * shape.out_c;
+    std::memset(grid_.whole(kZero, size), 0, static_cast<size_t>(size));
+    input_gradient_.run(shape, y, x, grid_, layer.weights.data(), nullptr, Estimator::none, input_sums_.data(), pool_,
+                        static_cast<int>(threads_));
+    shape.batch = static_cast<int32_t>(batch_);
+    weight_gradient_.spread(shape, y, x, grid_, layer.bits.data(), pool_);
+  }
+}
+
+// A gradient has a place from the first contribution until its layer is done.
+void TailNetwork::plan_gradients() {
+  gradients_.resize(tail_.values.size());
+  std::vector<bool> placed(tail_.values.size()), taken;
+  int64_t size = 0;
+  const auto place = [&](size_t value) {
+    if (value == 0 || placed[value]) return;
+    placed[value] = true;
+    const auto free = std::find(taken.begin(), taken.end(), false);
+    gradients_[value].place = static_cast<size_t>(free - taken.begin());
+    if (free == taken.end()) {
+      taken.push_back(true);
+    } else {
+      *free = true;
+    }
+    size = std::max(size, batch_ * tail_.values[value].elements());
+  };
+  place(tail_.values.size() - 1);
+  for (size_t i = tail_.layers.size(); i-- > 0;) {
+    const TailLayer& layer = tail_.layers[i];
+    if (layer.residual > 0) place(static_cast<size_t>(layer.residual));
+    place(layer.input);
+    taken[gradients_[i + 1].place] = false;
+  }
+  places_.resize(taken.size());
+  for (auto& memory : places_) memory.at_least(size);
+  other_.at_least(size);
+}
+
+template <class Part>
+int64_t TailNetwork::largest(int64_t rows, const Part& part) {
+  std::fill(largest_.begin(), largest_.end(), 0);
+  pool_.split(rows, [&](int64_t begin, int64_t end, size_t thread) {
+    largest_[thread] = std::max(largest_[thread], part(begin, end));
+  });
+  return *std::max_element(largest_.begin(), largest_.end());
+}
+
+void TailNetwork::backward(const int32_t* gradient, double unit, double rate, TailMasters& masters, Random& random) {
+  masters_ = &masters;
+  start(gradient, unit);
+  for (size_t layer = layers_.size(); layer-- > 0;) {
+    if (tail_.layers[layer].trained()) {
+      train(layer, rate, masters, random);
+    } else {
+      spread_mean(layer);
+    }
+    gradients_[layer + 1].present = false;
+  }
+}
+
+void TailNetwork::start(const int32_t* gradient, double unit) {
+  const int64_t size = count_ * tail_.features().elements();
+  int64_t most = 0;
+  for (int64_t i = 0; i < size; ++i) most = std::max(most, std::abs(int64_t{gradient[i]}));
+  if (most == 0 || !usable(unit)) return;
+  const int shift = to_16_bits(most);
+  for (int64_t i = 0; i < size; ++i)
+    other_.data()[i] = static_cast<int16_t>(clamp<-32767, 32767>(round_shift(gradient[i], shift)));
+  accept(tail_.values.size() - 1, std::ldexp(unit, shift));
+}
+
+void TailNetwork::accept(size_t value, double unit) {
+  if (!usable(unit)) return;
+  Gradient& sum = gradients_[value];
+  if (!sum.present) {
+    std::swap(places_[sum.place], other_);
+    sum.unit = unit;
+    sum.present = true;
+    return;
+  }
+  const bool first = sum.unit >= unit;
+  const double large = first ? sum.unit : unit, small = first ? unit : sum.unit;
+  const auto ratio = static_cast<int32_t>(std::floor(small / large * 65536));
+  const int32_t one = 65536;
+  TailAddArgs args = {0, values_of(value), first ? one : ratio, other_.data(), first ? ratio : one};
+  const auto part = [&](int64_t begin, int64_t end) {
+    TailAddArgs some = args;
+    some.count = end - begin, some.a += begin, some.b += begin;
+    return some;
+  };
+  const int64_t size = count_ * tail_.values[value].elements();
+  const int64_t most = largest(size, [&](int64_t begin, int64_t end) { return passes_.most_of_add(part(begin, end)); });
+  const int shift = to_16_bits(most);
+  pool_.split(size, [&](int64_t begin, int64_t end, size_t) { passes_.add(part(begin, end), shift); });
+  sum.unit = std::ldexp(large, shift - 16);
+  sum.present = most > 0 && usable(sum.unit);
+}
+
+void TailNetwork::spread_mean(size_t layer) {
+  const Gradient& output = gradients_[layer + 1];
+  const size_t input = tail_.layers[layer].input;
+  if (!output.present || input == 0) return;
+  const int64_t pixels = tail_.values[input].pixels(), channels = tail_.values[input].c;
+  for (int64_t i = 0; i < count_ * pixels; ++i)
+    std::copy_n(values_of(layer + 1) + i / pixels * channels, channels, other_.data() + i * channels);
+  accept(input, output.unit / static_cast<double>(pixels));
+}
+
+void TailNetwork::train(size_t layer, double rate, TailMasters& masters, Random& random) {
+  Keys keys{};
+  keys.levels = random.next();
+  keys.weights = random.next();
+  keys.parameters = random.next();
+  const TailLayer& from = tail_.layers[layer];
+  const Gradient output = gradients_[layer + 1];
+  if (!output.present) return;
+  const int64_t most = before_activation(layer);
+  if (from.residual > 0 && most > 0) {
+    std::copy_n(values_of(layer + 1), count_ * tail_.values[layer + 1].elements(), other_.data());
+    accept(static_cast<size_t>(from.residual), output.unit);
+  }
+  const int64_t channels = tail_.values[layer + 1].c;
+  const int32_t* m = masters.parameters.data() + from.parameters;
+  int64_t most_of_sums = 0;  // |G' M|
+  for (int64_t c = 0; c < channels; ++c)
+    most_of_sums = std::max(most_of_sums, largest_of_channel_[static_cast<size_t>(c)] * std::abs(int64_t{m[c]}));
+  if (most_of_sums > 0) {
+    if (from.op == Op::conv_binary) {
+      through_convolution(layer, most_of_sums, keys, rate, masters);
+    } else {
+      to_input(layer, most_of_sums);
+    }
+  }
+  update_parameters(layer, rate, keys.parameters, masters);
+}
+
+// G' in place of G, sums and sizes of each channel; the largest |G'|.
+int64_t TailNetwork::before_activation(size_t layer) {
+  const TailValue& out = tail_.values[layer + 1];
+  const auto channels = static_cast<size_t>(out.c);
+  std::fill(totals_.begin(), totals_.end(), 0);
+  std::fill(largest_of_channel_.begin(), largest_of_channel_.end(), 0);
+  pool_.split(count_ * out.pixels(), [&](int64_t begin, int64_t end, size_t thread) {
+    int64_t* total = totals_.data() + thread * kParameters * channels;
+    passes_.gradient({sums_of(layer, begin, end - begin), values_of(layer + 1) + begin * out.c, total + kM * channels,
+                      total + kN * channels, total + kA * channels, total + kP * channels,
+                      largest_of_channel_.data() + thread * channels});
+  });
+  for (size_t i = kParameters * channels; i < threads_ * kParameters * channels; ++i)
+    totals_[i % (kParameters * channels)] += totals_[i];
+  for (size_t i = channels; i < threads_ * channels; ++i)
+    largest_of_channel_[i % channels] = std::max(largest_of_channel_[i % channels], largest_of_channel_[i]);
+  return *std::max_element(largest_of_channel_.begin(), largest_of_channel_.begin() + out.c);
+}
+
+// Of a pointwise layer.
+void TailNetwork::to_input(size_t layer, int64_t most) {
+  const TailLayer& from = tail_.layers[layer];
+  if (from.input == 0) return;
+  const TailValue &in = tail_.values[from.input], &out = tail_.values[layer + 1];
+  const int shift = to_16_bits(most);
+  const int32_t* m = masters_->parameters.data() + from.parameters;
+  pool_.split(count_ * out.pixels(), [&](int64_t begin, int64_t end, size_t) {
+    passes_.input({end - begin, out.c, values_of(layer + 1) + begin * out.c, m}, shift, other_.data() + begin * out.c);
+  });
+  accept(from.input, std::ldexp(gradients_[layer + 1].unit * out.step() / in.step(), shift - 16));
+}
+
+void TailNetwork::through_convolution(size_t layer, int64_t most, const Keys& keys, double rate, TailMasters& masters) {
+  const TailLayer& from = tail_.layers[layer];
+  const TailValue& out = tail_.values[layer + 1];
+  const GradientAxis &y = layers_[layer].axes[0], &x = layers_[layer].axes[1];
+  const int shift = bit_length(most) - 30;
+  const int64_t scaled = shift < 0 ? most * (int64_t{1} << -shift) : most >> shift;
+  const int64_t inverse = (int64_t{127} << 39) / scaled;
+  const double unit = std::ldexp(std::ldexp(gradients_[layer + 1].unit * out.step(), -16), shift) *
+                      (std::ldexp(1.0, 39) / static_cast<double>(inverse));
+  if (!usable(unit)) return;
+
+  const int64_t size = count_ * y.size * x.size * out.c, row = int64_t{out.w} * out.c;
+  uint8_t* levels = grid_.whole(kZero, size);
+  std::memset(levels, 0, static_cast<size_t>(size));
+  const int32_t* m = masters.parameters.data() + from.parameters;
+  pool_.split(count_ * out.h, [&](int64_t begin, int64_t end, size_t) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int64_t to = (i / out.h * y.size + y.lead + i % out.h) * x.size + x.lead;
+      passes_.levels({out.w, out.c, values_of(layer + 1) + i * row, m, shift, static_cast<int32_t>(inverse),
+                      keys.levels, static_cast<uint32_t>(i * row), levels + to * out.c});
+    }
+  });
+  if (from.input > 0) {
+    ConvShape shape = from.shape;
+    shape.batch = static_cast<int32_t>(count_);
+    input_gradient_.run(shape, y, x, grid_, layers_[layer].weights.data(), nullptr, Estimator::none, input_sums_.data(),
+                        pool_, static_cast<int>(threads_));
+    through_sign(layer, unit);
+  }
+  update_weights(layer, unit, rate, keys.weights, masters);
+}
+
+// The contribution of a convolution to what its binarize reads.
+void TailNetwork::through_sign(size_t layer, double unit) {
+  const TailLayer& from = tail_.layers[layer];
+  const TailValue& in = tail_.values[from.input];
+  const auto part = [&](int64_t begin, int64_t end) {
+    return TailEstimateArgs{end - begin,
+                            in.c,
+                            input_sums_.data() + begin * in.c,
+                            codes_[from.input].data() + begin * in.c,
+                            in.quantizer.zero,
+                            from.step,
+                            from.centres.data(),
+                            from.estimator == Estimator::quadratic};
+  };
+  const int64_t pixels = count_ * in.pixels();
+  const int64_t most =
+      largest(pixels, [&](int64_t begin, int64_t end) { return passes_.most_of_estimate(part(begin, end)); });
+  if (most == 0) return;
+  const int shift = to_16_bits(most);
+  pool_.split(pixels, [&](int64_t begin, int64_t end, size_t) {
+    passes_.estimate(part(begin, end), shift, other_.data() + begin * in.c);
+  });
+  accept(from.input, std::ldexp(unit, shift - 14));
+}
+
+void TailNetwork::update_weights(size_t layer, double unit, double rate, uint32_t key, TailMasters& masters) {
+  const TailLayer& from = tail_.layers[layer];
+  const int64_t outputs = from.shape.out_c, inputs = from.shape.in_c, taps = taps_of(from.shape), size = taps * inputs;
+  const Factor factor = factor_of(rate * (unit * 127 / from.largest));
+  const int shift = factor.shift - 16;
+  if (factor.mantissa == 0 || shift > 62) return;  // every step would be 0
+  ConvShape shape = from.shape;
+  shape.batch = static_cast<int32_t>(count_);
+  weight_gradient_.spread(shape, layers_[layer].axes[0], layers_[layer].axes[1], grid_, layers_[layer].bits.data(),
+                          pool_);
+  const int64_t pair = outputs / 2 * 2;
+  weight_gradient_.sum(pair, outputs + 1, one_sums_.data(), pool_);
+  const int32_t* ones = one_sums_.data() + (outputs - pair) * size;
+  int8_t* weights = masters.weights.data() + from.weights;
+  for (int64_t first = 0; first < outputs; first += kOutputsAtOnce) {
+    const int64_t last = std::min(outputs, first + kOutputsAtOnce);
+    weight_gradient_.sum(first, last, weight_sums_.data(), pool_);
+    pool_.split(last - first, [&](int64_t begin, int64_t end, size_t thread) {
+      int32_t* row = rows_.data() + static_cast<int64_t>(thread) * size;
+      for (int64_t o = begin; o < end; ++o) {
+        const int32_t* sums = weight_sums_.data() + o * size;
+        for (int64_t tap = 0; tap < taps; ++tap)
+          for (int64_t c = 0; c < inputs; ++c)
+            row[tap * inputs + c] = sums[c * taps + tap] - kZero * ones[c * taps + tap];
+        int8_t* to = weights + (first + o) * size;
+        const auto index = static_cast<uint32_t>((first + o) * size);
+        if (shift >= 0) {
+          passes_.update({size, row, factor.mantissa, shift, key, index, to});
+          continue;
+        }
+        for (int64_t i = 0; i < size; ++i) {
+          const int64_t step = multiply(row[i], factor, 16) + noise16(key, index + static_cast<uint32_t>(i));
+          to[i] = static_cast<int8_t>(clamp<-127, 127>(to[i] - (step >> 16)));
+        }
+      }
+    });
+  }
+  load_weights(layer);
+}
+
+void TailNetwork::update_parameters(size_t layer, double rate, uint32_t key, TailMasters& masters) {
+  const int64_t channels = tail_.values[layer + 1].c;
+  const double unit = gradients_[layer + 1].unit, step = tail_.values[layer + 1].step();
+  int32_t* parameters = masters.parameters.data() + tail_.layers[layer].parameters;
+  for (int j = 0; j < kParameters; ++j, parameters += channels) {
+    const int64_t* sums = totals_.data() + j * channels;
+    int64_t most = 0;
+    for (int64_t c = 0; c < channels; ++c) most = std::max(most, std::abs(sums[c]));
+    if (most == 0) continue;
+    const int shift = std::max(0, bit_length(most) - 31);
+    const double scale = j == kA ? unit * step * 65536 : unit * 65536 / step;
+    const Factor factor = factor_of(std::ldexp(rate * scale, shift));
+    for (int64_t c = 0; c < channels; ++c) {
+      const uint32_t noise = noise16(key, static_cast<uint32_t>(j * channels + c));
+      const int64_t update = (multiply(sums[c] >> shift, factor, 16) + noise) >> 16;
+      parameters[c] = static_cast<int32_t>(clamp<-kMaxMaster, kMaxMaster>(parameters[c] - update));
+    }
+  }
+}
+
+}  // namespace onebit::learner

@@ -1,0 +1,113 @@
+// The tail at work: forward, and the gradient of one mini-batch, which updates the masters. docs/learner.md has the
+// arithmetic.
+//
+//   forward:   Z = M s + N + R r;  y = activation(Z);  q = clamp(round((y + P) 2^-16) + zero, 0, 255) - zero
+//   backward:  a gradient is 16 bits with a unit in binary64; those of a convolution's two products are 8 bits, rounded
+//              stochastically
+//   update:    w <- clamp(w - floor(rate gradient + u)),  u uniform in [0, 1), 16 bits
+//
+// All memory is taken at construction; nothing is allocated and nothing thrown afterwards.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "graph/pool.h"
+#include "kernels/tail.h"
+#include "learner/random.h"
+#include "learner/tail.h"
+#include "training/scratch.h"
+#include "training/weight_gradient.h"
+
+namespace onebit::learner {
+
+class TailNetwork {
+ public:
+  enum class Use { forward, training };
+
+  // For up to `batch` samples at a time. Throws Error if sums over so many could overflow.
+  TailNetwork(const Tail& tail, const Kernels& kernels, uint32_t batch, Use use, int threads = 1);
+
+  const Tail& tail() const { return tail_; }
+
+  // Takes over the weights' signs; the other masters are read in place, and stay where they are.
+  void load(const TailMasters& masters);
+
+  // bits[i]: a sample's latents.
+  void forward(const uint32_t* const* bits, uint32_t count);
+  void features(uint32_t sample, int16_t* levels) const;  // after forward()
+
+  // From the gradient of the features of the samples that went forward, integers of the worth `unit`.
+  void backward(const int32_t* gradient, double unit, double rate, TailMasters& masters, Random& random);
+
+ private:
+  struct Gradient {
+    double unit = 0;
+    bool present = false;  // else it is zero everywhere
+    size_t place = 0;
+  };
+  struct Layer {  // what a layer needs beside its masters
+    Scratch<int16_t> sums;
+    Scratch<uint32_t> bits, weights;  // signs, of the input and of the weights
+    Scratch<uint8_t> packed;          // the weights as the kernel reads them
+    const BinaryConvKernel* kernel = nullptr;
+    std::vector<GradientAxis> axes;  // rows, columns
+  };
+  struct Keys {
+    uint32_t levels, weights, parameters;
+  };
+
+  // Forward, some samples of a layer.
+  void run(size_t layer, int64_t begin, int64_t end, size_t thread);
+  void convolve(size_t layer, int64_t begin, int64_t end, float* floats);
+  void average(size_t layer, int64_t begin, int64_t end);
+  TailSums sums_of(size_t layer, int64_t first_pixel, int64_t pixels) const;
+  void load_weights(size_t layer);
+
+  void plan_gradients();
+  void reserve_gradients();
+  void start(const int32_t* gradient, double unit);
+  void spread_mean(size_t layer);
+  void train(size_t layer, double rate, TailMasters& masters, Random& random);
+  int64_t before_activation(size_t layer);
+  void to_input(size_t layer, int64_t most);
+  void through_convolution(size_t layer, int64_t most, const Keys& keys, double rate, TailMasters& masters);
+  void through_sign(size_t layer, double unit);
+  void update_weights(size_t layer, double unit, double rate, uint32_t key, TailMasters& masters);
+  void update_parameters(size_t layer, double rate, uint32_t key, TailMasters& masters);
+  // Adds the contribution that stands in other_, not all zeros, to a value's gradient.
+  void accept(size_t value, double unit);
+  int16_t* values_of(size_t value) const { return places_[gradients_[value].place].data(); }
+
+  // The largest of what `part(begin, end)` gives for parts of [0, rows).
+  template <class Part>
+  int64_t largest(int64_t rows, const Part& part);
+
+  const Tail& tail_;
+  const Kernels& kernels_;
+  const TailKernels& passes_;
+  const uint32_t batch_;
+  const size_t threads_;
+  Pool pool_;
+  const TailMasters* masters_ = nullptr;
+  int64_t count_ = 0;
+
+  std::vector<Scratch<uint8_t>> codes_;  // of each value
+  std::vector<Layer> layers_;
+  int64_t floats_a_thread_ = 0;
+  Scratch<float> floats_;  // sums as the kernels give them
+
+  std::vector<Gradient> gradients_;       // of each value
+  std::vector<Scratch<int16_t>> places_;  // where they stand, several in turn
+  Scratch<int16_t> other_;
+  int64_t channels_ = 0;                   // at most
+  std::vector<int64_t> totals_, largest_;  // of each thread: dM, dN, dA, dP
+  std::vector<int32_t> largest_of_channel_;
+  Scratch<float> input_sums_;
+  GridGradient grid_;
+  InputGradient input_gradient_;
+  WeightGradient weight_gradient_;
+  Scratch<int32_t> weight_sums_, one_sums_, rows_;
+};
+
+}  // namespace onebit::learner
