@@ -16,8 +16,8 @@
 #include <vector>
 
 #include "learner/head.h"
+#include "learner/masters.h"
 #include "learner/replay.h"
-#include "learner/tail.h"
 
 namespace onebit::learner {
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "format/model.h"
+#include "learner/masters.h"
 #include "learner/quantizer.h"
 #include "training/input_gradient.h"
 
@@ -45,13 +46,6 @@ struct TailLayer {
   int64_t weight_count() const {
     return op == Op::conv_binary ? int64_t{shape.out_c} * shape.kernel_h * shape.kernel_w * shape.in_c : 0;
   }
-};
-
-// What training changes: of each convolution its latent weights, [out_c][kernel_h][kernel_w][in_c], and of each trained
-// layer M, N, A and P, [4][channels] (docs/learner.md).
-struct TailMasters {
-  std::vector<int8_t> weights;
-  std::vector<int32_t> parameters;
 };
 
 // Latents as 1 bit each, [h][w][words], with classes by their place in the head.

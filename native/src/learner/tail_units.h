@@ -1,0 +1,22 @@
+// What the two files of the tail's backward half share.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+namespace onebit::learner {
+
+constexpr int32_t kZeroLevel = 128;     // stands for an 8-bit gradient of 0
+constexpr int64_t kOutputsAtOnce = 32;  // even: of the weights' gradient
+enum Parameter { kM, kN, kA, kP, kParameters };
+
+inline int bit_length(int64_t v) {
+  int bits = 0;
+  for (; v > 0; v >>= 1) ++bits;
+  return bits;
+}
+
+// Units of real networks are far from the ends of binary64; those of made-up ones must not leave it.
+inline bool usable(double unit) { return unit > 0 && unit < HUGE_VAL; }
+
+}  // namespace onebit::learner
