@@ -10,8 +10,10 @@ from onebit.continual.memory import ReplayMemory
 from onebit.continual.metrics import Accuracies, run
 from onebit.continual.naive import NaiveFineTuning
 from onebit.continual.nearest_mean import NearestClassMean
+from onebit.continual.packed_tail import PackedTail, read_tail
 from onebit.continual.protocols import new_classes, new_instances, new_instances_and_classes, random_sessions
 from onebit.continual.quantized import QuantizedCWRStar
+from onebit.continual.quantized_tail import QuantizedTail, QuantizedTailLearner
 from onebit.continual.replay import AR1Star, LatentReplay
 from onebit.continual.split import Split, split, with_bias
 from onebit.continual.streams import Experience, Stream
@@ -31,7 +33,10 @@ __all__ = [
     "Learner",
     "NaiveFineTuning",
     "NearestClassMean",
+    "PackedTail",
     "QuantizedCWRStar",
+    "QuantizedTail",
+    "QuantizedTailLearner",
     "ReplayMemory",
     "Split",
     "Stream",
@@ -39,6 +44,7 @@ __all__ = [
     "new_instances",
     "new_instances_and_classes",
     "random_sessions",
+    "read_tail",
     "run",
     "split",
     "with_bias",

@@ -1,0 +1,252 @@
+"""Quantised backpropagation through the last blocks of a packed network, on integer tensors: the native learner's
+arithmetic written a second time, to be read beside docs/learner.md.
+
+Every value v of the tail has 8 bits, v = step q, over its calibrated range. A gradient has 16 bits and a real unit that
+follows it; those of a binary convolution's two products have 8, rounded stochastically. Of a node with the weights'
+signs, the residual r and the scale, bias, slope and post of each channel (M, N, A, P in units of 2^-16 of the output)::
+
+    s = conv(bits, sign w)                                     of pointwise nodes the input's level
+    Z = M s + N + R r;   y = activation(Z);   q = clamp(round((y + P) 2^-16) + zero, 0, 255) - zero
+
+    dP = Σ G,  dA = Σ_(Z < 0) G round(Z 2^-16),  G' = G y'(Z),  dN = Σ G',  dM = Σ G' s,  dr = G'
+    h = Q_8(G' M),  dw = h * bits,  dbits = h * sign w,  dx = dbits · estimate(x - threshold)
+
+Everything is NHWC and int64. Products are summed in float64, where they are exact.
+
+Source: Vorabbi et al., "Enabling On-device Continual Learning with Binary Neural Networks", arXiv 2401.09916. It
+departs from it: BatchNorm's statistics are frozen and folded into M and N, which are trained; thresholds are frozen;
+rounding is stochastic where the paper's is not; integers throughout where the authors simulate.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from onebit.continual.packed_tail import AVERAGE_POOL, BINARIZE, CONV_BINARY, POINTWISE, PackedTail
+from onebit.continual.quantized import QuantizedCWRStar, Random, round_div
+from onebit.continual.tail_arithmetic import Gradient, Levels, add, normalise, stochastic_8_bits
+from onebit.continual.tail_nodes import Convolution, Mean, Node
+
+_QUADRATIC = 2
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A node of the tail and the values around it."""
+
+    node: Node | Mean
+    source: int
+    residual: int | None
+    output: int
+
+
+class QuantizedTail:
+    """The tail in integers; its masters change by :meth:`backward`.
+
+    Args:
+        packed: from :func:`~onebit.continual.packed_tail.read_tail`.
+
+    Attributes:
+        layers: the convolutions, pointwise operators and means, in order. Those but the mean have ``masters``, int64
+            (4, channels): M, N, A, P; a convolution has ``weight``, int64 (O, kh, kw, I), its latent levels.
+    """
+
+    def __init__(self, packed: PackedTail) -> None:
+        self.levels = {value: Levels.of(*extent) for value, extent in packed.ranges.items()}
+        self.first, self.last = packed.latents, packed.features
+        latents = self.levels[self.first]
+        scale, step = torch.from_numpy(packed.scale), torch.tensor(latents.step)
+        self.plus, self.minus = (latents(torch.round(v / step).long()) for v in (scale, -scale))
+        self.shape = packed.shapes[self.last]
+        self._values: dict[int, Tensor] = {}
+        self._places: list[_Place] = []
+        binarizes = {node.output: node for node in packed.nodes if node.op == BINARIZE}
+        stored = iter(zip(packed.latent, packed.latent_max, packed.estimators, strict=True))
+        for node in packed.nodes:
+            if node.op == BINARIZE:
+                continue
+            source = binarizes[node.inputs[0]].inputs[0] if node.op == CONV_BINARY else node.inputs[0]
+            residual = node.inputs[1] if len(node.inputs) == 2 else None
+            levels, out = self.levels[source], self.levels[node.output]
+            kept = None if residual is None else self.levels[residual]
+            made: Node | Mean
+            if node.op == CONV_BINARY:
+                weight, largest, estimator = next(stored)
+                values = (levels, out, kept)
+                made = Convolution(node, binarizes[node.inputs[0]], weight, largest, estimator == _QUADRATIC, values)
+            elif node.op == AVERAGE_POOL:
+                h, w, _ = packed.shapes[source]
+                made = Mean(levels, out, h * w)
+            else:
+                assert node.op == POINTWISE
+                made = Node(node, packed.shapes[node.output][2], levels.step, out, kept)
+            self._places.append(_Place(made, source, residual, node.output))
+
+    @property
+    def layers(self) -> list[Node | Mean]:
+        return [place.node for place in self._places]
+
+    def forward(self, negative: Tensor) -> Tensor:
+        """Levels of the features, int64 (N, d), of latents whose bits are bool (N, h, w, c), True for −1."""
+        self._values = {self.first: torch.where(negative, self.minus, self.plus)}
+        for place in self._places:
+            node, x = place.node, self._values[place.source]
+            if isinstance(node, Mean):
+                self._values[place.output] = node.forward(x)
+            else:
+                self._values[place.output] = node.after(self._before(place, node)[0])
+        return self._values[self.last].flatten(1)
+
+    def backward(self, gradient: Tensor, unit: float, rate: float, random: Random) -> None:
+        """Takes a step on all masters.
+
+        Args:
+            gradient: int64 (N, d), of the features of the last :meth:`forward`.
+            unit: what one of it is worth.
+            rate: of SGD.
+            random: gives three keys for each trained node, from the last one to the first.
+        """
+        values = self._values
+        gradients = {self.last: normalise(gradient.reshape(values[self.last].shape), unit)}
+        for place in reversed(self._places):
+            node, x = place.node, values[place.source]
+            keys = (0, 0, 0) if isinstance(node, Mean) else (random.next(), random.next(), random.next())
+            arrived = gradients.pop(place.output, None)
+            if arrived is None:
+                continue
+            if isinstance(node, Mean):
+                gradients[place.source] = add(gradients.get(place.source), node.backward(arrived, x))
+                continue
+            z, s = self._before(place, node)
+            behind, sums = node.backward(arrived.levels, z, s)
+            if place.residual is not None:
+                kept = Gradient(behind, arrived.unit) if behind.any() else None
+                gradients[place.residual] = add(gradients.get(place.residual), kept)
+            product = node.through_scale(behind)
+            if product.any():
+                backed = self._back(node, product, arrived.unit, x, rate, keys)
+                gradients[place.source] = add(gradients.get(place.source), backed)
+            node.update(sums, arrived.unit, rate, keys[2])
+
+    def _before(self, place: _Place, node: Node) -> tuple[Tensor, Tensor]:
+        """Z and s."""
+        x = self._values[place.source]
+        s = node.convolve(x) if isinstance(node, Convolution) else x
+        return node.before(s, None if place.residual is None else self._values[place.residual]), s
+
+    def _back(
+        self, node: Node, product: Tensor, unit: float, x: Tensor, rate: float, keys: tuple[int, int, int]
+    ) -> Gradient | None:
+        """The gradient of the input from G' M; a convolution's weights take their step."""
+        if not isinstance(node, Convolution):
+            return normalise(product, unit * node.out.step / node.source * 2.0**-16)
+        h, worth = stochastic_8_bits(product, keys[0])
+        unit = unit * node.out.step * 2.0**-16 * worth
+        by_weight, by_input = node.gradients(h, x)
+        node.update_weights(by_weight, unit, rate, keys[1])
+        return normalise(by_input * node.slope(x), unit * 2.0**-14)
+
+
+class QuantizedTailLearner(QuantizedCWRStar):
+    """CWR* over a tail that is trained along with the head, while latents of one bit are replayed.
+
+    A mini-batch has ``round(batch N / (N + items))`` of the N new samples, then items of the memory, which take turns;
+    ``current`` counts both. After experience i (the backbone's is 0) new latents fill the free places, and then replace
+    others at random until ``min(capacity / (i + 1), N)`` were taken in.
+
+    Args:
+        packed: from :func:`~onebit.continual.packed_tail.read_tail`.
+        num_classes: rows in all; the first ones are the file's classes.
+        capacity: items of the memory.
+        seed: the generator's first state.
+        epochs: over the new samples of an experience.
+        batch: samples of a mini-batch, 2 or more.
+        learning_rate: of the head.
+        tail_rate: of the tail.
+
+    Attributes:
+        tail: what its masters are now.
+        items: bool (n, h, w, c), the memory's bits, True for −1; item_labels: int64 (n,).
+    """
+
+    def __init__(
+        self,
+        packed: PackedTail,
+        num_classes: int,
+        *,
+        capacity: int = 300,
+        seed: int = 0,
+        epochs: int = 10,
+        batch: int = 64,
+        learning_rate: float = 0.1,
+        tail_rate: float = 0.01,
+    ) -> None:
+        weight = torch.from_numpy(packed.weight)
+        bias = None if packed.bias is None else torch.from_numpy(packed.bias)
+        extent = packed.ranges[packed.features]
+        super().__init__(
+            weight, bias, packed.samples, extent, num_classes, seed=seed, batch=batch, learning_rate=learning_rate
+        )
+        self.tail = QuantizedTail(packed)
+        self.capacity, self.epochs, self.tail_rate, self.taught = capacity, epochs, tail_rate, 0
+        stored = len(packed.labels)
+        kept = [j * stored // capacity for j in range(capacity)] if stored > capacity else list(range(stored))
+        self.items = torch.from_numpy(packed.replay)[kept]
+        self.item_labels = torch.tensor(packed.labels, dtype=torch.int64)[kept]
+        self._new = 0
+
+    def levels(self, features: Tensor) -> Tensor:
+        """What the head multiplies with, int64 (n, d or d + 1), of latents' bits, bool (n, h, w, c)."""
+        x = self.tail.forward(features)
+        return x if self.bias_level is None else torch.cat([x, torch.full((len(x), 1), self.bias_level)], dim=1)
+
+    def predict(self, features: Tensor) -> Tensor:
+        """The most likely of the classes seen, int64 (n,), of latents (n, h, w, c), of which the signs count."""
+        return super().predict(features < 0)
+
+    def learn(self, features: Tensor, labels: Tensor) -> None:
+        """One experience: latents (n, h, w, c), of which the signs count, labels int64 (n,)."""
+        negative = features < 0
+        self._new = len(labels)
+        super().learn(torch.cat([negative, self.items]), torch.cat([labels, self.item_labels]))
+        self.taught += 1
+        if self.capacity > 0:
+            self._remember(negative, labels)
+
+    def _train(self, masters: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
+        new, items = self._new, len(targets) - self._new
+        share = min(self.batch, new)
+        if items:
+            share = int(round_div(torch.tensor(self.batch * new), new + items))
+            share = max(1, min(share, new, self.batch - 1))
+        fresh, kept, at = list(range(new)), list(range(items)), 0
+        width = math.prod(self.tail.shape)
+        for _ in range(self.epochs):
+            self.random.shuffle(fresh)
+            for begin in range(0, new, share):
+                chosen = fresh[begin : begin + share]
+                for _ in range(self.batch - share if items else 0):
+                    if at == 0:
+                        self.random.shuffle(kept)
+                    chosen.append(new + kept[at])
+                    at = (at + 1) % items
+                levels = self.levels(inputs[chosen])
+                masters, gradient, unit = self._step(masters, levels, targets[chosen])
+                self.tail.backward(gradient[:, :width], unit, self.tail_rate, self.random)
+        return masters
+
+    def _remember(self, negative: Tensor, labels: Tensor) -> None:
+        order = list(range(len(labels)))
+        self.random.shuffle(order)
+        filled = min(self.capacity - len(self.items), len(order))
+        self.items = torch.cat([self.items, negative[order[:filled]]])
+        self.item_labels = torch.cat([self.item_labels, labels[order[:filled]]])
+        replaced = max(0, min(self.capacity // (self.taught + 1), len(order)) - filled)
+        slots = list(range(self.capacity))
+        for j in range(replaced):
+            other = j + self.random.below(self.capacity - j)
+            slots[j], slots[other] = slots[other], slots[j]
+            self.items[slots[j]] = negative[order[filled + j]]
+            self.item_labels[slots[j]] = labels[order[filled + j]]
