@@ -26,14 +26,10 @@ struct Case {
   }
 };
 
-std::shared_ptr<const Model> read(const Buffer& file) {
-  return read_model(Bytes::from_memory(file.data(), file.size()));
-}
-
 Case random_case(Random& random) {
   TailFile file = random_tail(random, 3);
   Case made{file.finish(2), nullptr, {}, {}, random.chance(10) ? 67u : static_cast<uint32_t>(random.between(1, 5))};
-  made.model = read(made.file);
+  made.model = read_model(bytes_of(made.file));
   made.tail = learner::read_tail(*made.model);
   made.bits = file.packed(made.samples);
   return made;
@@ -45,25 +41,6 @@ std::vector<int32_t> random_gradient(Random& random, size_t size) {
   const int most = random.chance(5) ? 0 : 1 << random.between(0, 24);
   for (int32_t& g : gradient) g = random.between(-most, most);
   return gradient;
-}
-
-void check_masters(const PlainTail& plain, const Tail& tail, const TailMasters& masters, const char* isa) {
-  size_t layer = 0;
-  for (const Node* node : plain.trained()) {
-    while (!tail.layers[layer].trained()) ++layer;
-    const PlainTail::Masters& expected = plain.masters(node);
-    const auto begin = masters.weights.begin() + tail.layers[layer].weights;
-    CHECK(std::equal(expected.w.begin(), expected.w.end(), begin), "%s: the weights of layer %zu", isa, layer);
-    auto parameter = masters.parameters.begin() + tail.layers[layer].parameters;
-    for (const Numbers64* list : {&expected.m, &expected.n, &expected.a, &expected.p}) {
-      for (const int64_t number : *list) {
-        CHECK(number == *parameter, "%s: a parameter of layer %zu is %d and should be %lld", isa, layer, *parameter,
-              static_cast<long long>(number));
-        ++parameter;
-      }
-    }
-    ++layer;
-  }
 }
 
 struct Seen {  // so that a test of nothing does not pass

@@ -6,9 +6,11 @@
 #include <map>
 
 #include "format/model.h"
+#include "kernels_support.h"
 #include "learner/fixed.h"
 #include "learner/quantizer.h"
 #include "learner/random.h"
+#include "learner/tail.h"
 
 namespace onebit::test {
 
@@ -345,5 +347,25 @@ class PlainTail {
   std::map<const Node*, Numbers64> sums_;
   std::map<uint32_t, Gradient> gradients_;
 };
+
+inline void check_masters(const PlainTail& plain, const learner::Tail& tail, const learner::TailMasters& masters,
+                          const char* isa) {
+  size_t layer = 0;
+  for (const Node* node : plain.trained()) {
+    while (!tail.layers[layer].trained()) ++layer;
+    const PlainTail::Masters& expected = plain.masters(node);
+    const auto begin = masters.weights.begin() + tail.layers[layer].weights;
+    CHECK(std::equal(expected.w.begin(), expected.w.end(), begin), "%s: the weights of layer %zu", isa, layer);
+    auto parameter = masters.parameters.begin() + tail.layers[layer].parameters;
+    for (const Numbers64* list : {&expected.m, &expected.n, &expected.a, &expected.p}) {
+      for (const int64_t number : *list) {
+        CHECK(number == *parameter, "%s: a parameter of layer %zu is %d and should be %lld", isa, layer, *parameter,
+              static_cast<long long>(number));
+        ++parameter;
+      }
+    }
+    ++layer;
+  }
+}
 
 }  // namespace onebit::test
