@@ -4,8 +4,8 @@ Everything passes through one quantiser, per tensor and asymmetric::
 
     Q_b(x) = round((clip(x, min, max) - min) s) / s + min,   s = (2^b - 1) / (max - min),   halves to even
 
-A tensor of one value passes unchanged. q_f bits are for the forward pass, q_b for gradients and real-valued weights,
-q_w for latent binary weights.
+A tensor of one value passes unchanged, as does one whose values are so near that s would be infinite. q_f bits are for
+the forward pass, q_b for gradients and real-valued weights, q_w for latent binary weights.
 
 Sources: Vorabbi, Maltoni, Santi, arXiv 2308.15308 (the head) and 2401.09916 (the layers below it), with the first
 author's scripts. What is taken differently is said in each class.
@@ -48,11 +48,11 @@ def fake_quantize(
         tensor([3., 3.])
     """
     x = x.detach()
-    low = x.min() if low is None else torch.as_tensor(low)
-    high = x.max() if high is None else torch.as_tensor(high)
-    if high <= low:
+    low = x.min() if low is None else x.new_tensor(low)
+    high = x.max() if high is None else x.new_tensor(high)
+    scale = x.new_tensor(2**bits - 1) / (high - low)
+    if not 0 < scale < torch.inf:
         return x.clone()
-    scale = (2**bits - 1) / (high - low)
     return torch.round((x.clamp(low, high) - low) * scale) / scale + low
 
 
@@ -65,17 +65,19 @@ def quantize_head(weight: Tensor, bits: int) -> Tensor:
     """
     low, high = weight.min(), weight.max()
     margin = 0.02 * (high - low)
-    return fake_quantize(weight, bits, low - margin, high + margin)
+    return fake_quantize(weight, bits, float(low - margin), float(high + margin))
 
 
 class Hybrid(Arithmetic):
     """A head over frozen features, with q_f bits forward and a master weight of q_b bits.
 
         x^ = Q_qf(x, feature_range);  W^ = Q_qf(W, widened);  p^ = Q_qf(softmax(x^ W^T), [0, 1])
-        d^ = Q_qf((p^ - onehot) / B, [-1/B, 1/B]);  W <- Q_qb(W - lr d^T x^)
+        d^ = clip(round(L (p^ - onehot) / 2), -2^(q_f - 1), 2^(q_f - 1) - 1) 2 / (L B),  L = 2^q_f - 1
+        W <- Q_qb(W - lr d^T x^)
 
-    The papers calibrate the range of the error on experience 0; here it is the one that it cannot leave. The master
-    keeps q_b bits and W^ is made from it (the scripts update W^ itself, and lose what is smaller than half a step).
+    The papers calibrate the range of the error on experience 0; here it is the one that it cannot leave, with zero on
+    the grid, as in the native learner. The master keeps q_b bits and W^ is made from it (the scripts update W^ itself,
+    and lose what is smaller than half a step).
 
     Args:
         feature_range: (min, max) of the features on experience 0.
@@ -104,8 +106,10 @@ class Hybrid(Arithmetic):
         return _Head.apply(features, weight, labels, known, self)
 
     def error(self, error: Tensor) -> Tensor:
-        """The quantised gradient of the logits."""
-        return fake_quantize(error, self.forward_bits, -1 / len(error), 1 / len(error))
+        """The quantised gradient of the logits, from p^ - onehot."""
+        levels, most = 2**self.forward_bits - 1, 2 ** (self.forward_bits - 1)
+        halves = torch.round(torch.round(error * levels) / 2)
+        return halves.clamp(-most, most - 1) * (2 / (levels * len(error)))
 
     def gradient(self, gradient: Tensor) -> Tensor:
         """The quantised gradient of weight or features."""
@@ -167,7 +171,7 @@ class FullyQuantized(Hybrid):
         return features  # quantised where they leave the tail
 
     def error(self, error: Tensor) -> Tensor:
-        return fake_quantize(error, self.backward_bits)
+        return fake_quantize(error / len(error), self.backward_bits)
 
     def gradient(self, gradient: Tensor) -> Tensor:
         return fake_quantize(gradient, self.backward_bits)
@@ -210,7 +214,7 @@ class _Quantize(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, extent: Tensor, forward_bits: int, backward_bits: int) -> Tensor:
         ctx.bits = backward_bits
-        return fake_quantize(x, forward_bits, *extent)
+        return fake_quantize(x, forward_bits, *extent.tolist())
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
@@ -282,7 +286,7 @@ class _Head(torch.autograd.Function):
         logits = way.logits(features, weight).masked_fill(~known, -torch.inf)
         error = fake_quantize(torch.softmax(logits, dim=1), way.forward_bits, 0, 1)
         error[torch.arange(len(labels)), labels] -= 1
-        error = way.error(error / len(labels)) * known  # zero may lie between two levels
+        error = way.error(error) * known  # zero may lie between two levels
         ctx.save_for_backward(way.gradient(error @ weight), way.gradient(error.T @ way.inputs(features)))
         return functional.cross_entropy(logits, labels)
 

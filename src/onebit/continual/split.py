@@ -1,7 +1,6 @@
 """A network in two: the frozen part below a cut, and the trainable tail above it."""
 
 import copy
-from collections.abc import Set
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -81,8 +80,7 @@ def split(net: nn.Module, at: str) -> Split:
     if not isinstance(head, nn.Linear):
         raise OnebitError(f"{type(net).__name__} has no dense layer 'head'", hint="name its last layer head")
     graph = _trace(net, at)
-    called = {str(node.target): node for node in graph.nodes if node.op == "call_module"}
-    cut, features = (_input(called.get(name), name, called.keys()) for name in (at, "head"))
+    cut, features = _input(graph, at), _input(graph, "head")
     below = _ancestors(cut) | {cut}
     front = _part(net, [node for node in graph.nodes if node in below], None, cut)
     above = (_ancestors(features) | {features}) - below
@@ -116,12 +114,16 @@ def _trace(net: nn.Module, at: str) -> fx.Graph:
         ) from problem
 
 
-def _input(node: fx.Node | None, name: str, names: Set[str]) -> fx.Node:
-    if node is None:
+def _input(graph: fx.Graph, name: str) -> fx.Node:
+    """What enters a module."""
+    calls = [node for node in graph.nodes if node.op == "call_module"]
+    own = [node for node in calls if node.target == name]
+    if len(own) != 1:
         raise OnebitError(
-            f"the network does not call a module '{name}' once, by itself", hint=f"among others: {', '.join(names)}"
+            f"the network calls a module '{name}' {len(own)} times",
+            hint=f"choose one that it calls once: {', '.join(dict.fromkeys(str(node.target) for node in calls))}",
         )
-    return node.all_input_nodes[0]
+    return own[0].all_input_nodes[0]
 
 
 def _ancestors(node: fx.Node) -> set[fx.Node]:

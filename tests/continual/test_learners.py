@@ -1,0 +1,192 @@
+"""All learners on the digits: the backbone saw 0 to 5, then come 6 and 7, then 8 and 9."""
+
+from collections.abc import Callable
+from functools import cache
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from onebit import OnebitError, continual
+from onebit.continual import (
+    AR1Star,
+    Cumulative,
+    FullyQuantized,
+    Hybrid,
+    LatentBinarizer,
+    LatentReplay,
+    Learner,
+    NaiveFineTuning,
+    NearestClassMean,
+    ReplayMemory,
+    split,
+)
+from tests.continual.digits import OLD, digits
+
+TRAINING = {"steps": 60, "batch": 50, "learning_rate": 0.02, "momentum": 0.9}
+PLAIN = {"steps": 60, "batch": 50, "learning_rate": 0.1}
+NONE_YET = torch.zeros(10, dtype=torch.int64)
+
+
+@cache
+def parts(at: str) -> tuple[continual.Split, Tensor]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    made = split(digits().net, at)
+    latents = made.latents(digits().images)
+    torch.set_num_threads(threads)
+    return made, latents
+
+
+def accuracies(learner: Learner, latents: Tensor) -> tuple[float, float]:
+    """Of the old six and of the new four classes, after the three experiences."""
+    data = digits()
+    for low, high in ((0, OLD), (OLD, 8), (8, 10)):
+        taught = data.indices(data.train, low, high)
+        learner.learn(latents[taught], data.labels[taught])
+
+    def accuracy(low: int, high: int) -> float:
+        asked = data.indices(data.test, low, high)
+        return float((learner.predict(latents[asked]) == data.labels[asked]).float().mean())
+
+    return accuracy(0, OLD), accuracy(OLD, 10)
+
+
+def tail_learner(make: Callable[[Tensor, nn.Module], Learner]) -> tuple[float, float]:
+    made, latents = parts("blocks.2")
+    return accuracies(make(made.rows(10), made.tail), latents)
+
+
+def test_naive_fine_tuning_forgets() -> None:
+    old, _ = tail_learner(lambda rows, tail: NaiveFineTuning(rows, NONE_YET, tail, **TRAINING))
+    assert old < 0.3
+
+
+def test_latent_replay_keeps_the_old() -> None:
+    old, new = tail_learner(lambda rows, tail: LatentReplay(rows, NONE_YET, tail, ReplayMemory(150), **TRAINING))
+    assert old >= 0.75
+    assert new >= 0.85
+
+
+def test_one_bit_a_latent_keeps_the_old() -> None:
+    memory = ReplayMemory(150, LatentBinarizer())
+    old, new = tail_learner(lambda rows, tail: LatentReplay(rows, NONE_YET, tail, memory, **TRAINING))
+    assert old >= 0.7
+    assert new >= 0.85
+    assert memory.bytes == 150 * (96 * 4 * 4 // 8 + 2)
+
+
+@pytest.mark.parametrize("count_replayed", [True, False])
+def test_ar1_star_keeps_the_old(count_replayed: bool) -> None:
+    memory = ReplayMemory(150, LatentBinarizer())
+    old, new = tail_learner(
+        lambda rows, tail: AR1Star(rows, NONE_YET, tail, memory, count_replayed=count_replayed, **TRAINING)
+    )
+    assert old >= 0.8
+    assert new >= 0.8
+
+
+def test_quantised_latent_replay_keeps_the_old() -> None:
+    memory = ReplayMemory(150, LatentBinarizer())
+    old, new = tail_learner(
+        lambda rows, tail: LatentReplay(rows, NONE_YET, tail, memory, arithmetic=FullyQuantized(8, 16, 8), **PLAIN)
+    )
+    assert old >= 0.7
+    assert new >= 0.8
+
+
+def test_all_data_keep_the_old() -> None:
+    old, new = tail_learner(lambda rows, tail: Cumulative(rows, NONE_YET, tail, **TRAINING))
+    assert old >= 0.9
+    assert new >= 0.8
+
+
+def test_class_means_need_no_training() -> None:
+    _, features = parts("head")
+    old, new = accuracies(NearestClassMean(10), features)
+    assert old >= 0.9
+    assert new >= 0.5
+
+
+def test_the_hybrid_head_learns_as_the_float_one() -> None:
+    made, features = parts("head")
+    data, results = digits(), []
+    old = features[data.indices(data.train, 0, OLD)]
+    for arithmetic in (None, Hybrid((float(old.min()), max(float(old.max()), 1.0)))):
+        results.append(
+            accuracies(continual.CWRStar(made.rows(10), NONE_YET, made.tail, arithmetic=arithmetic), features)
+        )
+    assert min(min(pair) for pair in results) >= 0.65
+    assert max(abs(a - b) for a, b in zip(*results, strict=True)) < 0.06
+
+
+def test_replayed_samples_are_counted_or_not() -> None:
+    x, y = torch.randn(8, 3), torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])
+    for counted, expected in ((True, [8, 8, 3]), (False, [4, 4, 3])):
+        memory = ReplayMemory(8)
+        learner = AR1Star(
+            torch.zeros(3, 3), torch.zeros(3).long(), nn.Identity(), memory, count_replayed=counted, steps=2
+        )
+        learner.learn(x, y)
+        learner.learn(x[:3], torch.full((3,), 2))
+        assert learner.past.tolist() == expected
+
+
+def test_every_batch_mixes_new_and_replayed() -> None:
+    learner = LatentReplay(torch.zeros(2, 1), torch.zeros(2).long(), nn.Identity(), ReplayMemory(30), steps=7, batch=16)
+    learner.learn(torch.zeros(30, 1), torch.zeros(30).long())
+    for _, labels in learner._batches(torch.ones(10, 1), torch.ones(10).long()):
+        assert (labels == 1).sum() in (4, 2), "16 · 10 / 40, or what is left of a pass"
+        assert (labels == 0).sum() in (12, 6)
+
+
+def test_statistics_stand_still_after_the_first_experience() -> None:
+    tail = nn.Sequential(nn.BatchNorm1d(2))
+    learners = [kind(torch.zeros(2, 2), torch.zeros(2).long(), tail, steps=3) for kind in (NaiveFineTuning, Cumulative)]
+    means = []
+    for learner in learners:
+        for shift in (1.0, 5.0):
+            learner.learn(torch.randn(20, 2) + shift, torch.arange(20) % 2)
+            means.append(learner.tail[0].running_mean.clone())
+    assert torch.equal(means[0], means[1])
+    assert not torch.equal(means[2], means[3])
+    assert means[0].min() > 0
+    assert torch.equal(tail[0].running_mean, torch.zeros(2)), "the tail is copied"
+
+
+def test_a_batch_of_one_joins_the_one_before() -> None:
+    learner = NaiveFineTuning(torch.zeros(2, 2), torch.zeros(2).long(), nn.BatchNorm1d(2), steps=6, batch=4)
+    learner.learn(torch.randn(9, 2), torch.arange(9) % 2)
+    sizes = [len(y) for _, y in learner._batches(torch.randn(9, 2), torch.arange(9))]
+    assert sizes == [4, 5] * 3
+
+
+def test_cwr_learns_an_experience_by_itself() -> None:
+    x = torch.cat([torch.eye(4)] * 5)
+    y = torch.arange(20) % 4
+    learner = continual.CWR(torch.zeros(4, 4), torch.zeros(4).long(), learning_rate=1.0)
+    learner.learn(x[y < 2], y[y < 2])
+    kept = learner.weight[:2].clone()
+    learner.learn(x[y >= 2], y[y >= 2])
+    assert torch.equal(learner.weight[:2], kept)
+    assert learner.predict(torch.eye(4)).tolist() == [0, 1, 2, 3]
+
+
+def test_the_same_seed_gives_the_same_weights() -> None:
+    made, latents = parts("blocks.2")
+    weights = []
+    for seed in (0, 0, 1):
+        memory = ReplayMemory(20, LatentBinarizer(), seed=seed)
+        learner = AR1Star(made.rows(10), NONE_YET, made.tail, memory, steps=2, batch=8, seed=seed)
+        learner.learn(latents[:40], digits().labels[:40])
+        learner.learn(latents[40:60], digits().labels[40:60])
+        weights.append(
+            torch.cat([learner.weight.flatten(), *(p.detach().flatten() for p in learner.tail.parameters())])
+        )
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_means_of_nothing_predict_nothing() -> None:
+    with pytest.raises(OnebitError, match="no class"):
+        NearestClassMean(2).predict(torch.zeros(1, 2))
