@@ -75,15 +75,35 @@ def test_a_person_sees_the_classes(store: str, digit_folder: Path, capsys: pytes
         ["rollback", "STORE"],
         ["rollback", "STORE", "--commits", "0"],
         ["show", "STORE", "more"],
+        ["rename", "STORE", "0"],
+        ["rename", "STORE", "nobody", "x"],
+        ["rename", "STORE", "0", "1"],
+        ["teach", "STORE", "PICTURES", "--hold-out", "2"],
+        ["teach", "STORE", "PICTURES", "--hold-out", "0.2", "--test", "PICTURES"],
+        ["teach", "STORE", "PICTURES", "--gate", "0.5"],
+        ["teach", "STORE", "PICTURES", "--hold-out", "0.2", "--gate", "never"],
+        ["teach", "STORE", "PICTURES", "--hold-out", "0.2", "--gate", "1.5"],
+        ["teach", "STORE", "PICTURES", "--test", "nowhere"],
     ],
 )
 def test_mistakes_are_one_line_and_exit_2(
-    words: list[str], store: str, digits_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    words: list[str],
+    store: str,
+    digits_model: Path,
+    digit_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "bad" / "kind").mkdir(parents=True)
     (tmp_path / "bad" / "kind" / "broken.png").write_bytes(b"\x89PNG and no more")
-    places = {"STORE": store, "EMPTY": tmp_path / "empty", "BAD": tmp_path / "bad", "MODEL": digits_model}
+    places = {
+        "PICTURES": digit_folder,
+        "STORE": store,
+        "EMPTY": tmp_path / "empty",
+        "BAD": tmp_path / "bad",
+        "MODEL": digits_model,
+    }
     before = (Path(store) / "learner.state").read_bytes()
     assert cli.main(["learn", *(str(places.get(word, word)) for word in words)]) == 2
     captured = capsys.readouterr()
@@ -152,3 +172,52 @@ def test_names_are_shown_as_they_are(store: str, digit_folder: Path, capsys: pyt
         captured = capsys.readouterr()
         assert f"│ {name} " in captured.out
         assert captured.err == "", "no bar where there is no terminal"
+
+
+def test_a_list_and_another_name(
+    store: str, digit_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [f"{path},{'six' if path.parent.name == '6' else 'seven'}" for path in digit_folder.glob("[67]/*.png")]
+    (tmp_path / "list.csv").write_text("\n".join(lines))
+    taught = learn(capsys, "teach", store, str(tmp_path / "list.csv"))
+    assert sorted(taught["new"]) == ["seven", "six"]
+    renamed = learn(capsys, "rename", store, "seven", "7")
+    assert {"name": "7", "samples": 8} in renamed["classes"]
+    assert renamed["commits"] == 2
+    assert learn(capsys, "rollback", store)["classes"] == taught["classes"]
+    (tmp_path / "list.csv").write_text("\n".join([*lines, "gone.png,six"]))
+    assert cli.main(["learn", "teach", store, str(tmp_path / "list.csv")]) == 2
+    assert "list.csv, line 17: there is no file" in capsys.readouterr().err
+
+
+def test_what_a_lesson_changed(store: str, digit_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    taught = learn(capsys, "teach", store, str(digit_folder), "--hold-out", "0.25")
+    assert taught["samples"] == 24
+    assert taught["before"] == {"all": 0.0, "old": None, "new": 0.0}
+    with onebit.Learner.open(store) as learner:
+        paths = [path for kind in sorted(digit_folder.iterdir()) for path in sorted(kind.iterdir())]
+        right = [learner.predict(path).label == path.parent.name for path in paths]
+    assert 0 < taught["after"]["all"] == taught["after"]["new"] <= 1
+    assert abs(taught["after"]["all"] * 8 - round(taught["after"]["all"] * 8)) < 1e-9  # of eight pictures
+    assert sum(right) >= 8 * taught["after"]["all"]
+    assert taught["operations"]["update"] == 250 * 24 * 2 * 10 * 96  # images of all steps, both ways, classes, features
+    assert set(taught["milliseconds"]) == {"features", "update", "commit"}
+    assert cli.main(["learn", "teach", store, str(digit_folder), "--test", str(digit_folder)]) == 0
+    printed = capsys.readouterr().out
+    assert "held-out images right: " in printed
+    assert "of classes known before " in printed
+    assert "of new ones" not in printed
+    assert "million multiply-accumulates" in printed
+
+
+def test_a_gate_refuses(store: str, digit_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (Path(store) / "learner.state").read_bytes()
+    words = ["teach", store, str(digit_folder / "6"), "--name", "6", "--test", str(digit_folder)]
+    refused = learn(capsys, *words, "--gate", "0.9")
+    assert refused["refused"]
+    assert not refused["counted"]
+    assert refused["after"]["all"] < 0.9
+    assert (Path(store) / "learner.state").read_bytes() == before
+    assert cli.main(["learn", *words, "--gate", "0.9"]) == 0
+    assert "refused by the gate: nothing was changed" in capsys.readouterr().out
+    assert learn(capsys, *words, "--gate", "before")["counted"]

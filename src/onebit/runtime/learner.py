@@ -17,7 +17,7 @@ from onebit.errors import OnebitError
 from onebit.files import making, replacing
 from onebit.runtime import _engine
 from onebit.runtime.features import Images, features_of
-from onebit.runtime.lesson import Accuracy, Gate, Taught, head_operations
+from onebit.runtime.lesson import Accuracy, Gate, Taught, check_text, head_operations, labels_of
 from onebit.runtime.model import Model, Prediction, load
 
 _STATE, _MODEL = "learner.state", "model.obn"
@@ -29,9 +29,8 @@ class Learner:
     """A packed model that keeps learning: quantised CWR* on its frozen features, in integers (docs/learner.md).
 
     The folder holds ``learner.state``, a file of fixed size, and ``model.obn``, a copy of the model. Every change is
-    one commit: after a power cut the state is that of the last commit or of the next one. The file is locked against
-    a second learner, in this process or another, until :meth:`close`. Several threads may use one learner; they take
-    turns.
+    one commit: after a power cut the state is that of the last commit or of the next one. The file is locked against a
+    second learner until :meth:`close`. Several threads may use one learner; they take turns.
 
     Source: CWR* with hybrid quantisation, Vorabbi et al., arXiv 2308.15308, section 3 and its scripts.
 
@@ -160,12 +159,8 @@ class Learner:
             OnebitError: no image, an image that cannot be read, not one name an image, a name that cannot be used, or
                 no room for another class. Then nothing was learned.
         """
-        labels = [names] * len(images) if isinstance(names, str) else list(names)
-        if len(labels) != len(images):
-            raise OnebitError(f"there are {len(images)} images and {len(labels)} names", hint="give one name an image")
-        if not labels:
-            raise OnebitError("there is no image to learn from", hint="give at least one")
-        _check_text(*labels, "" if experience is None else experience)
+        labels = labels_of(images, names)
+        check_text("" if experience is None else experience)
         if experience == "" or not (0 < steps < 2**32 and 0 < batch < 2**32):
             raise OnebitError("the experience's id is empty, or steps or batch are not above 0")
         begin = time.perf_counter()
@@ -208,7 +203,7 @@ class Learner:
 
     def counted(self, experience: str) -> bool:
         """Whether an experience with this id was counted, among the last ``max_experiences``."""
-        _check_text(experience)
+        check_text(experience)
         with self._lock:
             return self._native.counted(experience)
 
@@ -239,7 +234,7 @@ class Learner:
         Raises:
             OnebitError: there is no such class.
         """
-        _check_text(name)
+        check_text(name)
         with self._lock:
             self._native.forget(name)
 
@@ -249,7 +244,7 @@ class Learner:
         Raises:
             OnebitError: there is no such class, or the new name is in use or cannot be used.
         """
-        _check_text(name, new_name)
+        check_text(name, new_name)
         with self._lock:
             self._native.rename(name, new_name)
 
@@ -304,10 +299,3 @@ class Learner:
 
 def _since(begin: float) -> float:
     return 1000 * (time.perf_counter() - begin)
-
-
-def _check_text(*texts: str) -> None:
-    """A C string ends at a NUL, and a lone surrogate has no UTF-8."""
-    for text in texts:
-        if not isinstance(text, str) or "\0" in text or text != text.encode(errors="ignore").decode():
-            raise OnebitError(f"{text!r} cannot be a name or an id", hint="use text without NUL")

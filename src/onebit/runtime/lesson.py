@@ -112,3 +112,25 @@ def head_operations(classes: int, features: int, samples: int, steps: int, batch
     """
     passes, rest = divmod(steps, -(-samples // batch))
     return 2 * classes * features * (passes * samples + min(rest * batch, samples))
+
+
+def labels_of(images: Images, names: str | Sequence[str]) -> list[str]:
+    """A name an image, whether one was given for all or one for each.
+
+    Raises:
+        OnebitError: there is no image, not one name an image, or a name is no text.
+    """
+    labels = [names] * len(images) if isinstance(names, str) else list(names)
+    if len(labels) != len(images):
+        raise OnebitError(f"there are {len(images)} images and {len(labels)} names", hint="give one name an image")
+    if not labels:
+        raise OnebitError("there is no image to learn from", hint="give at least one")
+    check_text(*labels)
+    return labels
+
+
+def check_text(*texts: str) -> None:
+    """Raises OnebitError at what C cannot read: its text ends at a NUL, and a lone surrogate has no UTF-8."""
+    for text in texts:
+        if not isinstance(text, str) or "\0" in text or text != text.encode(errors="ignore").decode():
+            raise OnebitError(f"{text!r} cannot be a name or an id", hint="use text without NUL")
