@@ -30,6 +30,12 @@ def channel(module: nn.Module, **values: float) -> Curve:
     return lambda x: module(x[:, None])[:, 0]
 
 
+def channel_image(module: nn.Module, **values: float) -> Curve:
+    """As :func:`channel`, of a layer that takes images."""
+    curve = channel(module, **values)
+    return lambda x: curve(x[:, None, None])[:, 0, 0]
+
+
 CURVES: dict[str, tuple[str, Curve]] = {
     "sign": ("Sign", quantize.Sign()),
     "approx_sign": ("ApproxSign", quantize.ApproxSign()),
@@ -45,6 +51,7 @@ CURVES: dict[str, tuple[str, Curve]] = {
         lambda x: uniform.quantize(x, 3, torch.tensor(-1.0), torch.tensor(2.0)),
     ),
     "rsign": ("RSign, α = 0.5", channel(binary.RSign(1), alpha=0.5)),
+    "latent_sign": ("LatentSign, s = 0.8", channel_image(binary.LatentSign(1).eval(), scale=0.8)),
     "rprelu": ("RPReLU, γ = −0.5, β = 0.25, ζ = 0.25", channel(binary.RPReLU(1), gamma=-0.5, zeta=0.25)),
 }
 

@@ -20,7 +20,7 @@ from onebit.deploy.fold import fold
 from onebit.deploy.graph import Graph, Node
 from onebit.deploy.int8 import Agreement, quantize
 from onebit.deploy.report import Report, rows
-from onebit.deploy.tail import Teachable, describe, tail_nodes
+from onebit.deploy.tail import Teachable, describe, summary, tail_nodes
 from onebit.deploy.trace import trace
 from onebit.deploy.writer import Meta, write
 from onebit.errors import OnebitError
@@ -113,6 +113,7 @@ def export(
     if teachable is not None:
         entries, extra = describe(graph, images, teachable)
         meta.update(entries)
+        notes.append(summary(graph, teachable))
     meta["classes"] = list(classes)
     if samples is not None:
         meta["classes.samples"] = np.asarray(samples, np.uint32)

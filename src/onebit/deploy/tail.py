@@ -72,6 +72,14 @@ def describe(graph: Graph, images: Tensor, teachable: Teachable) -> tuple[dict[s
     return meta, extra
 
 
+def summary(graph: Graph, teachable: Teachable) -> str:
+    """What a device can train, for people."""
+    trained = [node for node in tail_nodes(graph) if isinstance(node, ConvBinary | Pointwise)]
+    latents, count = graph.outputs["latents"], 0 if teachable.images is None else len(teachable.images)
+    size = latents.h * latents.w * -(-latents.c // 32) * 4
+    return f"teachable: {len(trained)} layers behind the cut; {count} latents of {size:,} bytes to replay"
+
+
 def latent_levels(conv: ConvBinary) -> tuple[NDArray[np.int8], float]:
     """The latent weights as integers of −127 to 127, and the largest magnitude of a latent weight, which is worth 127.
 

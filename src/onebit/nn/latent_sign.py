@@ -28,6 +28,8 @@ class LatentSign(nn.Module):
 
     Gradient: dy/dx = 1 (straight through).
 
+    ![forward and gradient](images/latent_sign.svg)
+
     What lies behind it can be fed with stored bits: a fresh latent and a replayed one pass the same function, which is
     not so where a block binarises its convolution's input only and its shortcut reads real numbers. Put it into a
     network before training (:func:`insert_latent_sign`).
