@@ -295,10 +295,11 @@ class PlainTail {
     }
     const int64_t limit = int64_t{1} << 30;
     const auto o = static_cast<uint32_t>(channels);
-    update(masters.m, dm, unit * 65536 / so, rate, key_p, 0, limit);
-    update(masters.n, dn, unit * 65536 / so, rate, key_p, o, limit);
+    const double levels = node.op == Op::pointwise ? step(node.input) : 1.0;
+    if (node.scale) update(masters.m, dm, unit * levels * levels * 65536 / so, rate, key_p, 0, limit);
+    if (node.bias) update(masters.n, dn, unit * 65536 / so, rate, key_p, o, limit);
     update(masters.a, da, unit * so * 65536, rate, key_p, 2 * o, limit);
-    update(masters.p, dp, unit * 65536 / so, rate, key_p, 3 * o, limit);
+    if (node.post) update(masters.p, dp, unit * 65536 / so, rate, key_p, 3 * o, limit);
   }
 
   void convolution(const Node& node, const Numbers64& h, double unit, double rate, uint32_t key_h, uint32_t key_w) {

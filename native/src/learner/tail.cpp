@@ -163,6 +163,7 @@ class Reader {
       if (layer.residual >= 0)
         layer.residual_factor = fixed(tail_.values[static_cast<size_t>(layer.residual)].step() / out.step() * 65536);
       layer.limit = fixed(65536 / out.step());
+      layer.present = {node.scale != nullptr, node.bias != nullptr, node.slope != nullptr, node.post != nullptr};
       layer.weights = tail_.weights;
       layer.parameters = tail_.parameters;
       tail_.weights += layer.weight_count();

@@ -5,6 +5,7 @@
 // value, an image of codes 0 to 255, is the next one after the values of the layers before it. Value 0 is `latents`.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -39,6 +40,7 @@ struct TailLayer {
   int32_t residual_factor = 0;          // R
   int32_t limit = 0;                    // H
   Factor mean{};                        // of a pool
+  std::array<bool, 4> present{};        // scale, bias, slope, post: what the file lacks is not trained
   double largest = 0;                   // the real weight that a latent weight of 127 stands for
   int64_t weights = 0, parameters = 0;  // where its masters begin
 

@@ -56,14 +56,20 @@ void TailNetwork::update_weights(size_t layer, double unit, double rate, uint32_
 void TailNetwork::update_parameters(size_t layer, double rate, uint32_t key, TailMasters& masters) {
   const int64_t channels = tail_.values[layer + 1].c;
   const double unit = gradients_[layer + 1].unit, step = tail_.values[layer + 1].step();
-  int32_t* parameters = masters.parameters.data() + tail_.layers[layer].parameters;
+  const TailLayer& from = tail_.layers[layer];
+  // The sums of a pointwise M are over levels, and M holds their step once: the real scale's unit takes it twice.
+  const double input = from.op == Op::pointwise ? tail_.values[from.input].step() : 1;
+  int32_t* parameters = masters.parameters.data() + from.parameters;
   for (int j = 0; j < kParameters; ++j, parameters += channels) {
+    if (!from.present[static_cast<size_t>(j)]) continue;
     const int64_t* sums = totals_.data() + j * channels;
     int64_t most = 0;
     for (int64_t c = 0; c < channels; ++c) most = std::max(most, std::abs(sums[c]));
     if (most == 0) continue;
     const int shift = std::max(0, bit_length(most) - 31);
-    const double scale = j == kA ? unit * step * 65536 : unit * 65536 / step;
+    const double scale = j == kA   ? unit * step * 65536
+                         : j == kM ? unit * input * input * 65536 / step
+                                   : unit * 65536 / step;
     const Factor factor = factor_of(std::ldexp(rate * scale, shift));
     for (int64_t c = 0; c < channels; ++c) {
       const uint32_t noise = noise16(key, static_cast<uint32_t>(j * channels + c));
