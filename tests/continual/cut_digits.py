@@ -1,4 +1,4 @@
-"""A network with a teachable tail that saw the digits 0 to 5, as a file, and the latents of all ten."""
+"""A network with a teachable tail that saw the first digits, as a file, and the latents of all ten."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -16,7 +16,6 @@ from onebit import deploy
 from onebit.nn import BinaryConv2d, LatentSign, RPReLU, RSign
 from onebit.quantize import MagnitudeAwareSign, Sign
 
-OLD = 6
 WIDTH = 32
 
 
@@ -43,7 +42,7 @@ class Block(nn.Module):
 class CutNet(nn.Module):
     """All that a tail can hold: both estimators, learned thresholds, every activation, BatchNorm behind the mean."""
 
-    def __init__(self, num_classes: int = OLD, width: int = WIDTH) -> None:
+    def __init__(self, num_classes: int, width: int = WIDTH) -> None:
         super().__init__()
         self.input_shape = (1, 8, 8)
         self.stem = nn.Sequential(nn.Conv2d(1, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width))
@@ -64,6 +63,7 @@ class CutNet(nn.Module):
 @dataclass(frozen=True)
 class CutDigits:
     net: CutNet
+    old: int  # it saw the digits below this one
     images: Tensor  # float32 (1797, 1, 8, 8), normalised
     labels: Tensor
     train: Tensor  # indices
@@ -74,13 +74,13 @@ class CutDigits:
         return part[(self.labels[part] >= low) & (self.labels[part] < high)]
 
     def export(self, path: Path, replay: int) -> None:
-        old = self.indices(self.train, 0, OLD)
+        old = self.indices(self.train, 0, self.old)
         kept = old[:replay]
         deploy.export(
             self.net,
             path,
             self.images[old],
-            classes=[str(digit) for digit in range(OLD)],
+            classes=[str(digit) for digit in range(self.old)],
             samples=torch.bincount(self.labels[old]).tolist(),
             teachable=deploy.Teachable(self.images[kept] if replay else None, self.labels[kept].tolist()),
         )
@@ -91,7 +91,7 @@ class CutDigits:
 
 
 @cache
-def cut_digits(seed: int = 0) -> CutDigits:
+def cut_digits(old: int, seed: int = 0) -> CutDigits:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     torch.manual_seed(seed)
@@ -99,14 +99,14 @@ def cut_digits(seed: int = 0) -> CutDigits:
     pixels = torch.tensor(bunch.images, dtype=torch.float32)[:, None] / 16
     images, labels = (pixels - pixels.mean()) / pixels.std(), torch.tensor(bunch.target)
     train, test = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0)).split([1437, 360])
-    net = CutNet()
+    net = CutNet(old)
     optimizer = torch.optim.Adam(net.parameters(), 5e-3)
-    old = train[labels[train] < OLD]
+    seen = train[labels[train] < old]
     for _ in range(15):
-        for batch in old[torch.randperm(len(old))].split(50):
+        for batch in seen[torch.randperm(len(seen))].split(50):
             loss = functional.cross_entropy(net(images[batch]), labels[batch])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
     torch.set_num_threads(threads)
-    return CutDigits(net.eval(), images, labels, train, test)
+    return CutDigits(net.eval(), old, images, labels, train, test)

@@ -15,7 +15,7 @@ from onebit.continual.packed_tail import AVERAGE_POOL, BINARIZE, CONV_BINARY, Pa
 from onebit.continual.quantized import Random
 from onebit.continual.quantized_tail import QuantizedTail
 from onebit.deploy.tail import replay_bits
-from tests.continual.cut_digits import OLD, cut_digits
+from tests.continual.cut_digits import cut_digits
 
 NAMES = ("scale", "bias", "slope", "post")
 
@@ -158,10 +158,10 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def digits_tail(tmp_path_factory: pytest.TempPathFactory) -> tuple[PackedTail, Tensor, Tensor]:
-    data = cut_digits()
+    data = cut_digits(6)
     path = tmp_path_factory.mktemp("tail") / "m.obn"
     data.export(path, 0)
-    chosen = data.indices(data.train, 0, OLD)[:96]
+    chosen = data.indices(data.train, 0, data.old)[:96]
     return read_tail(path), torch.from_numpy(data.latents(path, chosen)) < 0, data.labels[chosen]
 
 
