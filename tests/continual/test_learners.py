@@ -140,6 +140,14 @@ def test_every_batch_mixes_new_and_replayed() -> None:
         assert (labels == 0).sum() in (12, 6)
 
 
+def test_a_number_of_replayed_latents_joins_the_new() -> None:
+    options = {"replayed": 5, "steps": 4, "batch": 10}
+    learner = LatentReplay(torch.zeros(2, 1), torch.zeros(2).long(), nn.Identity(), ReplayMemory(30), **options)
+    learner.learn(torch.zeros(30, 1), torch.zeros(30).long())
+    batches = list(learner._batches(torch.ones(20, 1), torch.ones(20).long()))
+    assert [[int((y == c).sum()) for c in (0, 1)] for _, y in batches] == [[5, 10]] * 4
+
+
 def test_statistics_stand_still_after_the_first_experience() -> None:
     tail = nn.Sequential(nn.BatchNorm1d(2))
     learners = [kind(torch.zeros(2, 2), torch.zeros(2).long(), tail, steps=3) for kind in (NaiveFineTuning, Cumulative)]

@@ -12,11 +12,21 @@ from onebit.continual.naive import NaiveFineTuning
 
 
 class _Replay(NaiveFineTuning):
-    """Mixes new and replayed latents in every mini-batch: round(batch N_new / (N_new + items)) are new."""
+    """Mixes new and replayed latents in every mini-batch."""
 
-    def __init__(self, weight: Tensor, past: Tensor, tail: nn.Module, memory: ReplayMemory, **options: Any) -> None:
+    def __init__(
+        self,
+        weight: Tensor,
+        past: Tensor,
+        tail: nn.Module,
+        memory: ReplayMemory,
+        *,
+        replayed: int | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(weight, past, tail, **options)
         self.memory = memory
+        self.replayed = replayed
 
     def learn(self, inputs: Tensor, labels: Tensor) -> None:
         binarizer = self.memory.binarizer
@@ -32,13 +42,19 @@ class _Replay(NaiveFineTuning):
         if len(self.memory) == 0:
             yield from super()._batches(inputs, labels)
             return
-        share = round(self.batch * len(labels) / (len(labels) + len(self.memory)))
-        new = min(max(share, 1), self.batch - 1)
-        fresh, kept = self._drawn(len(labels), new), self._drawn(len(self.memory), self.batch - new)
+        new, old = self._shares(len(labels))
+        fresh, kept = self._drawn(len(labels), new), self._drawn(len(self.memory), old)
         for _ in range(self.steps):
             chosen = next(fresh)
             replayed, replayed_labels = self.memory[next(kept)]
             yield torch.cat([inputs[chosen], replayed]), torch.cat([labels[chosen], replayed_labels])
+
+    def _shares(self, count: int) -> tuple[int, int]:
+        if self.replayed is not None:
+            return self.batch, self.replayed
+        new = round(self.batch * count / (count + len(self.memory)))
+        new = min(max(new, 1), self.batch - 1)
+        return new, self.batch - new
 
 
 class LatentReplay(_Replay):
@@ -50,6 +66,8 @@ class LatentReplay(_Replay):
         weight, past, options: as for :class:`NaiveFineTuning`.
         tail: the layers above the cut; from :func:`~onebit.continual.split`.
         memory: where latents are kept.
+        replayed: latents that join the ``batch`` new ones (arXiv 2401.09916: 128 to 50). None: a batch is divided as
+            new ones and memory are, round(batch N_new / (N_new + items)) of it being new, as Pellegrini et al. do.
 
     Source: Pellegrini, Graffieti, Lomonaco, Maltoni, "Latent replay for real-time continual learning", 2020; the bits:
     Vorabbi, Maltoni, Santi, arXiv 2401.09916.
@@ -72,7 +90,7 @@ class AR1Star(_Replay, CWRStar):
 
     Args:
         weight, past, options: as for :class:`~onebit.continual.CWRStar`.
-        tail, memory: as for :class:`LatentReplay`.
+        tail, memory, replayed: as for :class:`LatentReplay`.
 
     Source: as for :class:`LatentReplay`, and Lomonaco, Maltoni, Pellegrini, "Rehearsal-free continual learning over
     small non-i.i.d. batches", 2020.
