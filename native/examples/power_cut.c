@@ -134,7 +134,8 @@ int main(int count, char** words) {
   float *monday = look(model, 1), *tuesday = look(model, 2);
 
   /* Set up once. */
-  const onebit_learner_options options = {16, 16, 2, 0};
+  onebit_learner_options options = ONEBIT_LEARNER_DEFAULTS;
+  options.max_classes = 16, options.max_experiences = 16, options.history = 2;
   flash f = {NULL, UINT64_MAX, 0};
   onebit_region region = {&f, 0, read_flash, write_flash, sync_flash};
   check(onebit_learner_size(model, &options, &region.size, &error), &error);

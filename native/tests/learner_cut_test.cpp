@@ -53,7 +53,7 @@ int main() {
   int befores = 0, afters = 0, erased = 0;
   for (int i = 0; i < kCuts; ++i) {
     const uint32_t seed = random();
-    const Bytes before = open(medium).store().payload();
+    const store::Bytes before = open(medium).store().payload();
 
     // Undisturbed, for what it leaves and what it writes.
     Medium calm = medium;
@@ -61,7 +61,7 @@ int main() {
     const FaultyFile& written = *file;
     Learner learner = Learner::open(std::move(file), small_backbone().hash);
     const std::string gone = change(learner, seed);
-    const Bytes after = learner.store().payload();
+    const store::Bytes after = learner.store().payload();
     const uint64_t cost = written.written + written.syncs;
 
     // Half of the cuts among the last bytes: there the commit is decided and an erasing goes on.
@@ -83,12 +83,12 @@ int main() {
         medium.settle_some(random, random() % 101);
       }
     }
-    const Bytes now = open(medium).store().payload();
+    const store::Bytes now = open(medium).store().payload();
     CHECK_THAT(now == before || now == after, "cut %d (seed %u, after %llu bytes) leaves another state", i, seed,
                (unsigned long long)budget);
     (now == after ? afters : befores) += 1;
     if (now == after && !gone.empty()) {
-      const Bytes name(gone.begin(), gone.end());
+      const store::Bytes name(gone.begin(), gone.end());
       const auto at = std::search(medium.durable.begin(), medium.durable.end(), name.begin(), name.end());
       CHECK_THAT(at == medium.durable.end(), "cut %d leaves the name of a forgotten class", i);
       ++erased;

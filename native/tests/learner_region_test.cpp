@@ -8,9 +8,13 @@ using namespace onebit::test;
 
 namespace {
 
-constexpr onebit_learner_options kOptions{8, 4, 1, 0};
-constexpr onebit_teach_options kTeach{4, 4, 0.1};
 constexpr size_t kFeatures = 38, kImages = 6;
+
+onebit_learner_options small() {
+  onebit_learner_options options = ONEBIT_LEARNER_DEFAULTS;
+  options.max_classes = 8, options.max_experiences = 4, options.history = 1;
+  return options;
+}
 
 // Memory whose calls fail after `good` of them.
 struct Device {
@@ -53,7 +57,9 @@ onebit_status teach(decltype(onebit_learner_teach)* how, onebit_learner* learner
   const auto list = features(seed);
   const char* names[kImages];
   std::fill_n(names, kImages, name);
-  return how(learner, list.data(), names, kImages, std::to_string(seed).c_str(), &kTeach, nullptr, error);
+  onebit_teach_options options = ONEBIT_TEACH_DEFAULTS;
+  options.steps = 4, options.batch = 4;
+  return how(learner, list.data(), names, kImages, std::to_string(seed).c_str(), &options, nullptr, error);
 }
 
 // The names and the answers.
@@ -81,12 +87,13 @@ onebit_learner* open(Device& device, const onebit_model* backbone, onebit_status
 
 Device created(const onebit_model* backbone) {
   Device device;
+  const onebit_learner_options options = small();
   uint64_t size = 0;
   onebit_learner* learner = nullptr;
-  CHECK_THAT(onebit_learner_size(backbone, &kOptions, &size, nullptr) == ONEBIT_OK, "size");
+  CHECK_THAT(onebit_learner_size(backbone, &options, &size, nullptr) == ONEBIT_OK, "size");
   device.bytes.assign(size, 0xA5);
   const onebit_region region = device.region();
-  CHECK_THAT(onebit_learner_create_on(&region, backbone, &kOptions, &learner, nullptr) == ONEBIT_OK, "create");
+  CHECK_THAT(onebit_learner_create_on(&region, backbone, &options, &learner, nullptr) == ONEBIT_OK, "create");
   CHECK_THAT(teach(onebit_learner_teach, learner, 1, "elk") == ONEBIT_OK, "teach");
   CHECK_THAT(teach(onebit_learner_teach, learner, 2, "fox") == ONEBIT_OK, "teach");
   onebit_learner_close(learner);
