@@ -5,9 +5,9 @@ python benchmarks/split_cifar.py --folder build/small --images 20 --streams nc -
 
 Streams: `nc`, Split CIFAR-10, 5 experiences of 2 classes; `ni`, CIFAR-10 in 10 experiences with all classes; both on a
 binary backbone that was trained on experience 0 alone; and `cifar100`, 20 classes of CIFAR-100 in 10 experiences, on
-one that was trained on CIFAR-10. The learners at the cut train what is above it; latents of one bit are those of a backbone
-that was trained with `LatentSign` at the cut. Nothing is tuned to a learner. `--images` is the length: how many
-images a class has. A run that its folder holds already is not repeated, so the table can be made in pieces.
+one that was trained on CIFAR-10. The learners at the cut train what is above it; latents of one bit are those of a
+backbone that was trained with `LatentSign` at the cut. Nothing is tuned to a learner. `--images` is the length: how
+many images a class has. A run that its folder holds already is not repeated, so the table can be made in pieces.
 """
 
 import argparse
