@@ -71,7 +71,7 @@ class _ScaledSign(torch.autograd.Function):
         # half-precision floats have too few bits for the levels
         work = x.to(torch.promote_types(x.dtype, torch.float32))
         mean, deviation, scaled = _center(work)
-        torch.div(work, deviation, out=scaled).mul_(gain)
+        scaled = torch.div(work, deviation, out=_reused(scaled)).mul_(gain)
         limit = None
         if tau is not None:
             limit = quantile(scaled, tau)
@@ -97,8 +97,13 @@ class _ScaledSign(torch.autograd.Function):
         dims = tuple(range(1, x.dim()))
         product = d * work
         share = product.sum(dims, keepdim=True) / (deviation**3 * max(x[0].numel() - 1, 1))
-        d.div_(deviation).sub_(torch.sub(work, mean, out=product).mul_(share)).mul_(ctx.gain)
+        d.div_(deviation).sub_(torch.sub(work, mean, out=_reused(product)).mul_(share)).mul_(ctx.gain)
         return d.to(x.dtype), None, None, None, None
+
+
+def _reused(memory: Tensor) -> Tensor | None:
+    """What to write to; a compiler plans memory itself."""
+    return None if torch.compiler.is_compiling() else memory
 
 
 def _center(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

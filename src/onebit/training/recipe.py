@@ -110,8 +110,9 @@ class TrainerConfig:
 
     ``max_time`` is ``DD:HH:MM:SS``; ``validate_every`` counts steps (default: once an epoch); ``checkpoint_seconds`` is
     the longest work that a power cut can lose; ``devices`` are those of each of ``num_nodes`` machines; ``threads`` is
-    torch's (default: all cores, shared among the devices); ``backend`` says what computes the products of the binary
-    convolutions: PyTorch, or in integers on the CPU the native engine (see :mod:`onebit.nn.native`).
+    torch's (default: all cores, shared among the devices); ``backend`` says what computes: PyTorch; PyTorch with the
+    network compiled by ``torch.compile``; or, for the products of the binary convolutions, in integers on the CPU, the
+    native engine (see :mod:`onebit.nn.native`).
     """
 
     max_epochs: int | None = None
@@ -124,7 +125,7 @@ class TrainerConfig:
     devices: int = 1
     num_nodes: int = 1
     threads: int | None = None
-    backend: Literal["torch", "native"] = "torch"
+    backend: Literal["torch", "compiled", "native"] = "torch"
 
 
 @dataclass(frozen=True)
