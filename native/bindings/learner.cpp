@@ -59,9 +59,9 @@ class Learner {
   ~Learner() { close(); }
 
   static void create(const nb::bytes& path, const nb::capsule& model, uint32_t max_classes, uint32_t max_experiences,
-                     uint32_t history, uint64_t seed) {
+                     uint32_t history, uint64_t seed, uint32_t replay) {
     const auto* handle = static_cast<const onebit_model*>(model.data());
-    const onebit_learner_options options{max_classes, max_experiences, history, seed};
+    const onebit_learner_options options{max_classes, max_experiences, history, seed, replay};
     onebit_learner* made = nullptr;
     checked([&](onebit_error* error) { return onebit_learner_create(path.c_str(), handle, &options, &made, error); });
     onebit_learner_close(made);
@@ -81,12 +81,12 @@ class Learner {
 
   // Trains; commit() or discard() comes next.
   bool prepare(const Features& features, const std::vector<std::string>& names, const std::string& experience,
-               uint32_t steps, uint32_t batch, double learning_rate) {
+               uint32_t steps, uint32_t batch, double learning_rate, uint32_t epochs, double tail_rate) {
     expect_width(features);
     if (features.shape(0) != names.size()) throw nb::value_error("there must be one name a sample");
     std::vector<const char*> pointers;
     for (const std::string& name : names) pointers.push_back(name.c_str());
-    const onebit_teach_options options{steps, batch, learning_rate};
+    const onebit_teach_options options{steps, batch, learning_rate, epochs, tail_rate};
     int counted = 0;
     checked([&](onebit_error* error) {
       return onebit_learner_prepare(handle_, features.data(), pointers.data(), names.size(), experience.c_str(),
@@ -131,6 +131,11 @@ class Learner {
     checked([&, learner = handle()](onebit_error* error) { return onebit_learner_rollback(learner, commits, error); });
   }
 
+  uint64_t tail_operations() const { return onebit_learner_tail_operations(handle()); }
+  const char* input() const { return onebit_learner_input(handle()); }
+  // Items in use, and room for how many.
+  nb::tuple replay() const { return nb::make_tuple(onebit_learner_items(handle()), onebit_learner_replay(handle_)); }
+
   nb::dict found() const { return as_dict(onebit_learner_found(handle())); }
 
   nb::dict check() {
@@ -158,11 +163,11 @@ void bind_learner(nb::module_& m) {
   nb::class_<Learner>(m, "Learner")
       .def(nb::init<const nb::bytes&, const nb::capsule&>(), nb::arg("path"), nb::arg("model"))
       .def_static("create", &Learner::create, nb::arg("path"), nb::arg("model"), nb::arg("max_classes"),
-                  nb::arg("max_experiences"), nb::arg("history"), nb::arg("seed"))
+                  nb::arg("max_experiences"), nb::arg("history"), nb::arg("seed"), nb::arg("replay"))
       .def("close", &Learner::close)
       .def_prop_ro("classes", &Learner::classes)
       .def("prepare", &Learner::prepare, nb::arg("features").noconvert(), nb::arg("names"), nb::arg("experience"),
-           nb::arg("steps"), nb::arg("batch"), nb::arg("learning_rate"))
+           nb::arg("steps"), nb::arg("batch"), nb::arg("learning_rate"), nb::arg("epochs"), nb::arg("tail_rate"))
       .def("commit", &Learner::commit)
       .def("discard", &Learner::discard)
       .def("counted", &Learner::counted, nb::arg("experience"))
@@ -170,8 +175,14 @@ void bind_learner(nb::module_& m) {
       .def("forget", &Learner::forget, nb::arg("name"))
       .def("rename", &Learner::rename, nb::arg("name"), nb::arg("new_name"))
       .def("rollback", &Learner::rollback, nb::arg("commits"))
+      .def_prop_ro("input", &Learner::input)
+      .def_prop_ro("replay", &Learner::replay)
+      .def_prop_ro("tail_operations", &Learner::tail_operations)
       .def_prop_ro("found", &Learner::found)
       .def("check", &Learner::check);
   const onebit_teach_options defaults = ONEBIT_TEACH_DEFAULTS;
-  m.attr("TEACH_DEFAULTS") = nb::make_tuple(defaults.steps, defaults.batch, defaults.learning_rate);
+  m.attr("TEACH_DEFAULTS") =
+      nb::make_tuple(defaults.steps, defaults.batch, defaults.learning_rate, defaults.epochs, defaults.tail_rate);
+  const onebit_learner_options made = ONEBIT_LEARNER_DEFAULTS;
+  m.attr("REPLAY_DEFAULT") = made.replay;
 }

@@ -116,8 +116,8 @@ void lesson(Random& random) {
   const auto stored = writer.packed(capacity + 1);
   for (uint32_t i = 0; i < capacity; ++i)
     if (random.chance(70)) state.replay.put(i, stored.data() + i * tail.words(), i % 4);
-  const ReplayOptions options{static_cast<uint32_t>(random.between(1, 3)), static_cast<uint32_t>(random.between(2, 9)),
-                              0.1, std::ldexp(1.0, random.between(-5, 5))};
+  const TrainOptions options{0, static_cast<uint32_t>(random.between(2, 9)), 0.1,
+                             static_cast<uint32_t>(random.between(1, 3)), std::ldexp(1.0, random.between(-5, 5))};
 
   State expected = state;
   PlainTail plain(*model);
@@ -260,7 +260,7 @@ double learn(double tail_rate) {
       state.classes[slots.back()].name = "class " + std::to_string(slots.back());
     }
     for (const auto& bits : samples) latents.push_back(bits.data());
-    replay_teach(numbers, network, state, latents, slots, {10, 16, 0.1, tail_rate});
+    replay_teach(numbers, network, state, latents, slots, {0, 16, 0.1, 10, tail_rate});
     ++state.taught;
   }
   size_t flipped = 0;

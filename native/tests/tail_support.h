@@ -9,7 +9,7 @@
 namespace onebit::test {
 
 // Read in place where it is aligned, so that it must stay.
-inline Bytes bytes_of(const Buffer& file) { return Bytes::from_memory(file.data(), file.size()); }
+inline onebit::Bytes bytes_of(const Buffer& file) { return onebit::Bytes::from_memory(file.data(), file.size()); }
 
 // The builder of one file: input -> binarize -> latents -> tail -> features -> logits of `classes`.
 class TailFile {

@@ -1,7 +1,7 @@
 /* The C API of the learner: a packed model keeps learning where it runs (docs/learner.md).
  *
- * The model is the frozen backbone: run it with the output "features" (onebit_session_run) and hand those floats to the
- * learner. Every change is one commit to a file of fixed size: a power cut at any byte leaves the last commit or the
+ * The model is the frozen backbone: run it with the output that onebit_learner_input names (onebit_session_run) and hand
+ * those floats to the learner. Every change is one commit to a file of fixed size: a power cut at any byte leaves the last commit or the
  * next one. A learner serves one thread at a time and locks its file against a second one.
  *
  *   onebit_learner* learner;
@@ -23,21 +23,26 @@ extern "C" {
 typedef struct onebit_learner onebit_learner;
 
 typedef struct onebit_learner_options {
-  uint32_t max_classes;     /* 1 to 65536; the file's size is fixed by these three */
+  uint32_t max_classes;     /* 1 to 65536; the file's size is fixed by the first three and `replay` */
   uint32_t max_experiences; /* ids that are remembered, 1 to 1048576; then the oldest is forgotten */
   uint32_t history;         /* commits that rollback can go back, 1 to 1024 */
   uint64_t seed;            /* of the order of samples and of rounding */
+  uint32_t replay;          /* for a model with a teachable tail: samples that are kept to learn them again, 1 bit a
+                             * latent, up to 1048576; with 0 the head alone learns */
 } onebit_learner_options;
 
-#define ONEBIT_LEARNER_DEFAULTS {64, 1024, 8, 0}
+#define ONEBIT_LEARNER_DEFAULTS {64, 1024, 8, 0, 300}
 
 typedef struct onebit_teach_options {
   uint32_t steps;       /* mini-batches, 1 to 1000000 */
   uint32_t batch;       /* 1 to 4096 */
   double learning_rate; /* above 0 */
+  /* With a tail, in place of the steps; then the batch is from 2. */
+  uint32_t epochs;      /* over the new samples, 1 to 10000 */
+  double tail_rate;     /* from 0 */
 } onebit_teach_options;
 
-#define ONEBIT_TEACH_DEFAULTS {250, 50, 0.1}
+#define ONEBIT_TEACH_DEFAULTS {250, 50, 0.1, 10, 0.01}
 
 /* Makes the file and opens it. The model needs the output "features", META "features.range" and, as its "logits", one
  * dense layer over the features, whose rows are where the learner starts; "classes.samples" says how many images each
@@ -79,7 +84,17 @@ ONEBIT_API onebit_status onebit_learner_open_on(const onebit_region* region, con
 /* Null is allowed. */
 ONEBIT_API void onebit_learner_close(onebit_learner* learner) ONEBIT_NOEXCEPT;
 
+/* The output of the model that the learner is handed wherever this header says features, and how many floats a sample
+ * of it has: "features", or "latents" where a teachable tail learns too. */
+ONEBIT_API const char* onebit_learner_input(const onebit_learner* learner) ONEBIT_NOEXCEPT;
 ONEBIT_API uint32_t onebit_learner_features(const onebit_learner* learner) ONEBIT_NOEXCEPT;
+
+/* Samples kept to learn them again, and for how many there is room. */
+ONEBIT_API uint32_t onebit_learner_items(const onebit_learner* learner) ONEBIT_NOEXCEPT;
+ONEBIT_API uint32_t onebit_learner_replay(const onebit_learner* learner) ONEBIT_NOEXCEPT;
+
+/* Multiply-accumulates of training the tail with one sample: the products of its convolutions, forward and backward. */
+ONEBIT_API uint64_t onebit_learner_tail_operations(const onebit_learner* learner) ONEBIT_NOEXCEPT;
 
 /* The classes, in the order of the probabilities. A name lives until the next change. */
 ONEBIT_API size_t onebit_learner_class_count(const onebit_learner* learner) ONEBIT_NOEXCEPT;

@@ -51,7 +51,11 @@ std::unique_ptr<Region> region_of(const onebit_region* region) {
 }
 
 onebit::learner::Options options_of(const onebit_learner_options& options) {
-  return {options.max_classes, options.max_experiences, options.history, options.seed};
+  return {options.max_classes, options.max_experiences, options.history, options.seed, options.replay};
+}
+
+onebit::learner::TrainOptions options_of(const onebit_teach_options& options) {
+  return {options.steps, options.batch, options.learning_rate, options.epochs, options.tail_rate};
 }
 
 onebit_learner_report summary(const Learner& learner, const onebit::store::Report& report) {
@@ -80,8 +84,7 @@ onebit_status run_lesson(Lesson lesson, onebit_learner* learner, const float* fe
       need(names[i]);
       labels.emplace_back(names[i]);
     }
-    const bool done =
-        (target.*lesson)(features, labels, experience, {options->steps, options->batch, options->learning_rate});
+    const bool done = (target.*lesson)(features, labels, experience, options_of(*options));
     if (counted) *counted = done;
   });
 }
@@ -122,8 +125,9 @@ onebit_status onebit_learner_open(const char* path, const onebit_model* model, o
   return guarded(error, [&] {
     need(path, model, learner);
     *learner = nullptr;
-    *learner = new onebit_learner(
-        Learner::open(onebit::store::open_file(path), onebit::learner::backbone_hash(*model->model)));
+    *learner =
+        new onebit_learner(Learner::open(onebit::store::open_file(path), onebit::learner::backbone_hash(*model->model),
+                                         onebit::learner::tail_of(*model->model)));
   });
 }
 
@@ -132,14 +136,31 @@ onebit_status onebit_learner_open_on(const onebit_region* region, const onebit_m
   return guarded(error, [&] {
     need(model, learner);
     *learner = nullptr;
-    *learner = new onebit_learner(Learner::open(region_of(region), onebit::learner::backbone_hash(*model->model)));
+    *learner = new onebit_learner(Learner::open(region_of(region), onebit::learner::backbone_hash(*model->model),
+                                                onebit::learner::tail_of(*model->model)));
   });
 }
 
 void onebit_learner_close(onebit_learner* learner) noexcept { delete learner; }
 
 uint32_t onebit_learner_features(const onebit_learner* learner) noexcept {
-  return learner->learner.constant().numbers.features;
+  return static_cast<uint32_t>(learner->learner.input_width());
+}
+
+const char* onebit_learner_input(const onebit_learner* learner) noexcept {
+  return learner->learner.has_tail() ? "latents" : "features";
+}
+
+uint64_t onebit_learner_tail_operations(const onebit_learner* learner) noexcept {
+  return learner->learner.tail_operations();
+}
+
+uint32_t onebit_learner_items(const onebit_learner* learner) noexcept {
+  return static_cast<uint32_t>(learner->learner.state().replay.used().size());
+}
+
+uint32_t onebit_learner_replay(const onebit_learner* learner) noexcept {
+  return learner->learner.state().replay.capacity();
 }
 
 size_t onebit_learner_class_count(const onebit_learner* learner) noexcept { return learner->learner.classes().size(); }

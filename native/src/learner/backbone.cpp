@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "error.h"
+#include "learner/tail.h"
 
 namespace onebit::learner {
 namespace {
@@ -89,7 +90,17 @@ Backbone read_backbone(const Model& model) {
       backbone.bias[j] = (dense.bias ? dense.bias->floats()[j] : 0.0f) + (dense.post ? dense.post->floats()[j] : 0.0f);
     }
   }
+  if ((backbone.tail = tail_of(model))) {
+    backbone.masters = first_masters(model, *backbone.tail);
+    TailItems items = first_items(model, *backbone.tail);
+    backbone.item_bits.assign(items.bits, items.bits + items.count * backbone.tail->words());
+    backbone.item_labels = std::move(items.labels);
+  }
   return backbone;
+}
+
+std::shared_ptr<const Tail> tail_of(const Model& model) {
+  return has_tail(model) ? std::make_shared<const Tail>(read_tail(model)) : nullptr;
 }
 
 }  // namespace onebit::learner

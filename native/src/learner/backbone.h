@@ -15,4 +15,7 @@ Hash backbone_hash(const Model& model);
 // Throws Error if the model has no "features", no range for them, or a head that is not one dense layer over them.
 Backbone read_backbone(const Model& model);
 
+// The teachable tail; null if the model has none. Throws Error if it cannot be trained.
+std::shared_ptr<const Tail> tail_of(const Model& model);
+
 }  // namespace onebit::learner

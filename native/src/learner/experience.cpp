@@ -32,7 +32,7 @@ uint32_t new_samples(uint32_t samples, uint32_t items, uint32_t batch) {
 
 void replay_teach(const Numbers& numbers, TailNetwork& network, State& state,
                   const std::vector<const uint32_t*>& latents, const std::vector<uint32_t>& slots,
-                  const ReplayOptions& options) {
+                  const TrainOptions& options) {
   const auto items = state.replay.used();
   const auto samples = static_cast<uint32_t>(latents.size());
   std::vector<uint32_t> all = slots;

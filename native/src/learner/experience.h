@@ -11,19 +11,13 @@
 
 namespace onebit::learner {
 
-struct ReplayOptions {
-  uint32_t epochs = 0;
-  uint32_t batch = 0;  // B, at least 2
-  double learning_rate = 0, tail_rate = 0;
-};
-
 // The new samples of a mini-batch, of `samples` in all beside `items`.
 uint32_t new_samples(uint32_t samples, uint32_t items, uint32_t batch);
 
-// The network is for training, with batches of at least options.batch. latents[i]: the bits of sample i; slots[i]: the
-// slot of its class, whose name is there already.
+// The network is for training, with batches of at least options.batch, which is 2 or more. latents[i]: the bits of
+// sample i; slots[i]: the slot of its class, whose name is there already.
 void replay_teach(const Numbers& numbers, TailNetwork& network, State& state,
                   const std::vector<const uint32_t*>& latents, const std::vector<uint32_t>& slots,
-                  const ReplayOptions& options);
+                  const TrainOptions& options);
 
 }  // namespace onebit::learner

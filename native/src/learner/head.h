@@ -48,6 +48,9 @@ struct TrainOptions {
   uint32_t steps = 0;  // mini-batches; the samples are shuffled whenever all have been used
   uint32_t batch = 0;
   double learning_rate = 0;
+  // With a teachable tail (experience.h), in place of the steps:
+  uint32_t epochs = 10;
+  double tail_rate = 0.01;
 };
 
 // A permutation, shuffled in place (Fisher-Yates).

@@ -5,6 +5,7 @@
 
 #include "error.h"
 #include "learner/softmax.h"
+#include "learner/teachable.h"
 
 namespace onebit::learner {
 namespace {
@@ -43,6 +44,25 @@ uint32_t slot_for(State& state, const std::string& name) {
     slot->name = name;
   }
   return static_cast<uint32_t>(slot - state.classes.begin());
+}
+
+// The tail's masters and the first items of the replay memory; slot_of: of each class of the head, or kFree.
+void start_tail(const Backbone& backbone, uint32_t replay, const std::vector<uint32_t>& slot_of, Constant& constant,
+                State& state) {
+  if (replay > kMaxItems) refuse(text("the replay memory has at most ", kMaxItems, " items"));
+  const auto words = static_cast<size_t>(backbone.tail->words());
+  constant.tail = {replay, static_cast<uint32_t>(words), backbone.masters.weights.size(),
+                   backbone.masters.parameters.size()};
+  state.tail = backbone.masters;
+  state.replay = make_replay(replay, words);
+  const size_t items = backbone.item_labels.size(), taken = std::min<size_t>(items, replay);
+  for (size_t j = 0, place = 0; j < taken; ++j) {
+    const size_t item = items > replay ? j * items / replay : j;
+    const uint32_t label = backbone.item_labels[item];
+    if (label >= slot_of.size()) refuse(text("an item to replay is of class ", label), "export the model again");
+    if (slot_of[label] == Replay::kFree) continue;
+    state.replay.put(place++, backbone.item_bits.data() + item * words, slot_of[label]);
+  }
 }
 
 void check_backbone(const Backbone& b) {
@@ -93,11 +113,12 @@ std::pair<Constant, State> Learner::start(const Backbone& backbone, const Option
 
   const double column = static_cast<double>(numbers.quantizer.step) * numbers.bias_level();
   std::vector<double> rows;
-  std::vector<uint32_t> slots;
+  std::vector<uint32_t> slots, slot_of(backbone.names.size(), Replay::kFree);
   for (size_t j = 0; j < backbone.names.size(); ++j) {
     if (backbone.samples[j] == 0) continue;
     const size_t before = state.seen().size();
     slots.push_back(slot_for(state, backbone.names[j]));
+    slot_of[j] = slots.back();
     if (state.seen().size() == before) refuse(text("the backbone has the class ", quoted(backbone.names[j]), " twice"));
     state.classes[slots.back()].past = backbone.samples[j];
     const float* weight = backbone.weight.data() + j * backbone.features;
@@ -119,6 +140,7 @@ std::pair<Constant, State> Learner::start(const Backbone& backbone, const Option
       state.cw[slots[k] * width + i] = saturate16(static_cast<int64_t>(master));
     }
   }
+  if (backbone.tail && options.replay) start_tail(backbone, options.replay, slot_of, constant, state);
   return {constant, std::move(state)};
 }
 
@@ -129,32 +151,58 @@ Learner Learner::create(const std::string& path, const Backbone& backbone, const
   auto file =
       store::create_file(path, store::Store::file_size(payload.size(), options.history),
                          [&](store::File& made) { store::Store::format(made, options.history, header, payload); });
-  return open(std::move(file), backbone.hash);
+  return open(std::move(file), backbone.hash, backbone.tail);
 }
 
 Learner Learner::create(std::unique_ptr<store::File> region, const Backbone& backbone, const Options& options) {
   const auto [constant, state] = start(backbone, options);
   store::Store::format(*region, options.history, encode(constant), encode(state));
-  return open(std::move(region), backbone.hash);
+  return open(std::move(region), backbone.hash, backbone.tail);
 }
 
 uint64_t Learner::bytes(const Backbone& backbone, const Options& options) {
   return store::Store::file_size(encode(start(backbone, options).second).size(), options.history);
 }
 
-Learner Learner::open(std::unique_ptr<store::File> file, const Hash& backbone) {
+Learner Learner::open(std::unique_ptr<store::File> file, const Hash& backbone,
+                      const std::shared_ptr<const Tail>& tail) {
   auto store = store::Store::open(std::move(file));
   const Constant constant = decode_constant(store.constant());
   if (constant.backbone != backbone) {
     throw Error(ONEBIT_INVALID_ARGUMENT, "this learner's state belongs to another backbone (the model's hash differs)",
                 "open it with the model that it was made for");
   }
+  std::unique_ptr<Teachable> teachable;
+  if (constant.tail.any()) {
+    if (!tail || !constant.tail.fits(*tail))
+      throw Error(ONEBIT_BAD_FILE, "the learner's state is of another tail than its model has",
+                  "restore the file from a copy, or make a new learner");
+    teachable = std::make_unique<Teachable>(tail);
+  }
   auto state = decode_state(constant, store.payload());
-  return Learner(std::move(store), constant, std::move(state));
+  return Learner(std::move(store), constant, std::move(state), std::move(teachable));
 }
 
-Learner::Learner(store::Store store, Constant constant, State state) : store_(std::move(store)), constant_(constant) {
+Learner::Learner(store::Store store, Constant constant, State state, std::unique_ptr<Teachable> teachable)
+    : store_(std::move(store)), constant_(constant), teachable_(std::move(teachable)) {
   load(std::move(state));
+}
+
+Learner::Learner(Learner&&) noexcept = default;
+Learner& Learner::operator=(Learner&&) noexcept = default;
+Learner::~Learner() = default;
+
+size_t Learner::input_width() const { return teachable_ ? teachable_->width() : constant_.numbers.features; }
+
+uint64_t Learner::tail_operations() const {
+  uint64_t sum = 0;
+  if (!teachable_) return sum;
+  const Tail& tail = teachable_->tail();
+  for (size_t i = 0; i < tail.layers.size(); ++i) {
+    const uint64_t products = static_cast<uint64_t>(tail.layers[i].weight_count() * tail.values[i + 1].pixels());
+    sum += products * (tail.layers[i].input == 0 ? 2 : 3);  // forward, the weights' gradient, the input's
+  }
+  return sum;
 }
 
 void Learner::load(State state) {
@@ -170,12 +218,13 @@ void Learner::load(State state) {
   weights_ = std::move(weights);
   classes_ = std::move(classes);
   state_ = std::move(state);
+  if (teachable_) teachable_->load(state_.tail);
 }
 
 void Learner::reload() { load(decode_state(constant_, store_.payload())); }
 
 void Learner::check_finite(const float* features, size_t count) const {
-  const size_t width = constant_.numbers.features;
+  const size_t width = input_width();
   for (size_t i = 0; i < count * width; ++i) {
     if (!std::isfinite(features[i]))
       refuse(text("the features of image ", i / width, " hold a value that is not finite"), "check that image");
@@ -208,23 +257,35 @@ bool Learner::prepare(const float* features, const std::vector<std::string>& nam
       !(options.learning_rate > 0 && options.learning_rate <= 1e6)) {
     refuse(text("steps is 1 to 1000000, the batch 1 to ", kMaxBatch, ", the learning rate above 0 and at most 1e6"));
   }
+  if (has_tail() && (options.batch < 2 || options.epochs < 1 || options.epochs > 10000 ||
+                     !(options.tail_rate >= 0 && options.tail_rate <= 1e6))) {
+    refuse("with a tail the batch is from 2, epochs 1 to 10000, the tail's rate 0 to 1e6");
+  }
   if (counted(experience)) return false;
   check_finite(features, names.size());
 
   State next = state_;
-  const size_t width = constant_.numbers.width();
-  std::vector<uint32_t> slots;
-  std::vector<int16_t> inputs(names.size() * width);
-  for (size_t i = 0; i < names.size(); ++i) {
-    slots.push_back(slot_for(next, names[i]));
-    constant_.numbers.quantize(features + i * constant_.numbers.features, &inputs[i * width]);
-  }
-  cwr_teach(constant_.numbers, next, inputs, slots, options);
+  train(next, features, names, options);
   next.experiences[next.taught % next.experiences.size()] = experience_hash(experience);
   ++next.taught;
   prepared_ = true;
   load(std::move(next));
   return true;
+}
+
+void Learner::train(State& next, const float* features, const std::vector<std::string>& names,
+                    const TrainOptions& options) {
+  const Numbers& numbers = constant_.numbers;
+  std::vector<uint32_t> slots;
+  for (const std::string& name : names) slots.push_back(slot_for(next, name));
+  if (teachable_) {
+    teachable_->teach(numbers, next, features, slots, options);
+    return;
+  }
+  std::vector<int16_t> inputs(names.size() * numbers.width());
+  for (size_t i = 0; i < names.size(); ++i)
+    numbers.quantize(features + i * numbers.features, &inputs[i * numbers.width()]);
+  cwr_teach(numbers, next, inputs, slots, options);
 }
 
 void Learner::commit() {
@@ -249,12 +310,15 @@ void Learner::predict(const float* features, size_t count, uint32_t* probabiliti
   check_finite(features, count);
   const size_t width = constant_.numbers.width();
   const Factor factor = constant_.numbers.score_factor(span_);
-  std::vector<int16_t> input(width);
+  std::vector<int16_t> inputs(Teachable::kAtOnce * width);
   std::vector<int32_t> scores(classes_.size());
   std::vector<int64_t> powers(classes_.size());
   for (size_t i = 0; i < count; ++i) {
-    constant_.numbers.quantize(features + i * constant_.numbers.features, input.data());
-    head_scores(weights_.data(), classes_.size(), width, input.data(), scores.data());
+    const size_t place = i % Teachable::kAtOnce, rest = std::min(count - i, Teachable::kAtOnce);
+    const float* sample = features + i * input_width();
+    if (!teachable_) constant_.numbers.quantize(sample, &inputs[place * width]);
+    if (teachable_ && place == 0) teachable_->features(constant_.numbers, sample, rest, inputs.data());
+    head_scores(weights_.data(), classes_.size(), width, &inputs[place * width], scores.data());
     softmax(scores.data(), scores.size(), factor, powers.data(), probabilities + i * classes_.size());
   }
 }
@@ -273,6 +337,7 @@ void Learner::forget(const std::string& name) {
   ClassSlot& slot = find_class(next, name);
   const size_t width = constant_.numbers.width(), row = static_cast<size_t>(&slot - next.classes.data());
   slot = {};
+  next.replay.erase(static_cast<uint32_t>(row));
   std::fill_n(next.cw.begin() + static_cast<std::ptrdiff_t>(row * width), width, int16_t{0});
   try {
     store_.commit_and_erase(encode(next));

@@ -12,6 +12,8 @@
 
 namespace onebit::learner {
 
+class Teachable;
+
 // What a learner starts from. weight: classes x features, of the packed head; bias: one a class, or empty.
 struct Backbone {
   Hash hash{};
@@ -20,6 +22,10 @@ struct Backbone {
   std::vector<std::string> names;
   std::vector<uint32_t> samples;  // 0: a class that the backbone never saw; it is left out
   std::vector<float> weight, bias;
+  // Where the model has a teachable tail:
+  std::shared_ptr<const Tail> tail;
+  TailMasters masters;
+  std::vector<uint32_t> item_bits, item_labels;  // latents to begin the replay memory with
 };
 
 struct Options {
@@ -27,21 +33,34 @@ struct Options {
   uint32_t max_experiences = 1024;
   uint32_t history = 8;
   uint64_t seed = 0;
+  uint32_t replay = 300;  // items of the replay memory of a teachable tail; with 0 the head alone learns
 };
 
 class Learner {
  public:
+  Learner(Learner&&) noexcept;
+  Learner& operator=(Learner&&) noexcept;
+  ~Learner();
+
   static Learner create(const std::string& path, const Backbone& backbone, const Options& options);
   // In a region of bytes(backbone, options) bytes, whatever it held.
   static Learner create(std::unique_ptr<store::File> region, const Backbone& backbone, const Options& options);
   static uint64_t bytes(const Backbone& backbone, const Options& options);
-  // Throws Error if the state belongs to a backbone with another hash.
-  static Learner open(std::unique_ptr<store::File> file, const Hash& backbone);
+  // `tail`: the backbone's, if it has one. Throws Error if the state belongs to a backbone with another hash.
+  static Learner open(std::unique_ptr<store::File> file, const Hash& backbone,
+                      const std::shared_ptr<const Tail>& tail = nullptr);
 
   // The first state of a backbone: cw from the packed head, each row less the mean of all.
   static std::pair<Constant, State> start(const Backbone& backbone, const Options& options);
 
-  // features: names.size() x features floats, finite. False, and nothing happens, if this experience was counted
+  // Whether the tail learns too. Then it is handed latents wherever this header says features.
+  bool has_tail() const { return teachable_ != nullptr; }
+  // Of one sample.
+  size_t input_width() const;
+  // Multiply-accumulates of the products of training the tail with one sample.
+  uint64_t tail_operations() const;
+
+  // features: names.size() x input_width() floats, finite. False, and nothing happens, if this experience was counted
   // before.
   bool teach(const float* features, const std::vector<std::string>& names, const std::string& experience,
              const TrainOptions& options);
@@ -69,8 +88,9 @@ class Learner {
   store::Store& store() { return store_; }
 
  private:
-  Learner(store::Store store, Constant constant, State state);
+  Learner(store::Store store, Constant constant, State state, std::unique_ptr<Teachable> teachable);
   void load(State state);
+  void train(State& next, const float* features, const std::vector<std::string>& names, const TrainOptions& options);
   void reload();
   void expect_settled() const;
   ClassSlot& find_class(State& state, const std::string& name) const;
@@ -78,6 +98,7 @@ class Learner {
 
   store::Store store_;
   Constant constant_;
+  std::unique_ptr<Teachable> teachable_;
   State state_;  // that of the newest commit, or what prepare() made of it
   bool prepared_ = false;
   std::vector<ClassSlot> classes_;

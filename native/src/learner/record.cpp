@@ -6,6 +6,7 @@
 
 #include "error.h"
 #include "format/cursor.h"
+#include "learner/tail.h"
 #include "store/writer.h"
 
 namespace onebit::learner {
@@ -13,7 +14,8 @@ namespace {
 
 using store::Writer;
 
-constexpr uint32_t kRecordVersion = 1;
+constexpr uint32_t kHeadVersion = 1, kTailVersion = 2;
+constexpr uint64_t kMaxTailBytes = uint64_t{1} << 34;  // of each of its parts
 constexpr char kPlace[] = "the learner's record";
 
 [[noreturn]] void impossible(const char* what) {
@@ -21,7 +23,41 @@ constexpr char kPlace[] = "the learner's record";
               "restore the file from a copy, or make a new learner");
 }
 
+void put_tail(const State& state, Writer& out) {
+  out.raw(reinterpret_cast<const uint8_t*>(state.tail.weights.data()), state.tail.weights.size());
+  for (const int32_t parameter : state.tail.parameters) out.integer(parameter);
+  for (const uint32_t slot : state.replay.slots) out.integer(slot);
+  for (const uint32_t word : state.replay.bits) out.integer(word);
+}
+
+uint64_t tail_bytes(const TailSizes& tail) {
+  return tail.weights + 4 * tail.parameters + uint64_t{4} * tail.items * (1 + uint64_t{tail.words});
+}
+
+void take_tail(const TailSizes& sizes, Cursor& in, State& state) {
+  const auto* weights = reinterpret_cast<const int8_t*>(in.take(sizes.weights));
+  state.tail.weights.assign(weights, weights + sizes.weights);
+  state.tail.parameters.resize(sizes.parameters);
+  for (int32_t& parameter : state.tail.parameters) {
+    parameter = in.i32();
+    if (std::abs(int64_t{parameter}) > kMaxMaster) impossible("tail");
+  }
+  if (std::find(state.tail.weights.begin(), state.tail.weights.end(), int8_t{-128}) != state.tail.weights.end())
+    impossible("tail");
+  state.replay = make_replay(sizes.items, sizes.words);
+  for (uint32_t& slot : state.replay.slots) {
+    slot = in.u32();
+    if (slot != Replay::kFree && (slot >= state.classes.size() || state.classes[slot].name.empty())) impossible("item");
+  }
+  for (uint32_t& word : state.replay.bits) word = in.u32();
+}
+
 }  // namespace
+
+bool TailSizes::fits(const Tail& tail) const {
+  return words == tail.words() && weights == static_cast<uint64_t>(tail.weights) &&
+         parameters == static_cast<uint64_t>(tail.parameters);
+}
 
 bool valid_name(const std::string& name) {
   const auto control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; };
@@ -33,7 +69,7 @@ std::vector<uint8_t> encode(const Constant& constant) {
   const Numbers& numbers = constant.numbers;
   uint32_t step_bits;
   std::memcpy(&step_bits, &numbers.quantizer.step, sizeof step_bits);
-  out.integer(kRecordVersion);
+  out.integer(constant.tail.any() ? kTailVersion : kHeadVersion);
   out.raw(constant.backbone.data(), constant.backbone.size());
   out.integer(numbers.features);
   out.integer(static_cast<uint32_t>(numbers.bias));
@@ -42,13 +78,19 @@ std::vector<uint8_t> encode(const Constant& constant) {
   out.integer(numbers.fraction);
   out.integer(constant.max_classes);
   out.integer(constant.max_experiences);
+  if (constant.tail.any()) {
+    out.integer(constant.tail.items);
+    out.integer(constant.tail.words);
+    out.integer(constant.tail.weights);
+    out.integer(constant.tail.parameters);
+  }
   return std::move(out.bytes);
 }
 
 Constant decode_constant(const std::vector<uint8_t>& bytes) {
   Cursor in(kPlace, bytes.data(), bytes.size());
   const auto version = in.u32();
-  if (version != kRecordVersion)
+  if (version != kHeadVersion && version != kTailVersion)
     throw Error(ONEBIT_UNSUPPORTED, text("the learner's record has version ", version), "update onebit");
   Constant constant;
   std::memcpy(constant.backbone.data(), in.take(constant.backbone.size()), constant.backbone.size());
@@ -61,6 +103,16 @@ Constant decode_constant(const std::vector<uint8_t>& bytes) {
   numbers.fraction = in.i32();
   constant.max_classes = in.u32();
   constant.max_experiences = in.u32();
+  if (version == kTailVersion) {
+    TailSizes& tail = constant.tail;
+    tail.items = in.u32();
+    tail.words = in.u32();
+    tail.weights = in.u64();
+    tail.parameters = in.u64();
+    if (!tail.any() || tail.items > kMaxItems || tail.words > kMaxTailBytes / 4 / tail.items ||
+        tail.weights > kMaxTailBytes || tail.parameters > kMaxTailBytes / 4)
+      impossible("tail");
+  }
   numbers.bias = bias == 1;
   const float step = numbers.quantizer.step;
   if (in.left() != 0 || bias > 1 || numbers.features < 1 || numbers.features > kMaxWidth - bias || !valid_step(step) ||
@@ -77,7 +129,9 @@ Constant decode_constant(const std::vector<uint8_t>& bytes) {
 
 std::vector<uint8_t> encode(const State& state) {
   const size_t width = state.cw.size() / state.classes.size();
-  Writer out(state.cw.size() * 2 + state.classes.size() * (kNameBytes + 4) + state.experiences.size() * 8 + 16);
+  Writer out(state.tail.weights.size() + 4 * state.tail.parameters.size() +
+             4 * (state.replay.slots.size() + state.replay.bits.size()) + state.cw.size() * 2 +
+             state.classes.size() * (kNameBytes + 4) + state.experiences.size() * 8 + 16);
   out.integer(state.random.state);
   out.integer(state.taught);
   for (const uint64_t id : state.experiences) out.integer(id);
@@ -86,13 +140,14 @@ std::vector<uint8_t> encode(const State& state) {
     out.integer(state.classes[j].past);
     for (size_t i = 0; i < width; ++i) out.integer(state.cw[j * width + i]);
   }
+  put_tail(state, out);
   return std::move(out.bytes);
 }
 
 State decode_state(const Constant& constant, const std::vector<uint8_t>& bytes) {
   const size_t width = constant.numbers.width();
-  const size_t expected =
-      16 + size_t{8} * constant.max_experiences + constant.max_classes * (kNameBytes + 4 + 2 * width);
+  const uint64_t expected = 16 + uint64_t{8} * constant.max_experiences +
+                            constant.max_classes * (kNameBytes + 4 + 2 * uint64_t{width}) + tail_bytes(constant.tail);
   if (bytes.size() != expected) impossible("length");
   Cursor in(kPlace, bytes.data(), bytes.size());
   State state;
@@ -112,6 +167,7 @@ State decode_state(const Constant& constant, const std::vector<uint8_t>& bytes) 
     if (slot.name.empty() ? slot.past != 0 : !valid_name(slot.name) || !names.insert(slot.name).second)
       impossible("class");
   }
+  take_tail(constant.tail, in, state);
   return state;
 }
 

@@ -12,14 +12,28 @@ namespace onebit::learner {
 constexpr uint32_t kMaxClasses = 65536;
 constexpr uint32_t kMaxExperiences = 1 << 20;
 constexpr int32_t kMaxFraction = 200;
+constexpr uint32_t kMaxItems = 1 << 20;
+
+struct Tail;
 
 using Hash = std::array<uint8_t, 32>;
+
+// How much of a teachable tail the record holds; all 0 where the head alone learns.
+struct TailSizes {
+  uint32_t items = 0;  // of the replay memory
+  uint32_t words = 0;  // of an item
+  uint64_t weights = 0, parameters = 0;
+
+  bool any() const { return items != 0; }
+  bool fits(const Tail& tail) const;
+};
 
 struct Constant {
   Hash backbone{};  // SHA-256 of the packed model
   Numbers numbers;
   uint32_t max_classes = 0;
   uint32_t max_experiences = 0;
+  TailSizes tail;
 };
 
 // Throw Error (ONEBIT_BAD_FILE, ONEBIT_UNSUPPORTED) on bytes that no learner wrote.

@@ -89,7 +89,7 @@ int64_t TailNetwork::largest(int64_t rows, const Part& part) {
 }
 
 void TailNetwork::backward(const int32_t* gradient, double unit, double rate, TailMasters& masters, Random& random) {
-  masters_ = &masters;
+  parameters_ = masters.parameters.data();
   start(gradient, unit);
   for (size_t layer = layers_.size(); layer-- > 0;) {
     if (tail_.layers[layer].trained()) {
@@ -202,7 +202,7 @@ void TailNetwork::to_input(size_t layer, int64_t most) {
   if (from.input == 0) return;
   const TailValue &in = tail_.values[from.input], &out = tail_.values[layer + 1];
   const int shift = to_16_bits(most);
-  const int32_t* m = masters_->parameters.data() + from.parameters;
+  const int32_t* m = parameters_ + from.parameters;
   pool_.split(count_ * out.pixels(), [&](int64_t begin, int64_t end, size_t) {
     passes_.input({end - begin, out.c, values_of(layer + 1) + begin * out.c, m}, shift, other_.data() + begin * out.c);
   });

@@ -61,16 +61,16 @@ TailNetwork::TailNetwork(const Tail& tail, const Kernels& kernels, uint32_t batc
 }
 
 void TailNetwork::load(const TailMasters& masters) {
-  masters_ = &masters;
+  parameters_ = masters.parameters.data();
   for (size_t i = 0; i < layers_.size(); ++i)
-    if (layers_[i].kernel) load_weights(i);
+    if (layers_[i].kernel) load_weights(i, masters);
 }
 
-void TailNetwork::load_weights(size_t layer) {
+void TailNetwork::load_weights(size_t layer, const TailMasters& masters) {
   const TailLayer& from = tail_.layers[layer];
   Layer& to = layers_[layer];
   const int64_t rows = from.shape.out_c * taps_of(from.shape), channels = from.shape.in_c;
-  const int8_t* weights = masters_->weights.data() + from.weights;
+  const int8_t* weights = masters.weights.data() + from.weights;
   pool_.split(rows, [&](int64_t begin, int64_t end, size_t) {
     passes_.signs(weights + begin * channels, end - begin, channels, to.weights.data() + begin * words_of(channels));
   });
@@ -80,7 +80,7 @@ void TailNetwork::load_weights(size_t layer) {
 TailSums TailNetwork::sums_of(size_t layer, int64_t first_pixel, int64_t pixels) const {
   const TailLayer& from = tail_.layers[layer];
   const int64_t channels = tail_.values[layer + 1].c;
-  const int32_t* m = masters_->parameters.data() + from.parameters;
+  const int32_t* m = parameters_ + from.parameters;
   TailSums z = {pixels,
                 channels,
                 layers_[layer].sums.data() + first_pixel * channels,

@@ -30,7 +30,7 @@ class TailNetwork {
 
   const Tail& tail() const { return tail_; }
 
-  // Takes over the weights' signs; the other masters are read in place, and stay where they are.
+  // Takes over the weights' signs. The parameters are read in place until the next load() or backward().
   void load(const TailMasters& masters);
 
   // bits[i]: a sample's latents.
@@ -62,7 +62,7 @@ class TailNetwork {
   void convolve(size_t layer, int64_t begin, int64_t end, float* floats);
   void average(size_t layer, int64_t begin, int64_t end);
   TailSums sums_of(size_t layer, int64_t first_pixel, int64_t pixels) const;
-  void load_weights(size_t layer);
+  void load_weights(size_t layer, const TailMasters& masters);
 
   void plan_gradients();
   void reserve_gradients();
@@ -89,7 +89,7 @@ class TailNetwork {
   const uint32_t batch_;
   const size_t threads_;
   Pool pool_;
-  const TailMasters* masters_ = nullptr;
+  const int32_t* parameters_ = nullptr;
   int64_t count_ = 0;
 
   std::vector<Scratch<uint8_t>> codes_;  // of each value

@@ -50,7 +50,7 @@ void TailNetwork::update_weights(size_t layer, double unit, double rate, uint32_
       }
     });
   }
-  load_weights(layer);
+  load_weights(layer, masters);
 }
 
 void TailNetwork::update_parameters(size_t layer, double rate, uint32_t key, TailMasters& masters) {

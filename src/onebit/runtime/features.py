@@ -14,18 +14,24 @@ _BULK = 64
 
 
 def features_of(
-    model: Model, lots: Sequence[Images], progress: Callable[[int, int], None] | None = None
+    model: Model,
+    lots: Sequence[Images],
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    output: str = "features",
 ) -> list[NDArray[np.float32]]:
     """Runs the backbone on several lots of images, a few at a time.
 
     Args:
-        model: has the output ``features``.
+        model: has the output.
         lots: each with at least one image: paths, Pillow images or arrays uint8 (H, W, 3) or (H, W); or one array
             float32 (N, C, H, W), normalised as in training.
         progress: is called with (images done, images).
+        output: ``features``, or ``latents`` where the learner teaches a tail.
 
     Returns:
-        float32 (images, features), a lot.
+        float32 (images, numbers of the output), a lot; those of an output larger than a pixel are in the order
+        height, width, channels.
 
     Raises:
         OnebitError: an image cannot be read, or has another shape.
@@ -35,12 +41,17 @@ def features_of(
     for images in lots:
         parts = []
         for begin in range(0, len(images), _BULK):
-            parts.append(model(_input(model, images[begin : begin + _BULK]), output="features"))
+            parts.append(_flat(model(_input(model, images[begin : begin + _BULK]), output=output)))
             done += len(parts[-1])
             if progress is not None:
                 progress(done, total)
         results.append(np.concatenate(parts))
     return results
+
+
+def _flat(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    pixels = values.transpose(0, 2, 3, 1) if values.ndim == 4 else values
+    return np.ascontiguousarray(pixels).reshape(len(values), -1)
 
 
 def _input(model: Model, images: Images) -> NDArray[np.float32]:

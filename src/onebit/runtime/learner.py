@@ -17,11 +17,12 @@ from onebit.errors import OnebitError
 from onebit.files import making, replacing
 from onebit.runtime import _engine
 from onebit.runtime.features import Images, features_of
-from onebit.runtime.lesson import Accuracy, Gate, Taught, check_text, head_operations, labels_of
+from onebit.runtime.lesson import Accuracy, Gate, Taught, check_text, head_operations, labels_of, replay_operations
 from onebit.runtime.model import Model, Prediction, load
 
 _STATE, _MODEL = "learner.state", "model.obn"
-STEPS, BATCH, LEARNING_RATE = _engine.TEACH_DEFAULTS
+STEPS, BATCH, LEARNING_RATE, EPOCHS, TAIL_RATE = _engine.TEACH_DEFAULTS
+REPLAY = _engine.REPLAY_DEFAULT
 _ONE = 65536  # probability 1 of the native learner
 
 
@@ -32,7 +33,11 @@ class Learner:
     one commit: after a power cut the state is that of the last commit or of the next one. The file is locked against a
     second learner until :meth:`close`. Several threads may use one learner; they take turns.
 
-    Source: CWR* with hybrid quantisation, Vorabbi et al., arXiv 2308.15308, section 3 and its scripts.
+    Where the model has a teachable tail (``onebit export --teachable``), its last blocks learn too, with samples that
+    are kept as 1 bit a latent and learned again beside new ones.
+
+    Source: CWR* with hybrid quantisation, Vorabbi et al., arXiv 2308.15308, section 3 and its scripts; binary latent
+    replay and quantised backpropagation, arXiv 2401.09916.
 
     Example:
         >>> Learner.open("missing")
@@ -70,6 +75,7 @@ class Learner:
         max_experiences: int = 1024,
         history: int = 8,
         seed: int = 0,
+        replay: int = REPLAY,
     ) -> "Learner":
         """Makes a learner in a new folder, whole or not at all, and opens it.
 
@@ -78,10 +84,12 @@ class Learner:
         Args:
             folder: does not exist; its parent does.
             model: has the outputs ``features`` and ``logits`` (what ``onebit export`` writes for a classifier).
-            max_classes: fixes the file's size, together with the next two.
+            max_classes: fixes the file's size, together with the next two and ``replay``.
             max_experiences: ids that are remembered; then the oldest is forgotten.
             history: commits that :meth:`rollback` can go back.
             seed: of the order of samples and of rounding, 64 bits.
+            replay: for a model with a teachable tail: how many samples are kept to learn them again. With 0 the head
+                alone learns, as it does for every other model.
 
         Raises:
             OnebitError: the folder exists or cannot be made, or the model is no backbone for a learner.
@@ -92,12 +100,14 @@ class Learner:
             raise OnebitError(f"{place} holds a learner already", hint="open it, or name another folder")
         if not (0 <= seed < 2**64 and all(0 < n < 2**32 for n in (max_classes, max_experiences, history))):
             raise OnebitError("max_classes, max_experiences and history are above 0, and seed has 64 bits")
+        if not 0 <= replay < 2**32:
+            raise OnebitError(f"replay is {replay}", hint="give the number of samples to keep, or 0")
         with making(place) as temporary:
             with replacing(temporary / _MODEL) as copy:
                 copy.write_bytes(model.path.read_bytes())
             if load(temporary / _MODEL).sha256 != model.sha256:
                 raise OnebitError(f"{model.path} changed since it was loaded", hint="load it again")
-            numbers = max_classes, max_experiences, history, seed
+            numbers = max_classes, max_experiences, history, seed, replay
             try:
                 _engine.Learner.create(os.fsencode(temporary / _STATE), model.native.handle, *numbers)
             except OnebitError as problem:
@@ -128,6 +138,12 @@ class Learner:
         with self._lock:
             return dict(self._native.classes)
 
+    @property
+    def replay(self) -> tuple[int, int]:
+        """Samples that are kept to be learned again, and for how many there is room; (0, 0) without a tail."""
+        with self._lock:
+            return self._native.replay
+
     def teach(
         self,
         images: Images,
@@ -138,6 +154,8 @@ class Learner:
         steps: int = STEPS,
         batch: int = BATCH,
         learning_rate: float = LEARNING_RATE,
+        epochs: int = EPOCHS,
+        tail_rate: float = TAIL_RATE,
         progress: Callable[[int, int], None] | None = None,
     ) -> Taught:
         """Learns from some images, new classes and old ones alike, as one commit.
@@ -150,9 +168,11 @@ class Learner:
                 images' features and names, so that the same call twice counts once.
             gate: held-out images; the lesson is committed only if they are answered well enough with it. Else nothing
                 changes, and the answer says so.
-            steps: mini-batches of SGD, 250 unless said otherwise.
+            steps: mini-batches of SGD, 250 unless said otherwise; not used where a tail learns.
             batch: images a mini-batch, 50.
             learning_rate: of SGD; the default, 0.1, suits features whose spread is about 1.
+            epochs: over the new images, where a tail learns; 10.
+            tail_rate: of SGD on the tail, where one learns; 0.01.
             progress: is called with (images done, images) while the backbone runs, the gate's images included.
 
         Raises:
@@ -161,20 +181,21 @@ class Learner:
         """
         labels = labels_of(images, names)
         check_text("" if experience is None else experience)
-        if experience == "" or not (0 < steps < 2**32 and 0 < batch < 2**32):
-            raise OnebitError("the experience's id is empty, or steps or batch are not above 0")
+        if experience == "" or not (0 < steps < 2**32 and 0 < batch < 2**32 and 0 < epochs < 2**32):
+            raise OnebitError("the experience's id is empty, or steps, batch or epochs are not above 0")
         begin = time.perf_counter()
-        features, *held_out = features_of(self.model, [images] if gate is None else [images, gate.images], progress)
+        lots = [images] if gate is None else [images, gate.images]
+        features, *held_out = features_of(self.model, lots, progress, output=self._native.input)
         milliseconds = {"features": _since(begin)}
         if experience is None:
             experience = hashlib.sha256(features.tobytes() + "\0".join(labels).encode()).hexdigest()
         with self._lock:
-            known = self.classes
+            known, items, tail = self.classes, self.replay[0], self._native.tail_operations
             before = after = None
             if gate is not None:
                 before = after = Accuracy.of(self._answers(held_out[0]), gate.names, known)
             begin = time.perf_counter()
-            counted = self._native.prepare(features, labels, experience, steps, batch, learning_rate)
+            counted = self._native.prepare(features, labels, experience, steps, batch, learning_rate, epochs, tail_rate)
             milliseconds["update"] = _since(begin)
             try:
                 classes, refused = self.classes, False
@@ -188,7 +209,11 @@ class Learner:
             finally:
                 self._native.discard()
         backbone = len(labels) * sum(layer.operations for layer in self.model.layers)
-        update = head_operations(len(classes), features.shape[1], len(labels), steps, batch) if counted else 0
+        width = int(np.prod(self.model.outputs["features"]))
+        if tail:
+            update = replay_operations(tail + 3 * len(classes) * width, len(labels), items, epochs, batch)
+        else:
+            update = head_operations(len(classes), width, len(labels), steps, batch)
         return Taught(
             experience,
             counted and not refused,
@@ -198,7 +223,7 @@ class Learner:
             before,
             after,
             milliseconds,
-            {"features": backbone, "update": update},
+            {"features": backbone, "update": update if counted else 0},
         )
 
     def counted(self, experience: str) -> bool:
@@ -215,7 +240,7 @@ class Learner:
         Raises:
             OnebitError: it is no image, or no class is known.
         """
-        (features,) = features_of(self.model, [[image]])
+        (features,) = features_of(self.model, [[image]], output=self._native.input)
         with self._lock:
             names = list(self.classes)
             scores = self._scores(features)[0]
@@ -224,12 +249,12 @@ class Learner:
 
     def scores(self, images: Images) -> NDArray[np.float32]:
         """Probabilities of many images, float32 (N, classes), in steps of 1/65536; ``images`` as in :meth:`teach`."""
-        (features,) = features_of(self.model, [images])
+        (features,) = features_of(self.model, [images], output=self._native.input)
         with self._lock:
             return self._scores(features)
 
     def forget(self, name: str) -> None:
-        """Wipes a class: its row, its count, and every earlier commit, since those hold them too.
+        """Wipes a class: its row, its count, its samples, and every earlier commit, since those hold them too.
 
         Raises:
             OnebitError: there is no such class.

@@ -1,0 +1,51 @@
+#include "learner/teachable.h"
+
+#include "error.h"
+
+namespace onebit::learner {
+namespace {
+
+const Kernels& best_kernels() {
+  const Kernels* kernels = select_kernels("");
+  if (!kernels) throw Error(ONEBIT_INVALID_ARGUMENT, "ONEBIT_ISA names no instruction set of this machine");
+  return *kernels;
+}
+
+}  // namespace
+
+Teachable::Teachable(std::shared_ptr<const Tail> tail)
+    : tail_(std::move(tail)), network_(*tail_, best_kernels(), kAtOnce, TailNetwork::Use::forward) {}
+
+std::vector<uint32_t> Teachable::pack(const float* latents, size_t count) const {
+  const size_t channels = static_cast<size_t>(tail_->latents().c), words = (channels + 31) / 32;
+  const size_t pixels = count * static_cast<size_t>(tail_->latents().pixels());
+  std::vector<uint32_t> bits(pixels * words);
+  for (size_t pixel = 0; pixel < pixels; ++pixel) {
+    for (size_t c = 0; c < channels; ++c)
+      bits[pixel * words + c / 32] |= static_cast<uint32_t>(latents[pixel * channels + c] < 0) << (c % 32);
+  }
+  return bits;
+}
+
+void Teachable::features(const Numbers& numbers, const float* latents, size_t count, int16_t* levels) {
+  const auto bits = pack(latents, count);
+  const uint32_t* samples[kAtOnce] = {};
+  for (size_t i = 0; i < count; ++i) samples[i] = bits.data() + i * static_cast<size_t>(tail_->words());
+  network_.forward(samples, static_cast<uint32_t>(count));
+  for (size_t i = 0; i < count; ++i) {
+    int16_t* row = levels + i * numbers.width();
+    network_.features(static_cast<uint32_t>(i), row);
+    if (numbers.bias) row[numbers.features] = numbers.bias_level();
+  }
+}
+
+void Teachable::teach(const Numbers& numbers, State& state, const float* latents, const std::vector<uint32_t>& slots,
+                      const TrainOptions& options) const {
+  const auto bits = pack(latents, slots.size());
+  std::vector<const uint32_t*> samples;
+  for (size_t i = 0; i < slots.size(); ++i) samples.push_back(bits.data() + i * static_cast<size_t>(tail_->words()));
+  TailNetwork network(*tail_, best_kernels(), options.batch, TailNetwork::Use::training);
+  replay_teach(numbers, network, state, samples, slots, options);
+}
+
+}  // namespace onebit::learner
