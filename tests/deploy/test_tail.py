@@ -200,6 +200,18 @@ def test_an_inverted_threshold_is_refused() -> None:
         tail_nodes(graph)
 
 
+def test_an_untrained_cut_states_its_scale() -> None:
+    net = models.create("small", latent_sign="blocks.1").eval()
+    images = torch.randn(4, 1, 8, 8)
+    with torch.no_grad():
+        graph = deploy.build(net, images, cut=True)
+    describe(graph, images, deploy.Teachable())
+    cut = graph.producer(graph.outputs["latents"])
+    assert isinstance(cut, ConvBinary)
+    assert cut.epilogue.scale is not None
+    assert (cut.epilogue.scale == 1).all()
+
+
 def test_labels_must_fit(tmp_path: Path) -> None:
     net, images = cut_net()
     for labels in ([0], [0, 1, 2, 3, 4, 10]):

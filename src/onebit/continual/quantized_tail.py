@@ -51,6 +51,17 @@ class QuantizedTail:
     Attributes:
         layers: the convolutions, pointwise operators and means, in order. Those but the mean have ``masters``, int64
             (4, channels): M, N, A, P; a convolution has ``weight``, int64 (O, kh, kw, I), its latent levels.
+
+    Example:
+        >>> from onebit import deploy, models
+        >>> from onebit.continual import read_tail
+        >>> net, images = models.create("small", num_classes=3, latent_sign="blocks.1"), torch.randn(6, 1, 8, 8)
+        >>> path = getfixture("tmp_path") / "m.obn"
+        >>> _ = deploy.export(net, path, images, teachable=deploy.Teachable())
+        >>> tail = QuantizedTail(read_tail(path))
+        >>> tail.forward(torch.rand(5, 4, 4, 96) < 0.5).shape
+        torch.Size([5, 96])
+        >>> tail.backward(torch.randint(-99, 99, (5, 96)), unit=1e-3, rate=0.01, random=Random(0))
     """
 
     def __init__(self, packed: PackedTail) -> None:
@@ -169,6 +180,17 @@ class QuantizedTailLearner(QuantizedCWRStar):
     Attributes:
         tail: what its masters are now.
         items: bool (n, h, w, c), the memory's bits, True for −1; item_labels: int64 (n,).
+
+    Example:
+        >>> from onebit import deploy, models
+        >>> from onebit.continual import read_tail
+        >>> net, images = models.create("small", num_classes=2, latent_sign="blocks.1"), torch.randn(6, 1, 8, 8)
+        >>> path = getfixture("tmp_path") / "m.obn"
+        >>> _ = deploy.export(net, path, images, teachable=deploy.Teachable(images, [0, 1, 0, 1, 0, 1]))
+        >>> learner = QuantizedTailLearner(read_tail(path), 3, epochs=1)
+        >>> learner.learn(torch.randn(4, 4, 4, 96), torch.tensor([2, 2, 2, 2]))
+        >>> len(learner.items), learner.predict(torch.randn(7, 4, 4, 96)).shape
+        (10, torch.Size([7]))
     """
 
     def __init__(

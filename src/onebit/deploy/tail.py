@@ -6,7 +6,7 @@ weights behind its bits, and latents to replay (docs/file-format.md).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -19,6 +19,7 @@ from onebit.deploy.writer import Meta, tensor_count
 from onebit.errors import OnebitError
 
 _LEVELS = 255
+_MOST_TERMS = 32767  # of a dot product, which a device keeps in 16 bits
 _HIGHEST = 127
 _MOST_OTHERS = 0.25
 
@@ -55,6 +56,9 @@ def describe(graph: Graph, images: Tensor, teachable: Teachable) -> tuple[dict[s
         if not 1e-30 < (max(high, 0) - min(low, 0)) / _LEVELS < 1e30:
             where = "the latents" if node is None else f"layer '{node.name}'"
             raise OnebitError(f"{where}: numbers from {low} to {high} make no 8-bit levels", hint="train longer")
+    cut = graph.producer(values[0])
+    if isinstance(cut, ConvBinary) and cut.epilogue.scale is None:  # all ones, which a file of a tail states
+        cut.epilogue = replace(cut.epilogue, scale=np.ones(values[0].c))
     convs = [node for node in nodes if isinstance(node, ConvBinary)]
     levels, largest = zip(*map(latent_levels, convs), strict=True) if convs else ((), ())
     extra: list[NDArray[Any]] = list(levels)
@@ -149,6 +153,8 @@ def _check(graph: Graph, node: Node) -> None:
             _refuse(node, "it writes bits", "give the blocks of the tail a shortcut around each convolution")
         if node.groups != 1 or window.dilation != (1, 1) or window.stride != (1, 1) or node.padding_value != 0:
             _refuse(node, "it has groups, dilation, a stride or padding of ±1", "put the cut behind it")
+        if node.weight[0].size > _MOST_TERMS:
+            _refuse(node, f"its dot product has more than {_MOST_TERMS} terms", "put the cut behind it")
         if len(graph.consumers(node.inputs[0])) != 1:
             _refuse(node, "another convolution reads the same bits", "put the cut behind both")
     elif isinstance(node, Binarize):
