@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from onebit.continual import FullyQuantized, Hybrid
-from onebit.continual.fake_quantized import fake_quantize, quantize_head
+from onebit.continual.fake_quantizer import fake_quantize, quantize_head
 from onebit.nn import BinaryConv2d, RPReLU
 from onebit.quantize import ApproxSign, MagnitudeAwareSign
 

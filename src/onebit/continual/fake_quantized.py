@@ -1,11 +1,7 @@
 """Quantised training simulated in float32, at any number of bits.
 
-Everything passes through one quantiser, per tensor and asymmetric::
-
-    Q_b(x) = round((clip(x, min, max) - min) s) / s + min,   s = (2^b - 1) / (max - min),   halves to even
-
-A tensor of one value passes unchanged, as does one whose values are so near that s would be infinite. q_f bits are for
-the forward pass, q_b for gradients and real-valued weights, q_w for latent binary weights.
+Everything passes through Q_b of :mod:`onebit.continual.fake_quantizer`. q_f bits are for the forward pass,
+q_b for gradients and real-valued weights, q_w for latent binary weights.
 
 Sources: Vorabbi, Maltoni, Santi, arXiv 2308.15308 (the head) and 2401.09916 (the layers below it), with the first
 author's scripts. What is taken differently is said in each class.
@@ -19,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from onebit.continual.arithmetic import Arithmetic
+from onebit.continual.fake_quantizer import fake_quantize, quantize_head
 from onebit.nn import BinaryConv2d, BinaryLinear, RPReLU
 from onebit.nn.binary_layer import BinaryLayer
 
@@ -34,38 +31,6 @@ _OUTPUTS = (
     nn.AdaptiveAvgPool2d,
 )
 _NORMS = (nn.modules.batchnorm._BatchNorm,)
-
-
-def fake_quantize(
-    x: Tensor, bits: int, low: Tensor | float | None = None, high: Tensor | float | None = None
-) -> Tensor:
-    """Q_b(x) over [low, high], by default the tensor's own range. Carries no gradient.
-
-    Example:
-        >>> fake_quantize(torch.tensor([-1.0, 0.2, 0.4, 2.0]), 2)
-        tensor([-1.,  0.,  0.,  2.])
-        >>> fake_quantize(torch.tensor([3.0, 3.0]), 8)
-        tensor([3., 3.])
-    """
-    x = x.detach()
-    low = x.min() if low is None else x.new_tensor(low)
-    high = x.max() if high is None else x.new_tensor(high)
-    scale = x.new_tensor(2**bits - 1) / (high - low)
-    if not 0 < scale < torch.inf:
-        return x.clone()
-    return torch.round((x.clamp(low, high) - low) * scale) / scale + low
-
-
-def quantize_head(weight: Tensor, bits: int) -> Tensor:
-    """Q_b of the rows of a head, over their own range widened by 2 % of itself on each side.
-
-    Example:
-        >>> quantize_head(torch.tensor([[0.0, 0.3, 1.0]]), 1)
-        tensor([[-0.0200, -0.0200,  1.0200]])
-    """
-    low, high = weight.min(), weight.max()
-    margin = 0.02 * (high - low)
-    return fake_quantize(weight, bits, float(low - margin), float(high + margin))
 
 
 class Hybrid(Arithmetic):
