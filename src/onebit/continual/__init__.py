@@ -3,6 +3,7 @@
 from onebit.continual.arithmetic import Arithmetic
 from onebit.continual.binarizer import LatentBinarizer
 from onebit.continual.cumulative import Cumulative
+from onebit.continual.cut import Split, split, with_bias
 from onebit.continual.cwr import CWR, CWRStar
 from onebit.continual.fake_quantized import FullyQuantized, Hybrid
 from onebit.continual.learner import Learner
@@ -15,7 +16,6 @@ from onebit.continual.protocols import new_classes, new_instances, new_instances
 from onebit.continual.quantized import QuantizedCWRStar
 from onebit.continual.quantized_tail import QuantizedTail, QuantizedTailLearner
 from onebit.continual.replay import AR1Star, LatentReplay
-from onebit.continual.split import Split, split, with_bias
 from onebit.continual.streams import Experience, Stream
 
 __all__ = [

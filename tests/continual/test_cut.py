@@ -1,4 +1,4 @@
-"""Both parts of a split network together are the network."""
+"""Both parts of a cut network together are the network."""
 
 from collections.abc import Callable
 
