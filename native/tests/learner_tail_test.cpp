@@ -2,6 +2,7 @@
 // several threads; and the files that are refused.
 #include "error.h"
 #include "learner/tail_network.h"
+#include "support/allocations.h"
 #include "tail_plain.h"
 #include "tail_support.h"
 
@@ -92,7 +93,131 @@ void equals_plain(Random& random, Seen& seen) {
   }
 }
 
+// Nothing is allocated once a network is made.
+void no_allocation() {
+  Random random(6);
+  for (int i = 0; i < 10; ++i) {
+    const Case made = random_case(random);
+    TailMasters masters = learner::first_masters(*made.model, made.tail);
+    TailNetwork network(made.tail, *tables().front(), made.samples, TailNetwork::Use::training);
+    const auto pointers = made.pointers();
+    const auto gradient = random_gradient(random, made.samples * static_cast<size_t>(made.tail.features().c));
+    learner::Random generator{1};
+    const uint64_t before = allocations;
+    network.load(masters);
+    network.forward(pointers.data(), made.samples);
+    network.backward(gradient.data(), 1e-5, 1.0, masters, generator);
+    CHECK(allocations == before, "a step allocated");
+  }
+}
+
+// Reads a file as a learner does, and trains a step.
+void use(const Buffer& file) {
+  const auto model = read_model(bytes_of(file));
+  if (!learner::has_tail(*model)) return;
+  const Tail tail = learner::read_tail(*model);
+  TailMasters masters = learner::first_masters(*model, tail);
+  learner::first_items(*model, tail);
+  for (const learner::TailValue& value : tail.values)
+    if (value.elements() > 1000000) return;
+  TailNetwork network(tail, *tables().front(), 2, TailNetwork::Use::training);
+  network.load(masters);
+  const std::vector<uint32_t> bits(static_cast<size_t>(tail.words()), 0x55555555u);
+  const std::vector<const uint32_t*> samples(2, bits.data());
+  const std::vector<int32_t> gradient(2 * static_cast<size_t>(tail.features().elements()), 1000);
+  learner::Random generator{1};
+  network.forward(samples.data(), 2);
+  network.backward(gradient.data(), 1e-5, 1e3, masters, generator);
+}
+
+bool refused(const Buffer& file, const char* what) {
+  try {
+    use(file);
+  } catch (const Error& error) {
+    return error.message.find(what) != std::string::npos;
+  }
+  return false;
+}
+
+// Latents of one pixel, a convolution with a residual, a pointwise operator.
+template <class Change>
+Buffer changed(const Change& change) {
+  Random random(1);
+  TailFile file(random, 1, 1, 40, 3);
+  const uint32_t latents = file.values().back();
+  file.pointwise(file.conv(latents, 40, {3, 3}, {1, 1, 1, 1}, {true, true, false, Activation::none, latents}), {});
+  return file.finish(2, [&](FileWriter& writer) { change(writer); });
+}
+
+// Node 0 binarizes the input, 1 makes the latents, 2 and 3 are the convolution, 4 the pointwise operator.
+void refusals() {
+  const auto node = [](size_t index, size_t attribute, int32_t value) {
+    return changed([=](FileWriter& w) { w.nodes[index].attributes[attribute] = value; });
+  };
+  const auto entry = [](const char* key, const Buffer& value) {
+    return changed([&](FileWriter& w) {
+      for (auto& known : w.meta)
+        if (known.key == key) known.value = value;
+    });
+  };
+  const auto without = [](const char* key) {
+    return changed([=](FileWriter& w) {
+      w.meta.erase(std::find_if(w.meta.begin(), w.meta.end(), [=](const auto& e) { return e.key == key; }));
+    });
+  };
+  use(changed([](FileWriter&) {}));
+  CHECK(refused(node(3, 0, 2), "stride"), "a stride");
+  CHECK(refused(node(3, 10, -1), "padding of -1"), "padding of -1");
+  CHECK(refused(changed([](FileWriter& w) { w.nodes[3].inputs[1] = 0; }), "from before the latents"), "past the cut");
+  CHECK(refused(changed([](FileWriter& w) { w.nodes[1].tensors[1] = absent; }), "latents"), "latents without a size");
+  CHECK(refused(changed([](FileWriter& w) { w.outputs.pop_back(); }), "no output 'latents'"), "no latents");
+  for (const char* key : {"tail.latent", "tail.latent_max", "tail.estimators", "features.range"})
+    CHECK(refused(without(key), key), "%s is absent", key);
+  Buffer three, zero, negative, none;
+  put(three, 3u), put(zero, 0u), put(negative, -1.0f), put(none, 0.0f);
+  CHECK(refused(entry("tail.estimators", three), "estimator"), "an estimator of 3");
+  CHECK(refused(entry("tail.latent_max", none), "largest latent weight"), "no largest weight");
+  CHECK(refused(entry("tail.latent", zero), "type or rank"), "another tensor");
+  CHECK(refused(entry("tail.ranges", negative), "pairs"), "half a range");
+  CHECK(refused(entry("tail.ranges", {}), "tail.ranges"), "no range");
+  CHECK(refused(entry("tail.replay", zero), "type or rank"), "items of another type");
+  CHECK(refused(entry("tail.replay", {}), "empty"), "no items");
+  const auto weights = [](FileWriter& w) {  // another sign than that of the latent weight
+    const uint32_t index = w.nodes[3].tensors[0];
+    uint64_t offset;
+    std::memcpy(&offset, &w.tensors[40 * index + 24], sizeof offset);
+    w.data[offset] ^= 1;
+  };
+  CHECK(refused(changed(weights), "other signs"), "other signs");
+}
+
+// Whatever a file says, it is refused or trains.
+void mutants() {
+  Random random(7);
+  const Buffer whole = changed([](FileWriter&) {});
+  uint32_t used = 0;
+  for (int i = 0; i < 400; ++i) {
+    Buffer file = whole;
+    for (int j = random.between(1, 3); j > 0; --j) {
+      const auto at =
+          static_cast<size_t>(random.between(160, static_cast<int>(std::min<size_t>(file.size(), 2400)) - 1));
+      file[random.chance(80) ? at : static_cast<size_t>(random.between(64, static_cast<int>(file.size()) - 1))] =
+          static_cast<uint8_t>(random.word());
+    }
+    fuzz::repair(file);
+    try {
+      use(file);
+      ++used;
+    } catch (const Error&) {
+    }
+  }
+  CHECK(used > 20, "%u mutants were used", used);
+}
+
 void run() {
+  refusals();
+  mutants();
+  no_allocation();
   Random random(5);
   Seen seen;
   for (uint32_t i = 0; i < shape_count(100); ++i) equals_plain(random, seen);

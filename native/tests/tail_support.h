@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <functional>
 
 #include "kernels_support.h"
 #include "obn_writer.h"
@@ -80,8 +81,8 @@ class TailFile {
                0.7f);
   }
 
-  // With `items` to replay.
-  Buffer finish(uint32_t items) {
+  // With `items` to replay. `change` may spoil the file.
+  Buffer finish(uint32_t items, const std::function<void(FileWriter&)>& change = nullptr) {
     const uint32_t features = values_.back(), d = writer_.values[features].c;
     const Value in = writer_.values[latents_];
     std::vector<float> weight(classes_ * d);
@@ -102,6 +103,7 @@ class TailFile {
       writer_.integers("tail.replay", replay);
     }
     writer_.text("weights.sha256", std::string(64, '0'));
+    if (change) change(writer_);
     return writer_.bytes();
   }
 
@@ -114,7 +116,6 @@ class TailFile {
 
   const std::vector<uint32_t>& values() const { return values_; }
   const Value& shape(uint32_t value) const { return writer_.values[value]; }
-  FileWriter& writer() { return writer_; }
 
  private:
   float real(float low, float high) {
