@@ -1,16 +1,21 @@
 """The tail in integers: its forward pass, what it learns, its memory, and the native learner, bit for bit."""
 
+import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 import onebit
 from onebit import OnebitError, continual
 from onebit.continual.packed_tail import PackedTail, read_tail
+from onebit.continual.tail_nodes import Convolution, Node
+from onebit.deploy.writer import pack_bits
 from tests.continual.cut_digits import CutDigits, cut_digits
 
 WEAK = 2  # a backbone that saw two digits has few features of the others: the tail has something to learn
@@ -151,3 +156,88 @@ def test_lessons_repeat(packed: PackedTail, latents: Tensor) -> None:
         learner.learn(latents[taught], data.labels[taught])
     assert torch.equal(learners[0].cw, learners[1].cw)
     assert not np.array_equal(learners[0].cw, learners[2].cw)
+
+
+@dataclass(frozen=True)
+class NativeState:
+    """The newest commit of a learner's file, as docs/learner.md states it."""
+
+    random: int
+    past: dict[int, int]
+    cw: dict[int, list[int]]
+    weights: list[int]
+    parameters: list[int]
+    item_labels: list[int]
+    items: NDArray[np.uint32]
+
+    @classmethod
+    def read(
+        cls, file: Path, width: int, classes: int, experiences: int, tail: tuple[int, int, int, int]
+    ) -> "NativeState":
+        """``tail``: how many latent weights, parameters, items and words of an item there are."""
+        content = file.read_bytes()
+        slots, size = struct.unpack_from("<IQ", content, 12)
+        step = -(-(64 + size) // 4096) * 4096
+        newest = max(
+            (4096 + step * i for i in range(slots)), key=lambda at: struct.unpack_from("<Q", content, at + 8)[0]
+        )
+        payload = content[newest + 64 : newest + 64 + size]
+        (random,) = struct.unpack_from("<Q", payload)
+        at, past, cw = 16 + 8 * experiences, {}, {}
+        for _ in range(classes):
+            name = payload[at : at + 64].rstrip(b"\0").decode()
+            if name:
+                past[int(name)], *cw[int(name)] = struct.unpack_from(f"<I{width}h", payload, at + 64)
+            at += 68 + 2 * width
+        weights, parameters, items, words = tail
+        rest = struct.unpack_from(f"<{weights}b", payload, at), np.frombuffer(payload[at + weights :], "<i4")
+        numbers = rest[1].tolist()
+        labels = numbers[parameters : parameters + items]
+        bits = rest[1][parameters + items :].view(np.uint32).reshape(items, words)
+        return cls(random, past, cw, list(rest[0]), numbers[:parameters], labels, bits)
+
+
+@pytest.mark.parametrize(("capacity", "seed", "batch"), [(200, 0, 64), (70, 2**63 + 1, 17)])
+def test_the_native_learner_gives_the_same_bits(
+    path: Path, packed: PackedTail, latents: Tensor, tmp_path: Path, capacity: int, seed: int, batch: int
+) -> None:
+    data = cut_digits(WEAK)
+    options = {"epochs": 2, "batch": batch, "learning_rate": 0.1, "tail_rate": 0.03}
+    reference = continual.QuantizedTailLearner(packed, 6, capacity=capacity, seed=seed, **options)
+    convolutions = [layer for layer in reference.tail.layers if isinstance(layer, Convolution)]
+    trained = [layer for layer in reference.tail.layers if isinstance(layer, Node)]
+    sizes = sum(c.weight.numel() for c in convolutions), sum(n.masters.numel() for n in trained)
+    first = convolutions[0].weight.clone()
+    numbers = {"max_classes": 6, "max_experiences": 4, "history": 2, "seed": seed, "replay": capacity}
+    with onebit.Learner.create(tmp_path / "learner", onebit.load(path), **numbers) as native:
+        for experience, digits in enumerate([(2, 3), (0, 4, 5)]):
+            part = [data.indices(data.train, digit, digit + 1)[: 20 + 5 * experience] for digit in digits]
+            taught = torch.cat(part)
+            labels = data.labels[taught]
+            names = [str(label) for label in labels.tolist()]
+            assert native.teach(data.images[taught].numpy(), names, experience=str(experience), **options).counted
+            reference.learn(latents[taught], labels)
+            state = NativeState.read(
+                tmp_path / "learner" / "learner.state",
+                reference.cw.shape[1],
+                6,
+                4,
+                (*sizes, capacity, packed.replay[0].size // 32),
+            )
+            seen = list(state.past)
+            assert state.random == reference.random.state
+            assert list(state.past.values()) == reference.past[seen].tolist()
+            assert list(state.cw.values()) == reference.cw[seen].tolist()
+            assert state.weights == torch.cat([c.weight.flatten() for c in convolutions]).tolist()
+            assert state.parameters == torch.cat([n.masters.flatten() for n in trained]).tolist()
+            held = len(reference.items)
+            assert state.item_labels == [*reference.item_labels.tolist(), *[-1] * (capacity - held)]
+            assert np.array_equal(state.items[:held], pack_bits(reference.items.numpy()).reshape(held, -1))
+        asked = data.indices(data.test, 0, 6)
+        shares = native.scores(data.images[asked].numpy())
+    best = np.sort(shares, axis=1)
+    clear = torch.from_numpy(best[:, -1] > best[:, -2])
+    answers = torch.tensor(seen)[torch.from_numpy(shares).argmax(dim=1)]
+    assert (answers == reference.predict(latents[asked]))[clear].all()
+    assert clear.any()
+    assert (convolutions[0].weight != first).any()
