@@ -10,7 +10,7 @@ from rich.progress import Progress
 import onebit
 from onebit.cli.watching import teach_what_arrives
 from onebit.errors import OnebitError
-from onebit.runtime.learner import BATCH, LEARNING_RATE, STEPS
+from onebit.runtime.learner import BATCH, EPOCHS, LEARNING_RATE, REPLAY, STEPS, TAIL_RATE
 from onebit.runtime.lesson import Gate, Taught
 from onebit.runtime.pictures import Pictures, read_pictures
 from onebit.tables import folding_table
@@ -52,12 +52,19 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument("--rest", type=float, default=1.0, help="watch: a file is whole when it rested for SECONDS")
     parser.add_argument("--for", type=float, metavar="SECONDS", help="watch: then end (default: at Ctrl-C)")
     parser.add_argument("--until-idle", type=float, metavar="SECONDS", help="watch: end when nothing came for so long")
-    parser.add_argument("--steps", type=int, default=STEPS, help="teach: mini-batches of SGD")
+    parser.add_argument(
+        "--steps", type=int, default=STEPS, help="teach: mini-batches of SGD, where the head alone learns"
+    )
     parser.add_argument("--batch", type=int, default=BATCH, help="teach: images a mini-batch")
     parser.add_argument("--learning-rate", type=float, default=LEARNING_RATE, help="teach: of SGD")
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="teach: over the images, where a tail learns")
+    parser.add_argument("--tail-rate", type=float, default=TAIL_RATE, help="teach: of SGD on the tail")
     parser.add_argument("--commits", type=int, default=1, help="rollback: how many commits to go back")
     parser.add_argument("--max-classes", type=int, default=64, help="new: most classes; fixes the file's size")
     parser.add_argument("--history", type=int, default=8, help="new: commits that rollback can go back")
+    parser.add_argument(
+        "--replay", type=int, default=REPLAY, help="new: samples that a tail keeps; 0: the head alone learns"
+    )
     parser.add_argument("--seed", type=int, default=0, help="new: of the order of samples and of rounding")
 
 
@@ -65,7 +72,7 @@ def run(args: Namespace) -> dict[str, Any]:
     _check(args)
     if args.action == "new":
         model = onebit.load(args.what[0])
-        options = {"max_classes": args.max_classes, "history": args.history, "seed": args.seed}
+        options = {name: args[name] for name in ("max_classes", "history", "replay", "seed")}
         with onebit.Learner.create(args.store, model, **options) as learner:
             return _state(learner)
     if args.action == "teach":
@@ -74,7 +81,8 @@ def run(args: Namespace) -> dict[str, Any]:
     with onebit.Learner.open(args.store) as learner:
         extra: dict[str, Any] = {}
         if args.action == "teach":
-            options = {"gate": gate, "steps": args.steps, "batch": args.batch, "learning_rate": args.learning_rate}
+            options = {name: args[name] for name in ("steps", "batch", "learning_rate", "epochs", "tail_rate")}
+            options["gate"] = gate
             if pictures is None:
                 extra = teach_what_arrives(learner, args, options)
             else:
@@ -114,7 +122,7 @@ def show(result: dict[str, Any], console: Console) -> None:
         console.print(f"every byte checked{broken}")
     console.print(
         f"{result['bytes']:,} bytes, {result['commits']} commits to go back to, {result['experiences']} experiences, "
-        f"backbone {result['backbone'][:12]}"
+        f"{result['replay']} samples kept to learn again, backbone {result['backbone'][:12]}"
     )
 
 
@@ -186,7 +194,7 @@ def _state(learner: onebit.Learner) -> dict[str, Any]:
         "bytes": report["bytes"],
         "experiences": report["experiences"],
         "backbone": learner.model.sha256,
-        "replay": 0,
+        "replay": learner.replay[0],
     }
 
 
