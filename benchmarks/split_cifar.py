@@ -175,6 +175,8 @@ def trained_backbone(setting: Setting, latent_sign: bool, path: Path, backbone: 
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, BACKBONE_EPOCHS)
     for _ in track(range(BACKBONE_EPOCHS), description=f"training {path.stem}", transient=True):
         for chosen in torch.randperm(len(labels), generator=generator).split(64):
+            if len(chosen) == 1:  # BatchNorm cannot measure it
+                continue
             x = flip(crop(images[chosen], generator), generator)
             loss = functional.cross_entropy(net(x), labels[chosen])
             optimizer.zero_grad()

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onebit import OnebitError
+from onebit import OnebitError, data
 from onebit.continual import Stream, new_classes, new_instances
 
 LABELS = torch.tensor([0, 1, 2, 0, 1, 2, 2])
@@ -115,3 +115,15 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     new_classes(LABELS, [3]).write(tmp_path / "s.json", FILES)
     with pytest.raises(OnebitError, match="names of the data set's files"):
         Stream.read(tmp_path / "s.json", LABELS)
+
+
+def test_a_folder_of_pictures_is_repeated_by_its_names(tmp_path: Path, digit_folder: Path) -> None:
+    pictures = data.create("folder", path=digit_folder, size=8)
+    assert isinstance(pictures, data.Folder)
+    labels, files = pictures.train()[1], pictures.train_files
+    stream = new_instances(labels, 3, seed=1, data="digit pictures")
+    stream.write(tmp_path / "s.json", files)
+    listed = json.loads((tmp_path / "s.json").read_text())["experiences"][0]["files"]
+    assert all((digit_folder / name).is_file() for name in listed)
+    assert not set(files) & set(pictures.test_files)
+    assert same(Stream.read(tmp_path / "s.json", labels, files), stream)
