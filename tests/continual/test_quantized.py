@@ -84,7 +84,7 @@ def test_the_native_learner_gives_the_same_bits(
     path = write_backbone(tmp_path / "m.obn", weight, offset, range_, ["0", "1", "2"], [30, 40, 50])
     model = _engine.Model(os.fsencode(path))
     state = tmp_path / "state"
-    _engine.Learner.create(os.fsencode(state), model.handle, 8, 4, 2, seed)
+    _engine.Learner.create(os.fsencode(state), model.handle, 8, 4, 2, seed, 0)
     native = _engine.Learner(os.fsencode(state), model.handle)
     options = {"steps": 17, "batch": 8, "learning_rate": 0.13}
     reference = continual.QuantizedCWRStar(weight, offset, [30, 40, 50], range_, 5, seed=seed, **options)
@@ -93,7 +93,8 @@ def test_the_native_learner_gives_the_same_bits(
         centre = torch.linspace(*range_, 21).roll(3) * (labels[:, None] - 2) / 2
         features = (centre + torch.randn(len(labels), 21, generator=generator)).float()
         names = [str(int(j)) for j in labels]
-        assert native.teach(features.numpy(), names, str(experience), 17, 8, 0.13)
+        assert native.prepare(features.numpy(), names, str(experience), 17, 8, 0.13, 1, 0.01)
+        native.commit()
         reference.learn(features, labels)
         classes_now, random = native_state(state, reference.cw.shape[1], 8, 4)
         assert random == reference.random.state
