@@ -38,8 +38,8 @@ struct Device {
   onebit_region region() { return {this, bytes.size(), read, write, sync}; }
 };
 
-onebit_model* model() {
-  const Buffer file = example().bytes();
+// The file is used in place while the model is open.
+onebit_model* model(const Buffer& file) {
   onebit_model* result = nullptr;
   CHECK_THAT(onebit_model_open_memory(file.data(), file.size(), &result, nullptr) == ONEBIT_OK, "the example");
   return result;
@@ -209,7 +209,8 @@ void every_corrupted_byte_is_noticed(const Device& start, const onebit_model* ba
 }  // namespace
 
 int main() {
-  onebit_model* backbone = model();
+  const Buffer file = example().bytes();
+  onebit_model* backbone = model(file);
   const Device device = created(backbone);
   tried_and_kept_or_dropped(device, backbone);
   renamed(device, backbone);
