@@ -11,6 +11,7 @@ import pytest
 
 import onebit
 from onebit import cli
+from tests.cli.checkpoints import write_checkpoint
 
 
 @pytest.fixture
@@ -221,3 +222,24 @@ def test_a_gate_refuses(store: str, digit_folder: Path, capsys: pytest.CaptureFi
     assert cli.main(["learn", *words, "--gate", "0.9"]) == 0
     assert "refused by the gate: nothing was changed" in capsys.readouterr().out
     assert learn(capsys, *words, "--gate", "before")["counted"]
+
+
+def test_a_tail_keeps_samples_and_forgets_them(
+    tmp_path: Path, digit_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = write_checkpoint(tmp_path / "best.ckpt", latent_sign="blocks.1")
+    model, store = str(tmp_path / "m.obn"), str(tmp_path / "store")
+    assert cli.main(["export", str(checkpoint), "--teachable", "-o", model, "--replay", "30"]) == 0
+    capsys.readouterr()
+    assert learn(capsys, "new", store, model, "--replay", "40")["replay"] == 30
+    taught = learn(capsys, "teach", store, str(digit_folder), "--hold-out", "0.25", "--gate", "before", "--epochs", "2")
+    assert taught["counted"]
+    assert taught["replay"] == 40
+    assert taught["operations"]["update"] > 0
+    kept = taught["replay"]
+    for name in ("6", "7", "8", "9"):
+        shown = learn(capsys, "forget", store, name)
+        assert shown["replay"] < kept
+        kept = shown["replay"]
+    assert shown["commits"] == 0
+    assert [row["name"] for row in shown["classes"]] == [str(i) for i in range(6)]
