@@ -1,0 +1,59 @@
+"""One process of benchmarks/learner.py: lessons of a packed network, by the base install alone, on one core.
+
+Prints JSON: the milliseconds of each lesson by part, and the memory beyond that of the loaded model, which has run.
+"""
+
+import argparse
+import json
+import os
+import re
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+import onebit
+
+
+def resident() -> dict[str, int]:
+    """Bytes of this process in memory: now, and at most since :func:`forget_peak`."""
+    status = Path("/proc/self/status").read_text("ascii")
+    keys = {"now": "VmRSS", "peak": "VmHWM"}
+    return {
+        name: 1024 * int(re.search(rf"^{key}:\s+(\d+) kB", status, re.M)[1])  # type: ignore[index]
+        for name, key in keys.items()
+    }
+
+
+def forget_peak() -> None:
+    Path("/proc/self/clear_refs").write_text("5", "ascii")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model")
+    parser.add_argument("--images", type=int, required=True, help="of a new class, random")
+    parser.add_argument("--rounds", type=int, required=True)
+    parser.add_argument("--options", type=json.loads, required=True, help="of Learner.teach, as JSON")
+    args = parser.parse_args()
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    model = onebit.load(args.model)
+    shape = (args.images, *model.input_shape)
+    images = np.random.default_rng(0).standard_normal(shape, np.float32)
+    model(images)
+    before = resident()["now"]
+    forget_peak()
+    lessons = []
+    with tempfile.TemporaryDirectory() as folder, onebit.Learner.create(Path(folder) / "store", model) as learner:
+        for _ in range(args.rounds):
+            taught = learner.teach(images, "new", "lesson", **args.options)
+            lessons.append({**taught.milliseconds, "operations": taught.operations})
+            learner.rollback()
+        state = learner.check()["bytes"]
+        items = learner.replay
+    peak = resident()["peak"] - before
+    print(json.dumps({"lessons": lessons, "peak_bytes": peak, "state_bytes": state, "replay": items}))
+
+
+if __name__ == "__main__":
+    main()
