@@ -176,7 +176,12 @@ void refusals() {
   std::vector<float> broken = made.latents;
   broken.back() = NAN;
   CHECK(refused([&] { learner.teach(broken.data(), names_of(made), "a", kOptions); }), "a latent that is not finite");
-  CHECK(encode(learner.state()) == before, "a refusal changed something");
+  const auto answered = answers(learner, made);
+  auto names = names_of(made);
+  names.back() = "";
+  CHECK(refused([&] { learner.teach(made.latents.data(), names, "a", kOptions); }), "a class without a name");
+  CHECK(encode(learner.state()) == before && answers(learner, made) == answered, "a refusal changed something");
+  CHECK(learner.teach(made.latents.data(), names_of(made), "a", kOptions), "the next lesson");
   CHECK(refused([&] { Learner::open(std::make_unique<FaultyFile>(medium), made.backbone.hash); }), "without its tail");
 }
 

@@ -264,8 +264,17 @@ bool Learner::prepare(const float* features, const std::vector<std::string>& nam
   if (counted(experience)) return false;
   check_finite(features, names.size());
 
-  State next = state_;
-  train(next, features, names, options);
+  // The state of a tail is too large to be there twice; the store has it still.
+  State next = teachable_ ? std::move(state_) : state_;
+  try {
+    train(next, features, names, options);
+  } catch (...) {
+    if (teachable_) {
+      prepared_ = true;
+      discard();
+    }
+    throw;
+  }
   next.experiences[next.taught % next.experiences.size()] = experience_hash(experience);
   ++next.taught;
   prepared_ = true;
@@ -289,7 +298,7 @@ void Learner::train(State& next, const float* features, const std::vector<std::s
 }
 
 void Learner::commit() {
-  if (!prepared_) refuse("no lesson is prepared", "prepare one first");
+  if (!prepared_ || state_.classes.empty()) refuse("no lesson is prepared", "prepare one first");
   try {
     store_.commit(encode(state_));
   } catch (...) {

@@ -12,16 +12,17 @@ namespace {
 struct TailPasses {
   static int64_t clamp(int64_t v, int64_t low, int64_t high) { return v < low ? low : v > high ? high : v; }
 
-  // To nearest, halves to even: adding half less one unit, and that unit where the floor is odd.
-  static int64_t round_shift(int64_t v, int32_t shift) {
-    if (shift == 0) return v;
-    const int64_t below_half = (int64_t{1} << (shift - 1)) - 1;
-    return (v + below_half + ((v >> shift) & 1)) >> shift;
-  }
+  // v / 2^shift to nearest, halves to even: half less one unit is added, and that unit where the floor is odd.
+  class Rounding {
+   public:
+    explicit Rounding(int32_t shift)
+        : shift_(shift), below_half_(shift ? (int64_t{1} << (shift - 1)) - 1 : 0), odd_(shift ? 1 : 0) {}
+    int64_t operator()(int64_t v) const { return (v + below_half_ + ((v >> shift_) & odd_)) >> shift_; }
+    int16_t gradient(int64_t v) const { return static_cast<int16_t>(clamp((*this)(v), -32767, 32767)); }
 
-  static int16_t gradient16(int64_t t, int32_t shift) {
-    return static_cast<int16_t>(clamp(round_shift(t, shift), -32767, 32767));
-  }
+   private:
+    int64_t shift_, below_half_, odd_;
+  };
 
   static uint32_t noise16(uint32_t key, uint32_t index) {
     uint32_t x = key + index * 0x9E3779B9u;
@@ -93,6 +94,7 @@ struct TailPasses {
     const TailSums z = args.z;
     const int32_t* __restrict m = z.m, * __restrict n = z.n, * __restrict a = z.a, * __restrict p = z.p;
     const int32_t zero = args.zero;
+    const Rounding round(16);
     for (int64_t pixel = 0; pixel < z.pixels; ++pixel) {
       const int16_t* __restrict s = z.sums + pixel * z.channels;
       const uint8_t* __restrict r = Residual ? z.residual + pixel * z.channels : nullptr;
@@ -102,41 +104,44 @@ struct TailPasses {
         int64_t y = sum;
         if (F == Activation::relu) y = sum < 0 ? 0 : sum;
         if (F == Activation::hardtanh) y = clamp(sum, -int64_t{z.limit}, z.limit);
-        if (F == Activation::prelu) y = sum < 0 ? round_shift(sum * a[c], 16) : sum;
-        to[c] = static_cast<uint8_t>(clamp(round_shift(y + p[c], 16) + zero, 0, 255));
+        if (F == Activation::prelu) y = sum < 0 ? round(sum * a[c]) : sum;
+        to[c] = static_cast<uint8_t>(clamp(round(y + p[c]) + zero, 0, 255));
       }
     }
   }
 
   template <Activation F, bool Residual>
-  static void gradient(const TailGradientArgs& args) {
+  static void gradient(const TailGradientArgs& given) {
+    const TailGradientArgs args = given;
     const TailSums z = args.z;
+    const int64_t channels = z.channels;
     const int32_t* __restrict m = z.m, * __restrict n = z.n, * __restrict a = z.a;
     int64_t* __restrict dm = args.dm, * __restrict dn = args.dn, * __restrict da = args.da, * __restrict dp = args.dp;
     int32_t* __restrict most = args.most;
+    const Rounding round(16);
     for (int64_t pixel = 0; pixel < z.pixels; ++pixel) {
-      const int16_t* __restrict s = z.sums + pixel * z.channels;
-      const uint8_t* __restrict r = Residual ? z.residual + pixel * z.channels : nullptr;
-      int16_t* __restrict gradient = args.gradient + pixel * z.channels;
-      for (int64_t c = 0; c < z.channels; ++c) {
+      const int16_t* __restrict s = z.sums + pixel * channels;
+      const uint8_t* __restrict r = Residual ? z.residual + pixel * channels : nullptr;
+      int16_t* __restrict gradient = args.gradient + pixel * channels;
+      for (int64_t c = 0; c < channels; ++c) dp[c] += gradient[c];
+      for (int64_t c = 0; c < channels && F != Activation::none; ++c) {
         const int32_t g = gradient[c];
+        const int64_t sum = z_of<Residual>(z, m[c], s[c], n[c], Residual ? r[c] : 0);
         int32_t before = g;
-        if (F != Activation::none) {
-          const int64_t sum = z_of<Residual>(z, m[c], s[c], n[c], Residual ? r[c] : 0);
-          if (F == Activation::relu) before = sum < 0 ? 0 : g;
-          if (F == Activation::hardtanh) before = sum < -int64_t{z.limit} || sum > z.limit ? 0 : g;
-          if (F == Activation::prelu) {
-            const int32_t scaled = gradient16(int64_t{g} * a[c], 16);
-            da[c] += sum < 0 ? g * round_shift(sum, 16) : 0;
-            before = sum < 0 ? scaled : g;
-          }
+        if (F == Activation::relu) before = sum < 0 ? 0 : g;
+        if (F == Activation::hardtanh) before = sum < -int64_t{z.limit} || sum > z.limit ? 0 : g;
+        if (F == Activation::prelu) {
+          const int32_t scaled = round.gradient(int64_t{g} * a[c]), below = sum < 0 ? g : 0;
+          da[c] += below * round(sum);
+          before = sum < 0 ? scaled : g;
         }
-        dp[c] += g;
+        gradient[c] = static_cast<int16_t>(before);
+      }
+      for (int64_t c = 0; c < channels; ++c) {
+        const int32_t before = gradient[c], size = before < 0 ? -before : before;
         dn[c] += before;
         dm[c] += before * s[c];
-        const int32_t size = before < 0 ? -before : before;
         most[c] = size > most[c] ? size : most[c];
-        gradient[c] = static_cast<int16_t>(before);
       }
     }
   }
@@ -164,7 +169,8 @@ struct TailPasses {
     static void run(const TailGradientArgs& args) { gradient<F, Residual>(args); }
   };
 
-  static void levels(const TailLevelsArgs& args) {
+  static void levels(const TailLevelsArgs& given) {
+    const TailLevelsArgs args = given;  // the bytes that are written could be these
     const int32_t* __restrict m = args.m;
     const int32_t right = args.shift < 0 ? 0 : args.shift, left = args.shift < 0 ? -args.shift : 0;
     const int64_t factor = int64_t{1} << left, inverse = args.inverse;
@@ -183,40 +189,50 @@ struct TailPasses {
 
   static void input(const TailInputArgs& args, int32_t shift, int16_t* __restrict to) {
     const int32_t* __restrict m = args.m;
+    const Rounding round(shift);
     for (int64_t pixel = 0; pixel < args.pixels; ++pixel, to += args.channels) {
       const int16_t* __restrict gradient = args.gradient + pixel * args.channels;
-      for (int64_t c = 0; c < args.channels; ++c) to[c] = gradient16(int64_t{gradient[c]} * m[c], shift);
+      for (int64_t c = 0; c < args.channels; ++c) to[c] = round.gradient(int64_t{gradient[c]} * m[c]);
     }
   }
 
-  template <class Visit>
-  static void estimates(const TailEstimateArgs& args, Visit visit) {
+  // T of one channel.
+  static int64_t estimated(const TailEstimateArgs& args, int32_t code, int32_t threshold, float sum) {
+    const int32_t from = (code - args.zero) * args.step - threshold, distance = from < 0 ? -from : from;
+    const int32_t slope = args.quadratic ? 32768 - distance : 16384;
+    return int64_t{static_cast<int32_t>(sum)} * (distance <= 32768 ? slope : 0);
+  }
+
+  static int64_t most_of_estimate(const TailEstimateArgs& given) {
+    const TailEstimateArgs args = given;
     const int32_t* __restrict thresholds = args.thresholds;
+    int64_t most = 0;
     for (int64_t pixel = 0; pixel < args.pixels; ++pixel) {
       const float* __restrict sums = args.sums + pixel * args.channels;
       const uint8_t* __restrict codes = args.codes + pixel * args.channels;
       for (int64_t c = 0; c < args.channels; ++c) {
-        const int32_t from = (codes[c] - args.zero) * args.step - thresholds[c], distance = from < 0 ? -from : from;
-        const int32_t slope = distance <= 32768 ? (args.quadratic ? 32768 - distance : 16384) : 0;
-        visit(pixel * args.channels + c, int64_t{static_cast<int32_t>(sums[c])} * slope);
+        const int64_t t = estimated(args, codes[c], thresholds[c], sums[c]), size = t < 0 ? -t : t;
+        most = size > most ? size : most;
       }
     }
-  }
-
-  static int64_t most_of_estimate(const TailEstimateArgs& args) {
-    int64_t most = 0;
-    estimates(args, [&](int64_t, int64_t t) {
-      const int64_t size = t < 0 ? -t : t;
-      most = size > most ? size : most;
-    });
     return most;
   }
 
-  static void estimate(const TailEstimateArgs& args, int32_t shift, int16_t* __restrict to) {
-    estimates(args, [=](int64_t i, int64_t t) { to[i] = gradient16(t, shift); });
+  static void estimate(const TailEstimateArgs& given, int32_t shift, int16_t* output) {
+    const TailEstimateArgs args = given;
+    const int32_t* __restrict thresholds = args.thresholds;
+    const Rounding round(shift);
+    for (int64_t pixel = 0; pixel < args.pixels; ++pixel) {
+      const float* __restrict sums = args.sums + pixel * args.channels;
+      const uint8_t* __restrict codes = args.codes + pixel * args.channels;
+      int16_t* __restrict to = output + pixel * args.channels;
+      for (int64_t c = 0; c < args.channels; ++c)
+        to[c] = round.gradient(estimated(args, codes[c], thresholds[c], sums[c]));
+    }
   }
 
-  static int64_t most_of_add(const TailAddArgs& args) {
+  static int64_t most_of_add(const TailAddArgs& given) {
+    const TailAddArgs args = given;
     const int16_t* __restrict a = args.a, * __restrict b = args.b;
     int64_t most = 0;
     for (int64_t i = 0; i < args.count; ++i) {
@@ -226,18 +242,22 @@ struct TailPasses {
     return most;
   }
 
-  static void add(const TailAddArgs& args, int32_t shift) {
+  static void add(const TailAddArgs& given, int32_t shift) {
+    const TailAddArgs args = given;
     int16_t* __restrict a = args.a;
     const int16_t* __restrict b = args.b;
+    const Rounding round(shift);
     for (int64_t i = 0; i < args.count; ++i)
-      a[i] = gradient16(int64_t{a[i]} * args.by_a + int64_t{b[i]} * args.by_b, shift);
+      a[i] = round.gradient(int64_t{a[i]} * args.by_a + int64_t{b[i]} * args.by_b);
   }
 
-  static void update(const TailUpdateArgs& args) {
+  static void update(const TailUpdateArgs& given) {
+    const TailUpdateArgs args = given;
+    const Rounding round(args.shift);
     const int32_t* __restrict sums = args.sums;
     int8_t* __restrict weights = args.weights;
     for (int64_t i = 0; i < args.count; ++i) {
-      const int64_t step = round_shift(int64_t{sums[i]} * args.mantissa, args.shift);
+      const int64_t step = round(int64_t{sums[i]} * args.mantissa);
       const int64_t noisy = (step + noise16(args.key, args.first + static_cast<uint32_t>(i))) >> 16;
       weights[i] = static_cast<int8_t>(clamp(weights[i] - noisy, -127, 127));
     }
