@@ -1,0 +1,65 @@
+"""onebit.Learner on a model with a teachable tail."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import onebit
+from tests.continual.cut_digits import CutDigits, cut_digits
+
+OLD = 8
+
+
+@pytest.fixture(scope="module")
+def digits() -> CutDigits:
+    return cut_digits(OLD)
+
+
+@pytest.fixture
+def model(digits: CutDigits, tmp_path: Path) -> onebit.Model:
+    digits.export(tmp_path / "m.obn", 200)
+    return onebit.load(tmp_path / "m.obn")
+
+
+def test_learns_new_digits_and_keeps_the_old(digits: CutDigits, model: onebit.Model, tmp_path: Path) -> None:
+    new = digits.indices(digits.train, OLD, 10)
+    with onebit.Learner.create(tmp_path / "store", model, replay=150) as learner:
+        assert learner.replay == (150, 150)
+        taught = learner.teach(digits.images[new].numpy(), [str(d) for d in digits.labels[new].tolist()], "a")
+        assert taught.counted
+        assert sorted(taught.new) == ["8", "9"]
+        assert taught.operations["update"] > taught.operations["features"]
+        names = np.array(list(learner.classes))
+        for low, high, least in ((0, OLD, 0.8), (OLD, 10, 0.7)):
+            held_out = digits.indices(digits.test, low, high)
+            answers = names[learner.scores(digits.images[held_out].numpy()).argmax(axis=1)]
+            assert np.mean(answers == digits.labels[held_out].numpy().astype(str)) > least
+        scores = learner.scores(digits.images[digits.test].numpy())
+    with onebit.Learner.open(tmp_path / "store") as learner:
+        assert (learner.scores(digits.images[digits.test].numpy()) == scores).all()
+        kept = learner.replay[0]
+        learner.forget("8")
+        assert learner.replay[0] < kept
+        assert learner.check()["commits"] == 0
+
+
+def test_without_replay_the_head_alone_learns(digits: CutDigits, model: onebit.Model, tmp_path: Path) -> None:
+    with onebit.Learner.create(tmp_path / "head", model, replay=0) as head:
+        assert head.replay == (0, 0)
+        head.teach(digits.images[:4].numpy(), "new", "a", steps=3)
+        small = head.check()["bytes"]
+    with onebit.Learner.create(tmp_path / "tail", model, replay=10) as learner:
+        assert learner.check()["bytes"] > small
+
+
+def test_bad_options_are_refused(digits: CutDigits, model: onebit.Model, tmp_path: Path) -> None:
+    with pytest.raises(onebit.OnebitError, match="replay is -1"):
+        onebit.Learner.create(tmp_path / "store", model, replay=-1)
+    with onebit.Learner.create(tmp_path / "store", model) as learner:
+        cases: list[dict[str, Any]] = [{"batch": 1}, {"epochs": 0}, {"tail_rate": -1.0}]
+        for options in cases:
+            with pytest.raises(onebit.OnebitError):
+                learner.teach(digits.images[:4].numpy(), "new", "a", **options)
+        assert "new" not in learner.classes
