@@ -1,5 +1,5 @@
 """Writes docs/results.md, the tables in docs/learner.md and docs/embedded.md, that of the engines in the README and the
-plot of the engine's growth, from the records in results/.
+plots, from the records in results/.
 
 python benchmarks/report.py
 """
@@ -35,12 +35,15 @@ def main() -> None:
     for path, text in pages().items():
         path.write_text(text, encoding="utf-8")
         print(path.relative_to(ROOT))
-    engine_report.draw_growth(read("engine_growth"), ROOT / "docs" / "images" / "engine_growth.png")
+    images = ROOT / "docs" / "images"
+    engine_report.draw_growth(read("engine_growth"), images / "engine_growth.png")
+    training_report.draw_comparison(read("cifar10_comparison"), images / "cifar10_comparison.png")
 
 
 def pages() -> dict[Path, str]:
     """The pages as they should be."""
     shortened = {name: read(name) for name in training_report.SHORTENED}
+    comparison = read("cifar10_comparison")
     parts = [
         "# Results",
         "Written by `benchmarks/report.py` from the records in `results/`: commit, machine, seed and date are there.",
@@ -50,12 +53,15 @@ def pages() -> dict[Path, str]:
         learner_table(),
         "## CIFAR-10: a shortened run",
         training_report.shortened(shortened),
+        "## CIFAR-10: methods at an equal budget",
+        training_report.comparison(comparison),
         "## CIFAR-10: packed against PyTorch",
         training_report.packed(read("packed_vs_torch")),
+        training_report.packed_methods(read("packed_methods")),
         "## CycleBNN's scaling of the activations",
         training_report.scaling(read("activation_scaling")),
         "## Published against measured",
-        training_report.published(training_report.measured(shortened)),
+        training_report.published(training_report.measured(shortened, comparison)),
         "## A training step in integers",
         training_report.step({1000: read("training_step"), None: read("training_step_spinning")}),
         "## Binary convolutions",

@@ -1,9 +1,14 @@
 """The results of training: accuracies beside the published ones, what was tried, and what a step takes."""
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
+from cifar10_comparison import BUDGET, RECIPES
+from matplotlib import pyplot as plt
 from tables import ROOT, accuracy, markdown, source
 
+from onebit import cost, models
 from onebit.training import read_recipe
 from onebit.training.recipe import Recipe
 
@@ -43,10 +48,71 @@ def packed(record: dict[str, Any]) -> str:
     rows = [[title, *(f"{c[key]:,}" for key in ("same_top1", "within_tolerance"))] for title, c in compared.items()]
     table = markdown([f"of {result['images']:,} held-out images", "same top-1", "logits within 1e-3"], rows)
     note = (
-        "The CycleBNN network above. A sign within rounding of its threshold may fall on either side: real-valued sums "
-        "differ in their last bit from one implementation to the next."
+        "The CycleBNN network of the shortened run. A sign within rounding of its threshold may fall on either side: "
+        "real-valued sums differ in their last bit from one implementation to the next."
     )
     return f"{table}\n\n{note} {source(record)}"
+
+
+def comparison(record: dict[str, Any]) -> str:
+    """Accuracy of each method at an equal budget, and what training and running its network costs."""
+    rows = []
+    for method, result in record["summary"].items():
+        recipe = read_recipe(ROOT / "recipes" / f"{RECIPES[method]}.yaml")
+        net = models.create(recipe.model.name, **recipe.model.options)
+        operations = cost.count(net, torch.zeros(1, *net.input_shape)).inference["ops"]
+        saved = f"{result['operations_saved_percent']:.2f}"
+        rows.append([method, accuracy(result["last_top1"]), saved, f"{operations / 1e6:.2f}"])
+    head = ["ResNet-20", "last top-1, %", "operations of training saved, %", "inference, 10⁶ OPs"]
+    note = (
+        f"{record['steps']:,} steps of {BUDGET['data.batch_size']} images ({comparison_epochs(record):.1f} epochs), "
+        "the same data, augmentation and optimiser for all, nothing tuned to a method; mean and deviation of "
+        f"{len(record['seeds'])} seeds. It shows how the methods begin, and is no measure of what they reach in the "
+        "hundreds of epochs of the papers. Operations are the [ledger's](cost.md): of widths, not of time."
+    )
+    picture = "![accuracy against operations of training](images/cifar10_comparison.png)"
+    return f"{markdown(head, rows)}\n\n{picture}\n\n{note} {source(record)}"
+
+
+def comparison_epochs(record: dict[str, Any]) -> float:
+    return record["steps"] * int(BUDGET["data.batch_size"]) / TRAINING_IMAGES["cifar10"]
+
+
+def draw_comparison(record: dict[str, Any], path: Path) -> None:
+    """Top-1 against the operations of training, as a share of those in 32 bits, logarithmic."""
+    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    for (method, result), marker in zip(record["summary"].items(), "osD^vP", strict=True):
+        top1 = result["last_top1"]
+        spent = 100 - result["operations_saved_percent"]
+        mean, deviation = 100 * top1["mean"], 100 * top1["deviation"]
+        axes.errorbar(spent, mean, yerr=deviation, fmt=marker, capsize=4, label=method)
+    axes.set_xscale("log")
+    axes.set_xticks([1, 2, 5, 10, 20, 50, 100], ["1", "2", "5", "10", "20", "50", "100"])
+    axes.set_xlabel("operations of training, % of those in 32 bits")
+    axes.set_ylabel("CIFAR-10 top-1, %")
+    axes.set_title(f"ResNet-20, {record['steps']:,} steps, {len(record['seeds'])} seeds", fontsize="medium")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+    plt.close(figure)
+
+
+def packed_methods(record: dict[str, Any]) -> str:
+    """The answers of each method's network, packed, beside PyTorch's."""
+    rows = []
+    for row in record["methods"]:
+        top1 = [f"{100 * row[key]:.1f}" for key in ("torch_top1", "packed_top1")]
+        ours, theirs = (row[key] for key in ("packed_against_torch", "torch_without_onednn_against_torch"))
+        agreed = [f"{c[key]:,}" for c in (ours, theirs) for key in ("same_top1", "within_tolerance")]
+        rows.append([row["method"], f"{row['packed_layers']}", f"{row['bytes']:,}", *top1, *agreed])
+    head = ["", "layers at one bit", "file, bytes", "top-1 in PyTorch, %", "packed, %"]
+    head += [f"{who}: {what}" for who in ("packed", "without oneDNN") for what in ("same top-1", "within 1e-3")]
+    note = (
+        f"The networks of the comparison, seed {record['seed']}, on the first {record['images']:,} held-out images, "
+        "each against itself in PyTorch; beside it PyTorch without oneDNN, also against PyTorch. The real-valued twin "
+        "is exported as float32."
+    )
+    return f"{markdown(head, rows)}\n\n{note} {source(record)}"
 
 
 def scaling(record: dict[str, Any]) -> str:
@@ -72,9 +138,13 @@ class Measured(NamedTuple):
     source: str
 
 
-def measured(shortened: dict[str, dict[str, Any]]) -> dict[str, Measured]:
-    """The runs that the records hold, by recipe."""
-    runs = {}
+def measured(shortened: dict[str, dict[str, Any]], comparison: dict[str, Any]) -> dict[str, Measured]:
+    """The runs that the records hold, by recipe; the longer one, where there are two."""
+    epochs = comparison_epochs(comparison)
+    runs = {
+        RECIPES[method]: Measured(accuracy(result["last_top1"]), epochs, source(comparison))
+        for method, result in comparison["summary"].items()
+    }
     for name, record in shortened.items():
         result = record["result"]
         top1 = f"{100 * result['last_top1']:.1f}"
@@ -97,7 +167,7 @@ def published(runs: dict[str, Measured]) -> str:
     head = ["recipe", "published top-1, %", "source", "measured, %", "of the recipe's epochs", ""]
     note = (
         "What a recipe does otherwise than its source, its comment says. Recipes for which no published figure was at "
-        "hand are left out."
+        "hand are left out. A run of the comparison has that one's batch, augmentation and optimiser, not the recipe's."
     )
     return f"{markdown(head, rows)}\n\n{note}"
 

@@ -1,13 +1,48 @@
 """The tables of training; the numbers here are made up."""
 
+from pathlib import Path
+
 import training_report
+from cifar10_comparison import RECIPES
+from PIL import Image
 
 from tests.benchmarks.pages import PROVENANCE, cells
 
 
+def comparison_record() -> dict:
+    summary = {
+        method: {
+            "last_top1": {"mean": 0.2 + 0.1 * number, "deviation": 0.01 * (number + 1)},
+            "operations_saved_percent": 97.5 if number else 0.0,
+        }
+        for number, method in enumerate(RECIPES)
+    }
+    return {"steps": 2400, "seeds": [0, 1], "summary": summary, "provenance": PROVENANCE}
+
+
+def test_the_comparison(tmp_path: Path) -> None:
+    record = comparison_record()
+    page = training_report.comparison(record)
+    assert cells(page, "full precision") == ["20.0 ± 1.0", "0.00", "40.55"]
+    assert cells(page, "ReCU") == ["40.0 ± 3.0", "97.50", "1.07"]  # 40.11e6 products of bits / 64, and the rest
+    assert "2,400 steps of 64 images (3.1 epochs)" in page
+    training_report.draw_comparison(record, tmp_path / "comparison.png")
+    with Image.open(tmp_path / "comparison.png") as picture:
+        assert len(picture.convert("RGB").getcolors(1 << 20)) > 50, "something is drawn"
+
+
+def test_packed_methods() -> None:
+    answers = {"same_top1": 999, "within_tolerance": 990}
+    row = {"method": "a", "packed_layers": 18, "bytes": 63016, "torch_top1": 0.5, "packed_top1": 0.501}
+    row |= {"packed_against_torch": answers, "torch_without_onednn_against_torch": {**answers, "same_top1": 998}}
+    page = training_report.packed_methods({"seed": 0, "images": 1000, "methods": [row], "provenance": PROVENANCE})
+    assert cells(page, "a") == ["18", "63,016", "50.0", "50.1", "999", "990", "998", "990"]
+
+
 def test_published_figures_stand_beside_the_runs_of_their_recipes() -> None:
     run = {"result": {"last_top1": 0.5, "epochs": 6.0}, "provenance": PROVENANCE}
-    page = training_report.published(training_report.measured({"recu_cifar10_resnet18_short": run}))
+    comparison = comparison_record()
+    page = training_report.published(training_report.measured({"recu_cifar10_resnet18_short": run}, comparison))
     source = "ReCU's repository, CIFAR-10, ResNet-18 (1/1), without fine-tuning"
     assert cells(page, "`recu_cifar10_resnet18`") == [
         "92.8",
@@ -16,6 +51,7 @@ def test_published_figures_stand_beside_the_runs_of_their_recipes() -> None:
         "1.0 %",
         "A CPU, commit 0123456, 2026-01-02.",
     ]
+    assert cells(page, "`recu_cifar10_resnet20`")[2:4] == ["40.0 ± 3.0", "0.5 %"]
     assert cells(page, "`cyclebnn_imagenet_resnet18`")[2] == "not run"
     assert "digits_" not in page, "no figure is published for it"
 
