@@ -118,7 +118,7 @@ def measure_head(folder: Path, rounds: int) -> dict[str, Any]:
             steps = STEPS // 10
             took[name].append(1e3 * (lesson(2 * steps) - lesson(steps)) / steps)
     products = 2 * BATCH * CLASSES * FEATURES
-    joules = {"native": products * energy.joule(16, 8), "PyTorch, float32": products * energy.joule(32, 32)}
+    joules = {"native": products * energy.joule(8, 8), "PyTorch, float32": products * energy.joule(32, 32)}
     return {"microseconds": {name: spread(values) for name, values in took.items()}, "joule": joules}
 
 
