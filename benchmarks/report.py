@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import engine_report
+import learner_report
 import training_report
 from tables import ROOT, accuracy, between, markdown, read, source
 
@@ -51,6 +52,8 @@ def pages() -> dict[Path, str]:
         _demo(read("digits_demo")),
         "## Digits: what the learner keeps",
         learner_table(),
+        "## A lesson on the device",
+        learner_report.lessons(read("learner")),
         "## CIFAR-10: a shortened run",
         training_report.shortened(shortened),
         "## CIFAR-10: methods at an equal budget",

@@ -1,0 +1,45 @@
+"""The table of what a lesson takes, from the record of benchmarks/learner.py."""
+
+from typing import Any
+
+from tables import markdown, source
+
+GOALS = {"head": 50, "lesson": 2000, "peak": 32e6, "ratio": 5}  # µs, ms, bytes, times faster than PyTorch
+
+
+def lessons(record: dict[str, Any]) -> str:
+    """Times beside PyTorch's and the goals."""
+    head, tail, settings = record["head"]["microseconds"], record["tail"], record["settings"]
+    took = tail["milliseconds"]
+    rows = [[f"head, a mini-batch: {name}", f"{_spread(head[name])} µs"] for name in head]
+    rows += [[f"tail: {name}", f"{_spread(values)} ms"] for name, values in took.items()]
+    ratios = {
+        "head": head["PyTorch, float32"]["median"] / head["native"]["median"],
+        "tail": took["PyTorch, float32, update"]["median"] / took["native, update"]["median"],
+    }
+    checks = [
+        ["head, a mini-batch", f"under {GOALS['head']} µs", f"{head['native']['median']:.0f} µs"],
+        ["one new class", f"under {GOALS['lesson'] / 1000:.0f} s", f"{took['native, lesson']['median'] / 1000:.2f} s"],
+        ["memory beyond the model", f"under {GOALS['peak'] / 1e6:.0f} MB", f"{tail['peak_bytes'] / 1e6:.1f} MB"],
+        *([f"{name} against PyTorch float32", f"{GOALS['ratio']}×", f"{ratio:.1f}×"] for name, ratio in ratios.items()),
+    ]
+    joules = {part: record[part]["joule"] for part in ("head", "tail")}
+    energy = ", ".join(
+        f"{part} {1e6 * values['native']:.3g} µJ against {1e6 * values['PyTorch, float32']:.3g}"
+        for part, values in joules.items()
+    )
+    items, room = tail["replay"]
+    epochs = settings["tail"]["epochs"]
+    note = (
+        f"One core, {record['rounds']} rounds in turns, median (least). Head: {settings['classes']} classes, "
+        f"{settings['features']} features, {settings['batch']} samples. Tail: {settings['images']} images of a new "
+        f"class, {items} of {room} latents to replay, {epochs} epochs of {tail['steps'] // epochs} mini-batches. "
+        f"The learner's file has {tail['state_bytes'] / 1e6:.1f} MB, the model's {tail['model_bytes'] / 1e6:.1f} MB. "
+        f"Arithmetic by the table of [energies](cost.md#energy), estimated, native against float32: {energy}."
+    )
+    parts = [markdown(["what", "took"], rows), markdown(["", "goal", "measured"], checks)]
+    return "\n\n".join([*parts, f"{note} {source(record)}"])
+
+
+def _spread(values: dict[str, float]) -> str:
+    return f"{values['median']:.1f} ({values['least']:.1f})"
