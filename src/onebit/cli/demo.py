@@ -183,6 +183,8 @@ def _export(run_folder: Path, path: Path) -> Path:
             output=str(path),
             int8_tolerance=0.0,
             real_valued="float32",
+            teachable=False,
+            replay=0,
             force=False,
         )
     )
