@@ -1,4 +1,4 @@
-"""One process of benchmarks/learner.py: lessons of a packed network, by the base install alone, on one core.
+"""One process of benchmarks/learner.py: lessons on random images, by the base install alone, on one core.
 
 Prints JSON: the milliseconds of each lesson by part, and the memory beyond that of the loaded model, which has run.
 """
@@ -32,13 +32,13 @@ def forget_peak() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model")
-    parser.add_argument("--images", type=int, required=True, help="of a new class, random")
+    parser.add_argument("--names", type=json.loads, required=True, help="the class of each image, as JSON")
     parser.add_argument("--rounds", type=int, required=True)
     parser.add_argument("--options", type=json.loads, required=True, help="of Learner.teach, as JSON")
     args = parser.parse_args()
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     model = onebit.load(args.model)
-    shape = (args.images, *model.input_shape)
+    shape = (len(args.names), *model.input_shape)
     images = np.random.default_rng(0).standard_normal(shape, np.float32)
     model(images)
     before = resident()["now"]
@@ -46,7 +46,7 @@ def main() -> None:
     lessons = []
     with tempfile.TemporaryDirectory() as folder, onebit.Learner.create(Path(folder) / "store", model) as learner:
         for _ in range(args.rounds):
-            taught = learner.teach(images, "new", "lesson", **args.options)
+            taught = learner.teach(images, args.names, "lesson", **args.options)
             lessons.append({**taught.milliseconds, "operations": taught.operations})
             learner.rollback()
         state = learner.check()["bytes"]

@@ -5,12 +5,16 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch._dynamo
+from torch import nn
 from torch.nn import functional
 
 from onebit import methods, models
 from onebit.methods import Method
 from onebit.training import fit, load_checkpoint
+from onebit.training.finite import first_not_finite
 from tests.training.recipes import tiny
+from tests.training.test_finite import BATCH, Logarithm, classifier
 
 METHODS: list[Callable[[], Method]] = [
     methods.BiReal,
@@ -24,7 +28,7 @@ METHODS: list[Callable[[], Method]] = [
 
 @pytest.mark.parametrize("make", METHODS)
 def test_a_network_is_one_graph_with_the_same_gradients(make: Callable[[], Method]) -> None:
-    images, labels = torch.randn(8, 1, 8, 8), torch.arange(8)
+    images, labels = torch.randn(8, 1, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(8)
     results = []
     for compiled in (False, True):
         torch.manual_seed(0)
@@ -42,10 +46,21 @@ def test_a_network_is_one_graph_with_the_same_gradients(make: Callable[[], Metho
         torch.testing.assert_close(one, other)
 
 
+def test_the_layer_of_a_compiled_network_is_named() -> None:
+    module = classifier(nn.Tanh(), Logarithm(), nn.ReLU())
+    torch._dynamo.reset()
+    module.net.compile(backend="eager")
+    module.training_step(BATCH, 0)
+    assert first_not_finite(module, BATCH) == "the output of net.3"
+
+
 @pytest.mark.slow
 def test_learns_the_digits(tmp_path: Path) -> None:
     recipe = tiny(model={"options": {"width": 16}}, method=None, trainer={"backend": "compiled", "max_steps": 240})
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
     result = fit(recipe, tmp_path / "run", progress=False)
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
     assert result["last_top1"] >= 0.93
     net, _ = load_checkpoint(result["checkpoint"])
     assert not any(name.startswith("_orig_mod") for name in net.state_dict())
