@@ -34,7 +34,8 @@ def lessons(record: dict[str, Any]) -> str:
         f"One core, {record['rounds']} rounds in turns, median (least). Head: {settings['classes']} classes, "
         f"{settings['features']} features, {settings['batch']} samples, none of them learned yet: "
         "the native head passes over errors of 0, so it is faster later. "
-        f"Tail: {settings['images']} images of a new class, {items} of {room} latents to replay, {epochs} epochs of {tail['steps'] // epochs} mini-batches. "
+        f"Tail: {settings['images']} images of a new class, {items} of {room} latents to "
+        f"replay, {epochs} epochs of {tail['steps'] // epochs} mini-batches. "
         f"The learner's file has {tail['state_bytes'] / 1e6:.1f} MB, the model's {tail['model_bytes'] / 1e6:.1f} MB. "
         f"Arithmetic by the table of [energies](cost.md#energy), estimated, native against float32: {energy}."
     )
