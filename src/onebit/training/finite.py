@@ -85,7 +85,7 @@ def first_not_finite(module: LightningModule, batch: tuple[Tensor, Tensor]) -> s
 
     hooks = [layer.register_forward_hook(watch(name)) for name, layer in module.named_modules() if name]
     try:
-        with torch.enable_grad(), torch.compiler.set_stance("force_eager"):  # compiled code calls no hooks
+        with torch.enable_grad(), torch.compiler.set_stance("force_eager"):  # not worth compiling for
             loss = module.training_step(batch, 0)
     finally:
         for hook in hooks:
