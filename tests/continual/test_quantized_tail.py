@@ -14,7 +14,8 @@ from torch import Tensor
 import onebit
 from onebit import OnebitError, continual
 from onebit.continual.packed_tail import PackedTail, read_tail
-from onebit.continual.tail_nodes import Convolution, Node
+from onebit.continual.tail_convolutions import Convolution
+from onebit.continual.tail_nodes import Node
 from onebit.deploy.writer import pack_bits
 from tests.continual.cut_digits import CutDigits, cut_digits
 

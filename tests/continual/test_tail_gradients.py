@@ -10,10 +10,23 @@ from torch import Tensor
 from torch.nn import functional
 
 from onebit import deploy, models
-from onebit.continual import tail_nodes
-from onebit.continual.packed_tail import AVERAGE_POOL, BINARIZE, CONV_BINARY, PackedTail, read_tail
+from onebit.continual import tail_convolutions, tail_nodes
+from onebit.continual.packed_tail import (
+    AVERAGE_POOL,
+    BINARIZE,
+    CONV_BINARY,
+    CONV_FLOAT,
+    MAX_POOL,
+    PAD_CHANNELS,
+    POINTWISE,
+    PackedNode,
+    PackedTail,
+    read_tail,
+)
 from onebit.continual.quantized import Random
 from onebit.continual.quantized_tail import QuantizedTail
+from onebit.continual.tail_convolutions import Convolution
+from onebit.continual.tail_nodes import Node
 from onebit.deploy.tail import replay_bits
 from tests.continual.cut_digits import cut_digits
 
@@ -45,14 +58,15 @@ class FloatTail:
         convs = iter(zip(packed.latent, packed.latent_max, packed.estimators, strict=True))
         self.estimators: dict[int, int] = {}
         for node in packed.nodes:
-            if node.op in (BINARIZE, AVERAGE_POOL):
-                continue
             if node.op == CONV_BINARY:
                 levels, largest, self.estimators[node.output] = next(convs)
                 self._add(node.output, "weight", levels * (largest / 127))
-            for name, tensor in zip(NAMES, node.tensors[node.op == CONV_BINARY :][:4], strict=True):
-                if tensor is not None:
-                    self._add(node.output, name, tensor)
+            elif node.op == CONV_FLOAT:
+                self._add(node.output, "weight", node.tensors[0])
+            if node.op in (CONV_BINARY, CONV_FLOAT, POINTWISE):
+                for name, tensor in zip(NAMES, node.tensors[node.op != POINTWISE :][:4], strict=True):
+                    if tensor is not None:
+                        self._add(node.output, name, tensor)
 
     def _add(self, node: int, name: str, value: np.ndarray) -> None:
         self.parameters[node, name] = torch.from_numpy(value.astype(np.float64)).requires_grad_()
@@ -63,8 +77,8 @@ class FloatTail:
         for node in self.packed.nodes:
             if node.op == BINARIZE:
                 continue
-            if node.op == AVERAGE_POOL:
-                y = made[node.inputs[0]].mean(dim=(1, 2), keepdim=True)
+            if node.op in (AVERAGE_POOL, MAX_POOL, PAD_CHANNELS):
+                y = self._fixed(node, made[node.inputs[0]])
             else:
                 y = self._affine(node, made, thresholds)
             if values is not None:
@@ -72,20 +86,33 @@ class FloatTail:
             made[node.output] = y
         return made[self.packed.features].flatten(1)
 
+    def _fixed(self, node: PackedNode, x: Tensor) -> Tensor:
+        if node.op == PAD_CHANNELS:
+            return functional.pad(x, node.attributes)
+        x, kernel, stride = x.permute(0, 3, 1, 2), node.attributes[:2], node.attributes[2:4]
+        top, left, bottom, right = node.attributes[4:8]
+        if node.op == AVERAGE_POOL:
+            return functional.avg_pool2d(x, kernel, stride).permute(0, 2, 3, 1)
+        padded = functional.pad(x, (left, right, top, bottom), value=-torch.inf)
+        return functional.max_pool2d(padded, kernel, stride).permute(0, 2, 3, 1)
+
     def _affine(self, node, made: dict[int, Tensor], thresholds: dict[int, tuple[int, np.ndarray]]) -> Tensor:
         scale, bias, slope, post = (self.parameters.get((node.output, name)) for name in NAMES)
-        activation = node.attributes[-2] if node.op == CONV_BINARY else node.attributes[0]
-        if node.op == CONV_BINARY:
-            source, lower = thresholds[node.inputs[0]]
-            bits = _Signs.apply(
-                made[source], torch.from_numpy(lower).double(), self.estimators[node.output] == 2
-            ).permute(0, 3, 1, 2)
-            weight = self.parameters[node.output, "weight"]
-            signs = weight + (torch.where(weight >= 0, 1.0, -1.0) - weight).detach()
-            padding = node.attributes[2]
-            y = functional.conv2d(bits, signs.permute(0, 3, 1, 2), padding=padding).permute(0, 2, 3, 1)
-        else:
+        activation = node.attributes[0] if node.op == POINTWISE else node.attributes[9]
+        if node.op == POINTWISE:
             y = made[node.inputs[0]]
+        else:
+            weight = self.parameters[node.output, "weight"]
+            if node.op == CONV_BINARY:
+                source, lower = thresholds[node.inputs[0]]
+                quadratic = self.estimators[node.output] == 2
+                x = _Signs.apply(made[source], torch.from_numpy(lower).double(), quadratic)
+                weight = weight + (torch.where(weight >= 0, 1.0, -1.0) - weight).detach()
+            else:
+                x = made[node.inputs[0]]
+            top, left, bottom, right = node.attributes[2:6]
+            x = functional.pad(x, (0, 0, left, right, top, bottom)).permute(0, 3, 1, 2)
+            y = functional.conv2d(x, weight.permute(0, 3, 1, 2), stride=node.attributes[:2]).permute(0, 2, 3, 1)
         y = y if scale is None else y * scale
         y = y if bias is None else y + bias
         y = y if len(node.inputs) == 1 else y + made[node.inputs[1]]
@@ -105,18 +132,19 @@ def integer_gradients(
         steps.append(sums.double() * rate)
         return masters
 
-    monkeypatch.setattr(tail_nodes, "stepped", recorded)
+    for module in (tail_nodes, tail_convolutions):
+        monkeypatch.setattr(module, "stepped", recorded)
     tail.backward(gradient, unit, 1.0, Random(5))
     found: dict[tuple[int, str], Tensor] = {}
     taken = iter(steps)
     for place in reversed(tail._places):
         node = place.node
-        if isinstance(node, tail_nodes.Mean):
+        if not isinstance(node, Node):
             continue
-        if isinstance(node, tail_nodes.Convolution):
-            found[place.output, "weight"] = next(taken) * node.largest / 127
+        if isinstance(node, Convolution):
+            found[place.output, "weight"] = next(taken) * node.unit
         step = node.out.step
-        worth = (step / node.source / 65536, step / 65536, 1 / 65536, step / 65536)
+        worth = (step / node.source / 2**node.fraction, step / 65536, 1 / 65536, step / 65536)
         for name, there, unit_of in zip(NAMES, node.trained, worth, strict=True):
             if there:
                 found[place.output, name] = next(taken) * unit_of
@@ -156,9 +184,11 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-@pytest.fixture(scope="module")
-def digits_tail(tmp_path_factory: pytest.TempPathFactory) -> tuple[PackedTail, Tensor, Tensor]:
-    data = cut_digits(6)
+@pytest.fixture(scope="module", params=[False, True], ids=["straight", "narrowing"])
+def digits_tail(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[PackedTail, Tensor, Tensor]:
+    data = cut_digits(6, down=request.param)
     path = tmp_path_factory.mktemp("tail") / "m.obn"
     data.export(path, 0)
     chosen = data.indices(data.train, 0, data.old)[:96]
@@ -166,10 +196,10 @@ def digits_tail(tmp_path_factory: pytest.TempPathFactory) -> tuple[PackedTail, T
 
 
 def test_on_the_same_values(digits_tail, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forward values being equal, only the rounding of gradients is left; 0.996 and 1.0 % were measured."""
+    """Forward values being equal, only the rounding of gradients is left; 0.995 and 2.3 % were measured."""
     for key, (cosine, ratio) in compared(*digits_tail, monkeypatch, same=True).items():
         assert cosine > 0.99, key
-        assert abs(ratio - 1) < 0.02, key
+        assert abs(ratio - 1) < 0.03, key
 
 
 def test_against_the_float_network(digits_tail, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,10 +210,20 @@ def test_against_the_float_network(digits_tail, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["birealnet18", "resnet18_imagenet"])
-def test_networks(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "at", "options"),
+    [
+        ("birealnet18", "stages.3.1", {"input_size": 32}),
+        ("resnet18_imagenet", "stages.3.1", {"input_size": 32}),
+        ("birealnet18", "stages.2.3", {"input_size": 32}),
+        ("resnet18_imagenet", "stages.2.1", {"input_size": 32}),
+        ("reactnet_a", "blocks.10", {"input_size": 32, "width": 8}),
+        ("small", "blocks.0", {}),
+    ],
+)
+def test_networks(name: str, at: str, options: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
-    net = models.create(name, input_size=32, latent_sign="stages.3.1")
+    net = models.create(name, latent_sign=at, **options)
     images = torch.randn(12, *net.input_shape)
     with torch.no_grad():
         net.train()(images)

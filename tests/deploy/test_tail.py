@@ -21,6 +21,8 @@ CUTS = [
     ("reactnet18", {"input_size": 32}, "stages.3.1"),
     ("resnet18_imagenet", {"input_size": 32}, "stages.3.0"),
     ("small", {}, "blocks.1"),
+    ("small", {}, "blocks.0"),
+    ("birealnet18", {"input_size": 32}, "stages.2.3"),
 ]
 
 
@@ -153,8 +155,47 @@ class Around(nn.Module):
         return x + self.inner(x)
 
 
+class Beside(nn.Module):
+    def __init__(self, first: nn.Module, second: nn.Module) -> None:
+        super().__init__()
+        self.first, self.second = first, second
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.first(x) + self.second(x)
+
+
 def conv(**options: object) -> BinaryConv2d:
     return BinaryConv2d(8, 8, 3, padding=1, weight_quantizer=MagnitudeAwareSign(), **options)
+
+
+def zeros(layer: nn.Conv2d) -> nn.Conv2d:
+    nn.init.zeros_(layer.weight)
+    return layer
+
+
+def test_what_halves_the_sides_can_be_taught(tmp_path: Path) -> None:
+    shortcut = nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(8, 8, 1))
+    net = Net(nn.Identity(), Beside(conv(stride=2), shortcut), nn.MaxPool2d(2), nn.Conv2d(8, 8, 3, padding=1)).eval()
+    models.registry.insert_latent_sign(net, "blocks.0")
+    images, path = torch.randn(8, 2, 4, 4), tmp_path / "m.obn"
+    report = deploy.export(net, path, images, teachable=deploy.Teachable())
+    assert report.notes == ["teachable: 3 layers behind the cut; 0 latents of 64 bytes to replay"]
+    kinds = [node.kind for node in tail_nodes(deploy.build(net, images, cut=True))]
+    assert kinds == ["binarize", "average_pool", "conv_float", "conv_binary", "max_pool", "conv_float", "average_pool"]
+    assert_same_answer(net, tmp_path, images, ISAS[-1:])
+
+
+def test_real_valued_layers_of_the_tail_stay_float32(tmp_path: Path) -> None:
+    net = Net(nn.Identity(), nn.Conv2d(8, 8, 1)).eval()
+    models.registry.insert_latent_sign(net, "blocks.0")
+    images = torch.randn(8, 2, 4, 4)
+    report = deploy.export(
+        net, tmp_path / "m.obn", images, real_valued="int8", int8_tolerance=1.0, teachable=deploy.Teachable()
+    )
+    kinds = {layer.name: (layer.kind, layer.why) for layer in report.layers}
+    assert kinds["stem"][0] == kinds["head"][0] == "conv_int8"
+    assert kinds["blocks.1"][0] == "conv_float"
+    assert kinds["blocks.1"][1].endswith("stays float32: a device trains it")
 
 
 @pytest.mark.parametrize(
@@ -163,10 +204,12 @@ def conv(**options: object) -> BinaryConv2d:
         ([nn.Identity(), nn.Sequential(conv(), conv())], "writes bits"),
         ([nn.Identity(), conv(groups=2)], "groups"),
         ([nn.Identity(), conv(padding_value=1)], "padding"),
-        ([nn.Identity(), nn.Conv2d(8, 8, 1)], "cannot train conv_float"),
-        ([nn.Identity(), nn.MaxPool2d(2)], "cannot train max_pool"),
-        ([nn.Identity(), nn.AvgPool2d(2)], "not a mean over the whole image"),
-        ([nn.Identity(), BinaryConv2d(8, 8, 1, stride=2)], "stride"),
+        ([nn.Identity(), nn.Conv2d(8, 8, 1, groups=2)], "groups"),
+        ([nn.Identity(), nn.Conv2d(8, 8, 3, padding=2, dilation=2)], "dilation"),
+        ([nn.Identity(), zeros(nn.Conv2d(8, 8, 1))], "make no levels"),
+        ([nn.Identity(), nn.Conv2d(8, 3700, 3, padding=1), nn.Conv2d(3700, 8, 3, padding=1)], "terms"),
+        ([nn.Identity(), nn.Conv2d(8, 7400, 3, padding=1), nn.Conv2d(7400, 8, 1)], "output channels"),
+        ([nn.Identity(), nn.AvgPool2d(3, padding=1)], "it has padding"),
     ],
 )
 def test_a_tail_that_cannot_be_taught_is_refused(blocks: list[nn.Module], reason: str, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from onebit.runtime import _engine
 
 _ABSENT = 0xFFFFFFFF
 _ASSUMED_SAMPLES = 1000  # of each class, where the file does not say
-_CONV_FLOAT, CONV_BINARY, BINARIZE, POINTWISE, AVERAGE_POOL, _CONV_INT8 = 1, 2, 3, 4, 6, 8
+CONV_FLOAT, CONV_BINARY, BINARIZE, POINTWISE, MAX_POOL, AVERAGE_POOL, PAD_CHANNELS, _CONV_INT8 = range(1, 9)
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class PackedTail:
     """What lies between ``latents`` and the logits of a teachable file.
 
     Attributes:
-        nodes: those of the tail, in order.
+        nodes: those of the tail, in order; real-valued convolutions hold their float32 weights.
         latents, features: numbers of these values.
         shapes: (h, w, c) of each value of the file.
         ranges: least and largest number of each value of floats in the tail.

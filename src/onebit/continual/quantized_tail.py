@@ -2,14 +2,15 @@
 arithmetic written a second time, to be read beside docs/learner.md.
 
 Every value v of the tail has 8 bits, v = step q, over its calibrated range. A gradient has 16 bits and a real unit that
-follows it; those of a binary convolution's two products have 8, rounded stochastically. Of a node with the weights'
-signs, the residual r and the scale, bias, slope and post of each channel (M, N, A, P in units of 2^-16 of the output)::
+follows it; those of a convolution's two products have 8, rounded stochastically. Of a node with the residual r and the
+scale, bias, slope and post of each channel (M, N, A, P in units of 2^-16 of the output)::
 
-    s = conv(bits, sign w)                                     of pointwise nodes the input's level
+    s = conv(bits, sign w), conv(q, round(w 2^-8)) where both are real, of pointwise nodes the input's level
     Z = M s + N + R r;   y = activation(Z);   q = clamp(round((y + P) 2^-16) + zero, 0, 255) - zero
 
     dP = Σ G,  dA = Σ_(Z < 0) G round(Z 2^-16),  G' = G y'(Z),  dN = Σ G',  dM = Σ G' s,  dr = G'
     h = Q_8(G' M),  dw = h * bits,  dbits = h * sign w,  dx = dbits · estimate(x - threshold)
+                    dw = h * q,     dx = h * round(w 2^-8)     where both are real; their M s is round(M s 2^-8)
 
 Everything is NHWC and int64. Products are summed in float64, where they are exact.
 
@@ -24,10 +25,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from onebit.continual.packed_tail import AVERAGE_POOL, BINARIZE, CONV_BINARY, POINTWISE, PackedTail
+from onebit.continual.packed_tail import BINARIZE, CONV_BINARY, CONV_FLOAT, POINTWISE, PackedTail
 from onebit.continual.quantized import QuantizedCWRStar, Random, round_div
 from onebit.continual.tail_arithmetic import Gradient, Levels, add, normalise, stochastic_8_bits
-from onebit.continual.tail_nodes import Convolution, Mean, Node
+from onebit.continual.tail_convolutions import BinaryConvolution, Convolution, RealConvolution
+from onebit.continual.tail_nodes import Node
+from onebit.continual.tail_pools import UNTRAINED, Untrained
 
 _QUADRATIC = 2
 
@@ -36,7 +39,7 @@ _QUADRATIC = 2
 class _Place:
     """A node of the tail and the values around it."""
 
-    node: Node | Mean
+    node: Node | Untrained
     source: int
     residual: int | None
     output: int
@@ -49,8 +52,8 @@ class QuantizedTail:
         packed: from :func:`~onebit.continual.packed_tail.read_tail`.
 
     Attributes:
-        layers: the convolutions, pointwise operators and means, in order. Those but the mean have ``masters``, int64
-            (4, channels): M, N, A, P; a convolution has ``weight``, int64 (O, kh, kw, I), its latent levels.
+        layers: all nodes but the binarizes, in order. Convolutions and pointwise operators have ``masters``, int64
+            (4, channels): M, N, A, P; a convolution has ``weight``, int64 (O, kh, kw, I), the masters of its weights.
 
     Example:
         >>> from onebit import deploy, models
@@ -82,21 +85,22 @@ class QuantizedTail:
             residual = node.inputs[1] if len(node.inputs) == 2 else None
             levels, out = self.levels[source], self.levels[node.output]
             kept = None if residual is None else self.levels[residual]
-            made: Node | Mean
+            made: Node | Untrained
             if node.op == CONV_BINARY:
                 weight, largest, estimator = next(stored)
                 values = (levels, out, kept)
-                made = Convolution(node, binarizes[node.inputs[0]], weight, largest, estimator == _QUADRATIC, values)
-            elif node.op == AVERAGE_POOL:
-                h, w, _ = packed.shapes[source]
-                made = Mean(levels, out, h * w)
-            else:
-                assert node.op == POINTWISE
+                binarize = binarizes[node.inputs[0]]
+                made = BinaryConvolution(node, binarize, weight, largest, estimator == _QUADRATIC, values)
+            elif node.op == CONV_FLOAT:
+                made = RealConvolution(node, levels, out, kept)
+            elif node.op == POINTWISE:
                 made = Node(node, packed.shapes[node.output][2], levels.step, out, kept)
+            else:
+                made = UNTRAINED[node.op](node, levels, out)
             self._places.append(_Place(made, source, residual, node.output))
 
     @property
-    def layers(self) -> list[Node | Mean]:
+    def layers(self) -> list[Node | Untrained]:
         return [place.node for place in self._places]
 
     def forward(self, negative: Tensor) -> Tensor:
@@ -104,7 +108,7 @@ class QuantizedTail:
         self._values = {self.first: torch.where(negative, self.minus, self.plus)}
         for place in self._places:
             node, x = place.node, self._values[place.source]
-            if isinstance(node, Mean):
+            if isinstance(node, Untrained):
                 self._values[place.output] = node.forward(x)
             else:
                 self._values[place.output] = node.after(self._before(place, node)[0])
@@ -123,11 +127,11 @@ class QuantizedTail:
         gradients = {self.last: normalise(gradient.reshape(values[self.last].shape), unit)}
         for place in reversed(self._places):
             node, x = place.node, values[place.source]
-            keys = (0, 0, 0) if isinstance(node, Mean) else (random.next(), random.next(), random.next())
+            keys = (0, 0, 0) if isinstance(node, Untrained) else (random.next(), random.next(), random.next())
             arrived = gradients.pop(place.output, None)
             if arrived is None:
                 continue
-            if isinstance(node, Mean):
+            if isinstance(node, Untrained):
                 gradients[place.source] = add(gradients.get(place.source), node.backward(arrived, x))
                 continue
             z, s = self._before(place, node)
@@ -152,12 +156,13 @@ class QuantizedTail:
     ) -> Gradient | None:
         """The gradient of the input from G' M; a convolution's weights take their step."""
         if not isinstance(node, Convolution):
-            return normalise(product, unit * node.out.step / node.source * 2.0**-16)
+            return node.to_input(product, unit)
         h, worth = stochastic_8_bits(product, keys[0])
-        unit = unit * node.out.step * 2.0**-16 * worth
+        unit = unit * node.out.step * 2.0**-node.fraction * worth
         by_weight, by_input = node.gradients(h, x)
+        backed = node.through(by_input, x, unit)  # before the weights change
         node.update_weights(by_weight, unit, rate, keys[1])
-        return normalise(by_input * node.slope(x), unit * 2.0**-14)
+        return backed
 
 
 class QuantizedTailLearner(QuantizedCWRStar):

@@ -93,17 +93,16 @@ def export(
     images = example if calibration is None else calibration
     with _evaluating(net), torch.no_grad():
         graph, notes = _folded(net, example[:2], teachable is not None)
-    if teachable is not None:
-        tail_nodes(graph)
-        if teachable.images is not None:
-            _check_images("teachable.images", teachable.images)
+    trained = [] if teachable is None else tail_nodes(graph)
+    if teachable is not None and teachable.images is not None:
+        _check_images("teachable.images", teachable.images)
     _check_labels(graph, classes, samples)
     _check_normalisation(graph, mean, std)
 
     agreement: Agreement | None = None
     remarks: dict[Node, str] = {}
     if real_valued == "int8":
-        agreement, remarks = quantize(graph, images, _pixels(mean, std), int8_tolerance)
+        agreement, remarks = quantize(graph, images, _pixels(mean, std), int8_tolerance, trained)
         notes.append(str(agreement))
     layers = rows(graph, net, remarks)
     meta: dict[str, Meta] = {}

@@ -11,7 +11,7 @@ Inference", CVPR 2018, equations 1 to 4; Krishnamoorthi, arXiv 1806.08342, secti
 The sum is exact; s_x · s_w[o] goes into the scale of the epilogue, which stays real.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -120,7 +120,11 @@ def in_bytes(conv: ConvFloat, low: float, high: float) -> ConvInt8:
 
 
 def quantize(
-    graph: Graph, images: Tensor, pixels: tuple[float, float] | None, tolerance: float = 0.0
+    graph: Graph,
+    images: Tensor,
+    pixels: tuple[float, float] | None,
+    tolerance: float = 0.0,
+    trained: Collection[Node] = (),
 ) -> tuple[Agreement, dict[Node, str]]:
     """Turns real-valued convolutions and dense layers to int8, in place, as far as the images keep their top-1.
 
@@ -132,13 +136,15 @@ def quantize(
         images: float32 (N, C, H, W), real ones: they give the ranges of the layers' inputs.
         pixels: range of the graph's input where it is known; else it is that of the images.
         tolerance: share of the images whose top-1 may change, from 0 to 1.
+        trained: nodes that a device trains, which needs their real numbers.
 
     Returns:
         The comparison, and for each real-valued layer of the graph why it is in int8 or not.
     """
     layers: dict[Node, ConvInt8] = {}
-    remarks: dict[Node, str] = {}
     floats = [node for node in graph.nodes if isinstance(node, ConvFloat)]
+    remarks: dict[Node, str] = {node: "stays float32: a device trains it" for node in floats if node in trained}
+    floats = [node for node in floats if node not in remarks]
     for conv, (low, high) in zip(floats, extents(graph, images, [conv.inputs[0] for conv in floats]), strict=True):
         if conv.inputs[0] is graph.input and pixels is not None:
             low, high = min(low, pixels[0]), max(high, pixels[1])

@@ -14,7 +14,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from onebit.deploy.engine import answers, extents
-from onebit.deploy.graph import AveragePool, Binarize, ConvBinary, Graph, Node, Pointwise, Value
+from onebit.deploy.graph import (
+    AveragePool,
+    Binarize,
+    ConvBinary,
+    ConvFloat,
+    Graph,
+    MaxPool,
+    Node,
+    PadChannels,
+    Pointwise,
+)
 from onebit.deploy.writer import Meta, tensor_count
 from onebit.errors import OnebitError
 
@@ -22,6 +32,9 @@ _LEVELS = 255
 _MOST_TERMS = 32767  # of a dot product, which a device keeps in 16 bits
 _HIGHEST = 127
 _MOST_OTHERS = 0.25
+_LEAST, _LARGEST = 1e-30, 1e30  # of what makes levels
+_MOST_BACK = 2**24 // 255  # taps times output channels: the terms of a sum on the way back
+_MOST_SIDE = 64
 
 
 @dataclass(frozen=True)
@@ -53,7 +66,7 @@ def describe(graph: Graph, images: Tensor, teachable: Teachable) -> tuple[dict[s
     values = [graph.outputs["latents"], *(node.output for node in nodes if not node.output.bits)]
     ranges = np.array(extents(graph, images, values), np.float32)
     for node, (low, high) in zip([None, *(node for node in nodes if not node.output.bits)], ranges, strict=True):
-        if not 1e-30 < (max(high, 0) - min(low, 0)) / _LEVELS < 1e30:
+        if not _LEAST < (max(high, 0) - min(low, 0)) / _LEVELS < _LARGEST:
             where = "the latents" if node is None else f"layer '{node.name}'"
             raise OnebitError(f"{where}: numbers from {low} to {high} make no 8-bit levels", hint="train longer")
     cut = graph.producer(values[0])
@@ -78,7 +91,7 @@ def describe(graph: Graph, images: Tensor, teachable: Teachable) -> tuple[dict[s
 
 def summary(graph: Graph, teachable: Teachable) -> str:
     """What a device can train, for people."""
-    trained = [node for node in tail_nodes(graph) if isinstance(node, ConvBinary | Pointwise)]
+    trained = [node for node in tail_nodes(graph) if isinstance(node, ConvBinary | ConvFloat | Pointwise)]
     latents, count = graph.outputs["latents"], 0 if teachable.images is None else len(teachable.images)
     size = latents.h * latents.w * -(-latents.c // 32) * 4
     return f"teachable: {len(trained)} layers behind the cut; {count} latents of {size:,} bytes to replay"
@@ -147,24 +160,30 @@ def tail_nodes(graph: Graph) -> list[Node]:
 
 
 def _check(graph: Graph, node: Node) -> None:
-    if isinstance(node, ConvBinary):
+    if isinstance(node, ConvBinary | ConvFloat):
         window = node.window
         if node.output.bits:
             _refuse(node, "it writes bits", "give the blocks of the tail a shortcut around each convolution")
-        if node.groups != 1 or window.dilation != (1, 1) or window.stride != (1, 1) or node.padding_value != 0:
-            _refuse(node, "it has groups, dilation, a stride or padding of ±1", "put the cut behind it")
-        if node.weight[0].size > _MOST_TERMS:
+        if node.groups != 1 or window.dilation != (1, 1) or node.last_attribute() != 0:
+            _refuse(node, "it has groups, dilation or padding of ±1", "put the cut behind it")
+        terms = node.weight[0].size
+        if terms > _MOST_TERMS:
             _refuse(node, f"its dot product has more than {_MOST_TERMS} terms", "put the cut behind it")
+        if node.weight.size // node.weight.shape[-1] > _MOST_BACK or max(window.kernel) > _MOST_SIDE:
+            _refuse(node, "it has too many output channels or too large a kernel", "put the cut behind it")
+    if isinstance(node, ConvBinary):
         if len(graph.consumers(node.inputs[0])) != 1:
             _refuse(node, "another convolution reads the same bits", "put the cut behind both")
+    elif isinstance(node, ConvFloat):
+        if not _LEAST < np.abs(node.weight).max() < _LARGEST:
+            _refuse(node, "its weights make no levels", "train longer")
     elif isinstance(node, Binarize):
         if not (node.interval[:, 1] == np.inf).all():
             _refuse(node, "it is not +1 from a threshold upwards", "put the cut behind it")
     elif isinstance(node, AveragePool):
-        x: Value = node.inputs[0]
-        if node.window.kernel != (x.h, x.w) or any(node.window.padding):
-            _refuse(node, "it is not a mean over the whole image", "put the cut behind it")
-    elif not isinstance(node, Pointwise):
+        if any(node.window.padding):
+            _refuse(node, "it has padding", "put the cut behind it")
+    elif not isinstance(node, MaxPool | PadChannels | Pointwise):
         _refuse(node, f"a device cannot train {node.kind}", "put the cut behind it")
 
 
