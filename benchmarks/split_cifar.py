@@ -3,29 +3,29 @@
 python benchmarks/split_cifar.py --folder build/split_cifar --output results/split_cifar.json
 python benchmarks/split_cifar.py --folder build/small --images 20 --streams nc --seeds 0 --output /tmp/small.json
 
-Streams: `nc`, Split CIFAR-10, 5 experiences of 2 classes; `ni`, CIFAR-10 in 10 experiences with all classes; both on a
-binary backbone that was trained on experience 0 alone; and `cifar100`, 20 classes of CIFAR-100 in 10 experiences, on
-one that was trained on CIFAR-10. The learners at the cut train what is above it; latents of one bit are those of a
-backbone that was trained with `LatentSign` at the cut. Nothing is tuned to a learner. `--images` is the length: how
-many images a class has. A run that its folder holds already is not repeated, so the table can be made in pieces.
+The streams `nc` and `ni` start from a binary backbone that was trained on experience 0 alone, `cifar100` from one that
+was trained on CIFAR-10 (cifar_streams.py). The learners at the cut train what is above it; latents of one bit are those
+of a backbone that was trained with `LatentSign` at the cut. Nothing is tuned to a learner. `--images` is the length:
+how many images a class has. A run that its folder holds already is not repeated, so the table can be made in pieces.
 """
 
 import argparse
 import json
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
+from cifar_streams import BACKBONES, Case
 from rich.progress import track
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
-from onebit import continual, data, models
+import onebit
+from onebit import continual, deploy
 from onebit.continual import (
     Accuracies,
     AR1Star,
@@ -36,30 +36,16 @@ from onebit.continual import (
     LatentReplay,
     Learner,
     ReplayMemory,
-    Split,
 )
+from onebit.continual.memory import item_bytes
 from onebit.continual.plot import plot_accuracies
-from onebit.data.augment import crop, flip
+from onebit.deploy import Teachable
 from onebit.files import replacing
 from onebit.training.record import write_record
 
-BACKBONES: dict[str, tuple[dict[str, Any], str, str]] = {  # options, the module behind which the cut is, and the next
-    "small": ({"in_shape": [3, 32, 32], "width": 32}, "blocks.5", "blocks.6"),
-    "birealnet18": ({"input_size": 32}, "stages.3.0", "stages.3.1"),
-}
-BACKBONE_EPOCHS, EPOCHS, BATCH, REPLAYED, MEMORY = 15, 10, 50, 128, 300
+EPOCHS, BATCH, REPLAYED, MEMORY, CHUNK = 10, 50, 128, 300, 256
 TAIL: dict[str, Any] = {"batch": BATCH, "learning_rate": 0.05}
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A stream of one seed, with what its backbone is trained on; images normalised, labels from 0."""
-
-    stream: continual.Stream
-    train: tuple[Tensor, Tensor]
-    test: tuple[Tensor, Tensor]
-    backbone: tuple[Tensor, Tensor]
-    first: bool  # the backbone was trained on experience 0, so its head knows the classes of that
+Run = Callable[[Case], tuple[Accuracies, int]]  # also the bytes of its memory of samples
 
 
 def main() -> None:
@@ -67,7 +53,8 @@ def main() -> None:
     parser.add_argument("--streams", nargs="+", choices=["nc", "ni", "cifar100"], default=["nc", "ni", "cifar100"])
     parser.add_argument("--learners", nargs="+", choices=list(LEARNERS), default=list(LEARNERS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--images", type=int, default=5000, help="of a class, at most, in training and in test part")
+    parser.add_argument("--images", type=int, default=5000, help="of a class, at most, to train with")
+    parser.add_argument("--tests", type=int, default=1000, help="of a class, at most, to test with")
     parser.add_argument("--backbone", choices=list(BACKBONES), default="small")
     parser.add_argument("--folder", type=Path, default=Path("build/split_cifar"), help="of the runs")
     parser.add_argument("--output", default="results/split_cifar.json", help="the record; a picture a stream beside it")
@@ -83,19 +70,31 @@ def main() -> None:
         }
         picture = Path(args.output).with_suffix("")
         plot_accuracies(curves, picture.with_name(f"{picture.name}_{stream}.svg"), f"{stream}, seeds {args.seeds}")
-    keys = ("images", "seeds", "backbone")
+    keys = ("images", "tests", "seeds", "backbone")
     setting = {key: getattr(args, key) for key in keys} | {"epochs": EPOCHS, "memory": MEMORY, "replayed": REPLAYED}
     write_record(args.output, {**setting, "streams": streams, "runs": runs})
     print(json.dumps(streams, indent=1, ensure_ascii=False))
 
 
+case_of = lru_cache(maxsize=1)(Case)  # it holds the latents of its stream
+
+
 def one(stream: str, learner: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
     """A run, from its file if it is there."""
-    name = "-".join([args.backbone, stream, learner.replace(" ", "_").replace("/", "_"), str(args.images), str(seed)])
+    name = "-".join(
+        [
+            args.backbone,
+            stream,
+            learner.replace(" ", "_").replace("/", "_"),
+            str(args.images),
+            str(args.tests),
+            str(seed),
+        ]
+    )
     path = args.folder / f"{name}.json"
     if path.exists():
         return json.loads(path.read_text("utf-8"))
-    case = Case(stream, seed, args.images, args.backbone, args.folder)
+    case = case_of(stream, seed, args.images, args.tests, args.backbone, args.folder)
     begin = time.perf_counter()
     result, memory = LEARNERS[learner](case)
     run = {
@@ -134,134 +133,98 @@ def summary(runs: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return table
 
 
-@cache
-def make_setting(name: str, images: int, seed: int) -> Setting:
-    train, test = _normalised("cifar10", images)
-    if name == "cifar100":
-        own, asked = _normalised("cifar100_subset", images)
-        stream = continual.new_classes(own[1], [2] * 10, data="cifar100_subset")
-        return Setting(stream, own, asked, train, False)
-    if name == "nc":
-        stream = continual.new_classes(train[1], [2] * 5, data="cifar10")
-    else:
-        stream = continual.new_instances(train[1], 10, seed, data="cifar10")
-    chosen = stream[0].indices
-    return Setting(stream, train, test, (train[0][chosen], train[1][chosen]), True)
+def tail_options(case: Case, passes: float = EPOCHS) -> dict[str, Any]:
+    return {**TAIL, "steps": max(1, round(passes * case.size / BATCH)), "seed": case.seed}
 
 
-@cache
-def _normalised(name: str, images: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Training and test part, of each the first ``images`` of a class; by the mean and deviation of CIFAR-10."""
-    source, pixels = data.create(name), data.create("cifar10")
-    mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (pixels.mean, pixels.std))
-    parts = []
-    for x, labels in (source.train(), source.test()):
-        kept = torch.cat([(labels == c).nonzero()[:images, 0] for c in range(len(source.classes))]).sort().values
-        parts.append(((x[kept] / 255 - mean) / std, labels[kept]))
-    return parts[0], parts[1]
-
-
-def trained_backbone(setting: Setting, latent_sign: bool, path: Path, backbone: str, seed: int) -> nn.Module:
-    """The binary network after Adam on the backbone's images; kept in a file."""
-    torch.manual_seed(seed)
-    options, behind, _ = BACKBONES[backbone]
-    (images, labels), classes = setting.backbone, int(setting.backbone[1].max()) + 1
-    net = models.create(backbone, num_classes=classes, latent_sign=behind if latent_sign else None, **options)
-    if path.exists():
-        net.load_state_dict(torch.load(path, weights_only=True))
-        return net.eval()
-    optimizer = torch.optim.Adam(net.parameters(), 2.5e-3)
-    generator = torch.Generator().manual_seed(seed)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, BACKBONE_EPOCHS)
-    for _ in track(range(BACKBONE_EPOCHS), description=f"training {path.stem}", transient=True):
-        for chosen in torch.randperm(len(labels), generator=generator).split(64):
-            if len(chosen) == 1:  # BatchNorm cannot measure it
-                continue
-            x = flip(crop(images[chosen], generator), generator)
-            loss = functional.cross_entropy(net(x), labels[chosen])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-        schedule.step()
-    with replacing(path) as temporary:
-        torch.save(net.state_dict(), temporary)
-    return net.eval()
-
-
-class Case:
-    """What a learner starts from: a stream, and its backbone cut in two."""
-
-    def __init__(self, name: str, seed: int, images: int, backbone: str, folder: Path) -> None:
-        self.name, self.seed, self.images, self.backbone, self.folder = name, seed, images, backbone, folder
-        self.setting = make_setting(name, images, seed)
-        self.classes = int(self.setting.train[1].max()) + 1
-        self.none_yet = torch.zeros(self.classes, dtype=torch.int64)
-        self.size = len(self.setting.stream[0].indices)  # about that of every experience
-
-    def split(self, at: str, latent_sign: bool = False) -> tuple[Split, Tensor]:
-        """The parts, and the rows of the head."""
-        kind = "one_bit" if latent_sign else "real"
-        path = self.folder / f"{self.backbone}-{self.name}-{kind}-{self.images}-{self.seed}.pt"
-        parts = continual.split(trained_backbone(self.setting, latent_sign, path, self.backbone, self.seed), at)
-        rows = torch.zeros(self.classes, parts.weight.shape[1])
-        if self.setting.first:
-            known = list(self.setting.stream[0].classes)
-            rows[known] = parts.weight[known]
-        return parts, rows
-
-    def run(self, learner: Learner, parts: Split) -> Accuracies:
-        train, test = ((parts.latents(images), labels) for images, labels in (self.setting.train, self.setting.test))
-        return continual.run(learner, self.setting.stream, train, test)
-
-    def options(self, passes: float = EPOCHS) -> dict[str, Any]:
-        return {**TAIL, "steps": max(1, round(passes * self.size / BATCH)), "seed": self.seed}
+def none_yet(case: Case) -> Tensor:
+    return torch.zeros(case.classes, dtype=torch.int64)
 
 
 def naive(case: Case) -> tuple[Accuracies, int]:
-    parts, rows = case.split(BACKBONES[case.backbone][2])
-    return case.run(continual.NaiveFineTuning(rows, case.none_yet, parts.tail, **case.options()), parts), 0
+    parts, rows = case.split(case.cut)
+    learner = continual.NaiveFineTuning(rows, none_yet(case), parts.tail, **tail_options(case))
+    return continual.run(learner, case.stream, *case.latents), 0
 
 
-def cwr_star(quantised: bool) -> Callable[[Case], tuple[Accuracies, int]]:
+def nearest_mean(case: Case) -> tuple[Accuracies, int]:
+    return continual.run(continual.NearestClassMean(case.classes), case.stream, *case.features), 0
+
+
+def cwr_star(quantised: bool) -> Run:
     """The head alone, at the learner's own length of training."""
 
     def learn(case: Case) -> tuple[Accuracies, int]:
-        parts, rows = case.split("head")
-        features = parts.latents(case.setting.train[0][case.setting.stream[0].indices])
-        arithmetic = Hybrid((float(features.min()), max(1.0, float(features.max())))) if quantised else None
-        learner = CWRStar(rows, case.none_yet, parts.tail, arithmetic=arithmetic, seed=case.seed)
-        return case.run(learner, parts), 0
+        _, rows = case.split("head")
+        x = case.features[0][0][case.stream[0].indices]
+        arithmetic = Hybrid((float(x.min()), max(1.0, float(x.max())))) if quantised else None
+        learner = CWRStar(rows, none_yet(case), arithmetic=arithmetic, seed=case.seed)
+        return continual.run(learner, case.stream, *case.features), 0
 
     return learn
 
 
-def replay(kind: type[LatentReplay] | type[AR1Star], one_bit: bool, quantised: bool = False) -> Any:
+def replay(kind: type[LatentReplay] | type[AR1Star], one_bit: bool, quantised: bool = False) -> Run:
     """Latent replay; what its memory takes, full."""
 
     def learn(case: Case) -> tuple[Accuracies, int]:
-        parts, rows = case.split(BACKBONES[case.backbone][2], latent_sign=one_bit)
+        parts, rows = case.split(case.cut, latent_sign=one_bit)
         memory = ReplayMemory(MEMORY, LatentBinarizer() if one_bit else None, seed=case.seed)
         arithmetic = FullyQuantized(8, 16, 8) if quantised else None
-        options = {**case.options(), "replayed": REPLAYED, "arithmetic": arithmetic}
-        accuracies = case.run(kind(rows, case.none_yet, parts.tail, memory, **options), parts)
+        options = {**tail_options(case), "replayed": REPLAYED, "arithmetic": arithmetic}
+        learner = kind(rows, none_yet(case), parts.tail, memory, **options)
+        accuracies = continual.run(learner, case.stream, *(case.signed_latents if one_bit else case.latents))
         return accuracies, memory.bytes
 
     return learn
 
 
 def cumulative(case: Case) -> tuple[Accuracies, int]:
-    """The whole network on all images so far, with as many passes over them as the others make over what is new."""
+    """The whole network on all images so far, with as many mini-batches an experience as the others take."""
     parts, rows = case.split("stem")
-    passes = EPOCHS * (len(case.setting.stream) + 1) / 2
-    return case.run(continual.Cumulative(rows, case.none_yet, parts.tail, **case.options(passes)), parts), 0
+    learner = continual.Cumulative(rows, none_yet(case), parts.tail, **tail_options(case))
+    return continual.run(learner, case.stream, *case.parts), 0
 
 
-def nearest_mean(case: Case) -> tuple[Accuracies, int]:
-    parts, _ = case.split("head")
-    return case.run(continual.NearestClassMean(case.classes), parts), 0
+class Deployed(Learner):
+    """`onebit.Learner` over the packed backbone, from images on; by its own defaults of batch and rates.
+
+    Its file brings the latents of experience 0 to replay, so that is not taught again where the backbone knows it.
+    """
+
+    def __init__(self, case: Case, folder: Path) -> None:
+        images, labels = case.seen
+        names = [f"backbone {c}" if not case.knows_first else str(c) for c in range(int(labels.max()) + 1)]
+        known = torch.bincount(labels).tolist()
+        items = Teachable(images, labels.tolist()) if case.knows_first else Teachable()
+        path = folder / "model.obn"
+        deploy.export(case.net(True), path, images[:CHUNK], classes=names, samples=known, teachable=items)
+        self.learner = onebit.Learner.create(folder / "store", onebit.load(path), replay=MEMORY, seed=case.seed)
+        if not case.knows_first:
+            for name in names:
+                self.learner.forget(name)
+        self.knows = case.knows_first
+
+    def learn(self, inputs: Tensor, labels: Tensor) -> None:
+        if not self.knows:
+            self.learner.teach(inputs.numpy(), [str(c) for c in labels.tolist()], epochs=EPOCHS)
+        self.knows = False
+
+    def predict(self, inputs: Tensor) -> Tensor:
+        numbers = torch.tensor([int(name) for name in self.learner.classes])
+        return numbers[torch.from_numpy(self.learner.scores(inputs.numpy())).argmax(dim=1)]
 
 
-LEARNERS: dict[str, Callable[[Case], tuple[Accuracies, int]]] = {
+def deployed(case: Case) -> tuple[Accuracies, int]:
+    with tempfile.TemporaryDirectory() as folder:
+        learner = Deployed(case, Path(folder))
+        with learner.learner:
+            accuracies = continual.run(learner, case.stream, *case.parts)
+        numbers = case.signed_latents[0][0][0].numel()
+        return accuracies, MEMORY * item_bytes(numbers, binary=True)
+
+
+LEARNERS: dict[str, Run] = {
     "naive": naive,
     "nearest class mean": nearest_mean,
     "CWR* float": cwr_star(False),
@@ -269,7 +232,9 @@ LEARNERS: dict[str, Callable[[Case], tuple[Accuracies, int]]] = {
     "AR1* float": replay(AR1Star, False),
     "latent replay float": replay(LatentReplay, False),
     "latent replay 1 bit": replay(LatentReplay, True),
+    "AR1* 1 bit q8/16": replay(AR1Star, True, True),
     "latent replay 1 bit q8/16": replay(LatentReplay, True, True),
+    "integers": deployed,
     "cumulative": cumulative,
 }
 
