@@ -163,7 +163,8 @@ class TailFile {
 inline TailFile random_tail(Random& random, uint32_t classes) {
   using Epilogue = TailFile::Epilogue;
   const auto side = [&](int most) { return static_cast<uint32_t>(random.between(1, most)); };
-  TailFile file(random, side(5), side(5), side(70), classes);
+  const uint32_t rows = side(5), columns = side(5), channels = side(70);  // in this order with every compiler
+  TailFile file(random, rows, columns, channels, classes);
   const int layers = random.between(1, 4);
   for (int i = 0; i < layers; ++i) {
     const uint32_t from = file.values()[static_cast<size_t>(
