@@ -10,8 +10,9 @@ from rich.progress import Progress
 import onebit
 from onebit.cli.watching import teach_what_arrives
 from onebit.errors import OnebitError
+from onebit.runtime.gate import Gate
 from onebit.runtime.learner import BATCH, EPOCHS, LEARNING_RATE, REPLAY, STEPS, TAIL_RATE
-from onebit.runtime.lesson import Gate, Taught
+from onebit.runtime.lesson import Taught
 from onebit.runtime.pictures import Pictures, read_pictures
 from onebit.tables import folding_table
 

@@ -3,24 +3,22 @@
 import hashlib
 import os
 import threading
-import time
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from onebit.errors import OnebitError
-from onebit.files import making, replacing
 from onebit.runtime import _engine
 from onebit.runtime.features import Images, features_of
-from onebit.runtime.lesson import Accuracy, Gate, Taught, check_text, head_operations, labels_of, replay_operations
+from onebit.runtime.gate import Accuracy, Gate
+from onebit.runtime.lesson import Stopwatch, Taught, check_text, head_operations, labels_of, replay_operations
 from onebit.runtime.model import Model, Prediction, load
+from onebit.runtime.store import MODEL, STATE, make_store
 
-_STATE, _MODEL = "learner.state", "model.obn"
 STEPS, BATCH, LEARNING_RATE, EPOCHS, TAIL_RATE = _engine.TEACH_DEFAULTS
 REPLAY = _engine.REPLAY_DEFAULT
 _ONE = 65536  # probability 1 of the native learner
@@ -57,13 +55,10 @@ class Learner:
         self.folder = Path(folder)
         self.model = model
         self._lock = threading.RLock()
-        self._native = _engine.Learner(os.fsencode(self.folder / _STATE), model.native.handle)
-        if self._native.found["damaged"]:
-            warnings.warn(
-                f"{self.folder / _STATE}: {self._native.found['damaged']} of its commits are damaged; the newest "
-                "intact one is used",
-                stacklevel=3,
-            )
+        self._native = _engine.Learner(os.fsencode(self.folder / STATE), model.native.handle)
+        if damaged := self._native.found["damaged"]:
+            text = f"{self.folder / STATE}: {damaged} of its commits are damaged; the newest intact one is used"
+            warnings.warn(text, stacklevel=3)
 
     @classmethod
     def create(
@@ -96,22 +91,7 @@ class Learner:
             OSError: the disk is full.
         """
         place = Path(folder)
-        if (place / _STATE).exists():
-            raise OnebitError(f"{place} holds a learner already", hint="open it, or name another folder")
-        if not (0 <= seed < 2**64 and all(0 < n < 2**32 for n in (max_classes, max_experiences, history))):
-            raise OnebitError("max_classes, max_experiences and history are above 0, and seed has 64 bits")
-        if not 0 <= replay < 2**32:
-            raise OnebitError(f"replay is {replay}", hint="give the number of samples to keep, or 0")
-        with making(place) as temporary:
-            with replacing(temporary / _MODEL) as copy:
-                copy.write_bytes(model.path.read_bytes())
-            if load(temporary / _MODEL).sha256 != model.sha256:
-                raise OnebitError(f"{model.path} changed since it was loaded", hint="load it again")
-            numbers = max_classes, max_experiences, history, seed, replay
-            try:
-                _engine.Learner.create(os.fsencode(temporary / _STATE), model.native.handle, *numbers)
-            except OnebitError as problem:
-                raise OnebitError(problem.message.replace(str(temporary), str(place)), problem.hint) from None
+        make_store(place, model, max_classes, max_experiences, history, seed, replay)
         return cls(place, model)
 
     @classmethod
@@ -128,9 +108,9 @@ class Learner:
         A damaged commit (bytes that changed on the medium) is passed over with a warning; the one before it is used.
         """
         place = Path(folder)
-        if not (place / _STATE).exists():
+        if not (place / STATE).exists():
             raise OnebitError(f"{place} holds no learner", hint="make one: onebit learn new")
-        return cls(place, load(place / _MODEL) if model is None else model)
+        return cls(place, load(place / MODEL) if model is None else model)
 
     @property
     def classes(self) -> dict[str, int]:
@@ -183,10 +163,10 @@ class Learner:
         check_text("" if experience is None else experience)
         if experience == "" or not (0 < steps < 2**32 and 0 < batch < 2**32 and 0 < epochs < 2**32):
             raise OnebitError("the experience's id is empty, or steps, batch or epochs are not above 0")
-        begin = time.perf_counter()
+        clock = Stopwatch()
         lots = [images] if gate is None else [images, gate.images]
-        features, *held_out = features_of(self.model, lots, progress, output=self._native.input)
-        milliseconds = {"features": _since(begin)}
+        with clock.measure("features"):
+            features, *held_out = features_of(self.model, lots, progress, output=self._native.input)
         if experience is None:
             experience = hashlib.sha256(features.tobytes() + "\0".join(labels).encode()).hexdigest()
         with self._lock:
@@ -194,18 +174,17 @@ class Learner:
             before = after = None
             if gate is not None:
                 before = after = Accuracy.of(self._answers(held_out[0]), gate.names, known)
-            begin = time.perf_counter()
-            counted = self._native.prepare(features, labels, experience, steps, batch, learning_rate, epochs, tail_rate)
-            milliseconds["update"] = _since(begin)
+            with clock.measure("update"):
+                training = steps, batch, learning_rate, epochs, tail_rate
+                counted = self._native.prepare(features, labels, experience, *training)
             try:
                 classes, refused = self.classes, False
                 if counted and gate is not None and before is not None:
                     after = Accuracy.of(self._answers(held_out[0]), gate.names, known)
                     refused = not gate.passes(before, after)
-                begin = time.perf_counter()
-                if counted and not refused:
-                    self._native.commit()
-                milliseconds["commit"] = _since(begin)
+                with clock.measure("commit"):
+                    if counted and not refused:
+                        self._native.commit()
             finally:
                 self._native.discard()
         backbone = len(labels) * sum(layer.operations for layer in self.model.layers)
@@ -222,7 +201,7 @@ class Learner:
             len(labels),
             before,
             after,
-            milliseconds,
+            clock.milliseconds,
             {"features": backbone, "update": update if counted else 0},
         )
 
@@ -306,9 +285,7 @@ class Learner:
     def __enter__(self) -> "Learner":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *problem: object) -> None:
         self.close()
 
     def _scores(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -320,7 +297,3 @@ class Learner:
         """The most likely class of each; no name if none is known yet."""
         names = list(self.classes)
         return [names[index] for index in self._scores(features).argmax(axis=1)] if names else [""] * len(features)
-
-
-def _since(begin: float) -> float:
-    return 1000 * (time.perf_counter() - begin)

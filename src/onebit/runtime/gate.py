@@ -1,0 +1,75 @@
+"""The gate that a lesson must pass: held-out images, and how well they are answered."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from onebit.errors import OnebitError
+from onebit.runtime.features import Images
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Held-out images that a learner must answer well enough, or the lesson is dropped.
+
+    Attributes:
+        images: as in :meth:`onebit.Learner.teach`; not those of the lesson.
+        names: the class of each.
+        least: share of right answers over all of them, 0 to 1, that lets the lesson through; None: not less than before
+            the lesson. With 0 every lesson passes and is only measured.
+
+    Raises:
+        OnebitError: no image, not one name an image, or ``least`` is no share.
+
+    Example:
+        >>> Gate(["a.png", "b.png"], ["cat"])
+        Traceback (most recent call last):
+        ...
+        onebit.errors.OnebitError: the gate has 2 images and 1 names (give one name an image, and at least one image)
+    """
+
+    images: Images
+    names: Sequence[str]
+    least: float | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.images) != len(self.names) or not len(self.names):
+            raise OnebitError(
+                f"the gate has {len(self.images)} images and {len(self.names)} names",
+                hint="give one name an image, and at least one image",
+            )
+        if self.least is not None and not 0 <= self.least <= 1:
+            raise OnebitError(f"the gate's least accuracy is {self.least}", hint="give a share from 0 to 1")
+
+    def passes(self, before: "Accuracy", after: "Accuracy") -> bool:
+        """Whether a lesson that changed the answers so may be kept."""
+        return after.all >= (before.all if self.least is None else self.least)
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Shares of right answers on held-out images, all known classes competing.
+
+    Attributes:
+        all: over all images.
+        old: over those of classes that were known before the lesson; None if there are none.
+        new: over the others; None if there are none. Before the lesson it is 0.
+    """
+
+    all: float
+    old: float | None
+    new: float | None
+
+    @classmethod
+    def of(cls, answers: Sequence[str], truth: Sequence[str], known: Collection[str]) -> "Accuracy":
+        """Of answers to images whose classes are ``truth``; ``known``: the classes before the lesson.
+
+        Example:
+            >>> Accuracy.of(["cat", "cat", "fox"], ["cat", "dog", "fox"], {"cat", "dog"})
+            Accuracy(all=0.6666666666666666, old=0.5, new=1.0)
+        """
+        right = np.array([answer == name for answer, name in zip(answers, truth, strict=True)])
+        old = np.array([name in known for name in truth])
+        shares = [float(right[part].mean()) if part.any() else None for part in (old, ~old)]
+        return cls(float(right.mean()), *shares)
