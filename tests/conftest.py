@@ -1,10 +1,11 @@
-"""What several parts' tests share: a packed digits model, a folder of digit pictures, and a small disk."""
+"""What several parts' tests share: a packed digits model, pictures, a small disk, and the state of PyTorch."""
 
 import os
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: tests run side by side, and fighting threads cost much
 
@@ -13,6 +14,9 @@ import pytest
 from hypothesis import settings
 from PIL import Image
 from sklearn.datasets import load_digits
+
+if TYPE_CHECKING:
+    from onebit.data.core50 import CORe50
 
 settings.register_profile("onebit", deadline=None)  # a busy machine is no failure
 settings.load_profile("onebit")
@@ -45,6 +49,46 @@ def digit_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for i, image in enumerate(digits.images[digits.target == int(name)][:8]):
             Image.fromarray(np.round(image * 255 / 16).astype(np.uint8)).save(folder / name / f"{i}.png")
     return folder
+
+
+@pytest.fixture(scope="session")
+def core50_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a made-up CORe50."""
+    from tests.data.core50 import core50_folder
+
+    root = tmp_path_factory.mktemp("core50")
+    core50_folder(root)
+    return root
+
+
+@pytest.fixture(scope="session")
+def core50(core50_root: Path) -> "CORe50":
+    """Its pictures, 2×2 pixels."""
+    from onebit import data
+    from onebit.data.core50 import CORe50
+
+    made = data.create("core50", size=2, root=core50_root)
+    assert isinstance(made, CORe50)
+    return made
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """A small network gains nothing from threads, and loses much on a busy machine."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def seeded() -> None:
+    """The same weights and inputs in every run."""
+    import torch
+
+    torch.manual_seed(0)
 
 
 @pytest.fixture

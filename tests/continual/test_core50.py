@@ -5,25 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from onebit import OnebitError, data
+from onebit import OnebitError
 from onebit.continual import Stream, new_instances, new_instances_and_classes
 from onebit.continual.core50 import read_file_lists, read_test_list
 from onebit.data.core50 import CORe50
-from tests.data.core50 import core50_folder, write_lists
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("core50")
-    core50_folder(place)
-    return place
-
-
-@pytest.fixture(scope="module")
-def core50(root: Path) -> CORe50:
-    made = data.create("core50", size=2, root=root)
-    assert isinstance(made, CORe50)
-    return made
+from tests.data.core50 import write_lists
 
 
 def listed(files: tuple[str, ...], labels: dict[int, int]) -> list[str]:

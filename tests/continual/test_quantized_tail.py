@@ -1,7 +1,6 @@
 """The tail in integers: its forward pass, what it learns, its memory, and the native learner, bit for bit."""
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,15 +18,9 @@ from onebit.continual.tail_nodes import Node
 from onebit.deploy.writer import pack_bits
 from tests.continual.cut_digits import CutDigits, cut_digits
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 WEAK = 2  # a backbone that saw two digits has few features of the others: the tail has something to learn
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

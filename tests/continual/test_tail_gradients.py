@@ -1,6 +1,5 @@
 """Quantised backpropagation in integers against autograd in float on the same network."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +28,8 @@ from onebit.continual.tail_convolutions import Convolution
 from onebit.continual.tail_nodes import Node
 from onebit.deploy.tail import replay_bits
 from tests.continual.cut_digits import cut_digits
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 NAMES = ("scale", "bias", "slope", "post")
 
@@ -174,14 +175,6 @@ def compared(packed: PackedTail, negative: Tensor, labels: Tensor, monkeypatch: 
         lengths = float(integer.norm()), float(real.norm())
         result[key] = float((integer * real).sum()) / (lengths[0] * lengths[1]), lengths[0] / lengths[1]
     return result
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["straight", "narrowing"])

@@ -10,20 +10,6 @@ from onebit.data.core50 import CORe50
 from tests.data.core50 import core50_folder
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("core50")
-    core50_folder(place)
-    return place
-
-
-@pytest.fixture(scope="module")
-def core50(root: Path) -> CORe50:
-    made = data.create("core50", size=2, root=root)
-    assert isinstance(made, CORe50)
-    return made
-
-
 def test_sessions_3_7_and_10_are_held_out(core50: CORe50) -> None:
     images, labels = core50.train()
     assert (images.shape, core50.test()[0].shape) == ((400, 3, 2, 2), (150, 3, 2, 2))
@@ -36,8 +22,8 @@ def test_sessions_3_7_and_10_are_held_out(core50: CORe50) -> None:
     assert (len(core50.classes), core50.classes[49]) == (50, "remote_control5")
 
 
-def test_categories_are_five_objects_each(root: Path, core50: CORe50) -> None:
-    coarse = data.create("core50", size=2, level="category", root=root)
+def test_categories_are_five_objects_each(core50_root: Path, core50: CORe50) -> None:
+    coarse = data.create("core50", size=2, level="category", root=core50_root)
     assert torch.equal(coarse.train()[1], core50.train()[1] // 5)
     assert (len(coarse.classes), coarse.classes[9]) == (10, "remote_control")
 

@@ -8,13 +8,7 @@ from onebit import data
 from onebit.data import DataModule
 from onebit.errors import OnebitError
 
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def same(a, b):

@@ -9,6 +9,8 @@ from onebit import methods, models
 from onebit.nn import binary_layers
 from tests.deploy.nets import ISAS, assert_same_answer, randomize
 
+pytestmark = pytest.mark.usefixtures("one_thread", "seeded")
+
 OPTIONS = {
     "birealnet18": {"input_size": 32},
     "birealnet34": {"input_size": 64},
@@ -27,12 +29,6 @@ NAMES = [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name
 
 def images(net: torch.nn.Module, seed: int = 0) -> torch.Tensor:
     return torch.randn(4, *net.input_shape, generator=torch.Generator().manual_seed(seed))
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
 
 
 @pytest.mark.parametrize("name", NAMES)

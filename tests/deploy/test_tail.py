@@ -16,6 +16,8 @@ from onebit.nn import BinaryConv2d, binary_layers
 from onebit.quantize import MagnitudeAwareSign
 from tests.deploy.nets import ISAS, assert_same_answer, randomize
 
+pytestmark = pytest.mark.usefixtures("one_thread", "seeded")
+
 CUTS = [
     ("birealnet18", {"input_size": 32}, "stages.3.0"),
     ("reactnet18", {"input_size": 32}, "stages.3.1"),
@@ -24,12 +26,6 @@ CUTS = [
     ("small", {}, "blocks.0"),
     ("birealnet18", {"input_size": 32}, "stages.2.3"),
 ]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
 
 
 def cut_net(name: str = "small", at: str = "blocks.1", **options: object) -> tuple[nn.Module, torch.Tensor]:

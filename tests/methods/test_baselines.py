@@ -1,7 +1,7 @@
 """What every baseline must do: learn, go on where it stopped, and answer packed as in training."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from onebit.errors import OnebitError
 from onebit.methods import BiReal, IRNet, LatentFree, Method, ReCU
 from onebit.nn import BinaryConv2d, BinaryLinear, binary_layers
 from tests.deploy.nets import assert_same_answer, randomize
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 STEPS = 200
 
@@ -32,15 +34,6 @@ def unbiased_second_order_bop() -> Method:
 
 
 METHODS: list[Callable[[], Method]] = [BiReal, IRNet, ReCU, bop, second_order_bop, unbiased_second_order_bop]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """A small network gains nothing from threads, and loses much on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def digits() -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -1,6 +1,5 @@
 """CPT: what its layers compute, and that a network learns with them."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,15 +16,6 @@ from onebit.quantize.uniform import measure, quantize
 from tests.methods.digits import accuracy_after
 
 METHODS = {"cpt": lambda: CPT(bits=(3, 8), cycles=4), "fractrain": lambda: FracTrain(interval=5)}
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """A small network gains nothing from threads, and loses much on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def test_a_layer_computes_the_equations() -> None:

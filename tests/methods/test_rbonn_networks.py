@@ -1,6 +1,5 @@
 """RBONN on whole networks: every backbone, the digits, and the packed file."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,8 @@ from onebit import data, models
 from onebit.methods import RBONN, Compose, CycleBNN, Method, optimizer_groups
 from onebit.nn import binary_layers
 from tests.deploy.nets import assert_same_answer
+
+pytestmark = pytest.mark.usefixtures("one_thread", "seeded")
 
 STEPS = 200
 OPTIONS = {
@@ -32,15 +33,6 @@ def make_method(name: str) -> Method:
 
 
 METHODS = ["released", "paper", "cyclebnn+released", "cyclebnn+paper"]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
 
 
 def iterate(net: nn.Module, method: Method, batches: Any, lr: float = 1e-2) -> None:

@@ -8,6 +8,8 @@ from onebit import models
 from onebit.errors import OnebitError
 from onebit.nn import BinaryConv2d, binary_layers
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 LEAVES = {
     "Conv2d",
     "Linear",

@@ -10,6 +10,8 @@ from onebit import cost, models
 from onebit.models.reactnet import MobileBlock, Twice
 from tests.deploy.nets import assert_same_answer
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 # OPs = BOPs / 64 + FLOPs, as published. The paper's 1.63e8 for B is not what 4 groups give, see the next test.
 PUBLISHED = {"reactnet_a": 0.87e8, "reactnet_c": 2.14e8}
 

@@ -8,6 +8,8 @@ from torch.nn import functional
 
 from onebit import models
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 EPOCHS, BATCH = 15, 64
 
 

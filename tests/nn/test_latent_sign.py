@@ -11,11 +11,7 @@ from torch.nn import functional
 from onebit import OnebitError, models
 from onebit.nn import LatentSign, insert_latent_sign
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
+pytestmark = pytest.mark.usefixtures("one_thread", "seeded")
 
 
 def test_forward_and_gradient() -> None:

@@ -1,6 +1,5 @@
 """The precision range test on the digits."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,13 +9,7 @@ from onebit.errors import OnebitError
 from onebit.training import precision_range_test
 from onebit.training.recipe import Recipe, parse_recipe
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def recipe(method: str | None, **init_args: Any) -> Recipe:
