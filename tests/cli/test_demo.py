@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from onebit import cli
+from onebit.cli import demo
+from tests.cli.checkpoints import write_checkpoint
 
 KEYS = [
     "float_top1",
@@ -43,6 +45,12 @@ def test_the_demo_keeps_its_promises(capsys: pytest.CaptureFixture[str]) -> None
     assert min(result["old_top1"], result["new_top1"]) >= 0.8
     assert result["naive_old_top1"] < result["old_top1"]
     assert result["survived_power_cut"]
+
+
+def test_it_exports_and_times_with_the_options_that_the_commands_have(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / "last.ckpt")
+    packed = demo._export(tmp_path, tmp_path / "m.obn")
+    assert demo._command("bench", packed)["threads"] == 1
 
 
 def test_a_kept_folder_is_never_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
+from onebit.cli import build_parser
 from onebit.errors import OnebitError
 from onebit.files import making
 from onebit.tables import folding_table
@@ -85,7 +86,6 @@ def _all_digits(folder: Path, seed: int) -> dict[str, Any]:
     import torch
 
     import onebit
-    from onebit.cli import bench
     from onebit.data import DataModule
     from onebit.training import load_checkpoint
 
@@ -101,7 +101,7 @@ def _all_digits(folder: Path, seed: int) -> dict[str, Any]:
         theirs = load_checkpoint(folder / "binary" / "last.ckpt")[0](torch.from_numpy(x)).numpy()
     near = np.abs(ours - theirs).max(axis=1) <= _LOGITS_TOLERANCE * np.abs(theirs).max(axis=1)
     float_net, _ = load_checkpoint(folder / "float" / "last.ckpt")
-    timed = bench.run(Namespace(model=str(packed), threads=1, isa="", batch=1, profile=False))
+    timed = _command("bench", packed)
     return {
         "float_top1": twin["last_top1"],
         "binary_top1": binary["last_top1"],
@@ -175,20 +175,15 @@ def _train(folder: Path, recipe: "Recipe", title: str) -> dict[str, Any]:
 
 
 def _export(run_folder: Path, path: Path) -> Path:
-    from onebit.cli import export
-
-    export.run(
-        Namespace(
-            checkpoint=str(run_folder / "last.ckpt"),
-            output=str(path),
-            int8_tolerance=0.0,
-            real_valued="float32",
-            teachable=False,
-            replay=0,
-            force=False,
-        )
-    )
+    _command("export", run_folder / "last.ckpt", "-o", path)
     return path
+
+
+def _command(name: str, *words: object) -> dict[str, Any]:
+    """What the command would print with ``--json``; its options are those that its parser knows."""
+    parser, module = build_parser(name)
+    result: dict[str, Any] = module.run(parser.parse_args([str(word) for word in words]))
+    return result
 
 
 def _test_images(data: "DataModule") -> tuple["NDArray[np.float32]", "NDArray[np.int64]"]:
