@@ -31,10 +31,9 @@ from onebit.training.record import write_record
 
 CLASSES, FEATURES, BATCH, STEPS, RATE = 50, 512, 50, 500, 1e-9  # of the head; a sample a class
 IMAGES, ITEMS, OLD, CUT = 50, 300, 10, "stages.3.0"  # of the tail
-TAIL = {"epochs": 4, "batch": 64, "learning_rate": 0.1, "tail_rate": 0.01}
+TAIL = {"epochs": 10, "batch": 50, "replayed": 128, "learning_rate": 0.1, "tail_rate": 0.01}  # the defaults
 SHAPE = (3, 32, 32)
-FRESH = round(TAIL["batch"] * IMAGES / (IMAGES + ITEMS))
-TAIL_STEPS = int(TAIL["epochs"]) * -(-IMAGES // FRESH)
+TAIL_STEPS = int(TAIL["epochs"]) * -(-IMAGES // int(TAIL["batch"]))
 
 
 class Pooled(nn.Module):
@@ -93,6 +92,7 @@ def torch_tail(net: nn.Module, simulated: bool) -> Callable[[], float]:
             memory,
             steps=TAIL_STEPS,
             batch=int(TAIL["batch"]),
+            replayed=int(TAIL["replayed"]),
             learning_rate=TAIL["tail_rate"],
             arithmetic=continual.FullyQuantized() if simulated else None,
         )

@@ -81,12 +81,12 @@ class Learner {
 
   // Trains; commit() or discard() comes next.
   bool prepare(const Features& features, const std::vector<std::string>& names, const std::string& experience,
-               uint32_t steps, uint32_t batch, double learning_rate, uint32_t epochs, double tail_rate) {
+               uint32_t steps, uint32_t batch, double learning_rate, uint32_t epochs, double tail_rate, uint32_t replayed) {
     expect_width(features);
     if (features.shape(0) != names.size()) throw nb::value_error("there must be one name a sample");
     std::vector<const char*> pointers;
     for (const std::string& name : names) pointers.push_back(name.c_str());
-    const onebit_teach_options options{steps, batch, learning_rate, epochs, tail_rate};
+    const onebit_teach_options options{steps, batch, learning_rate, epochs, tail_rate, replayed};
     int counted = 0;
     checked([&](onebit_error* error) {
       return onebit_learner_prepare(handle_, features.data(), pointers.data(), names.size(), experience.c_str(),
@@ -167,7 +167,8 @@ void bind_learner(nb::module_& m) {
       .def("close", &Learner::close)
       .def_prop_ro("classes", &Learner::classes)
       .def("prepare", &Learner::prepare, nb::arg("features").noconvert(), nb::arg("names"), nb::arg("experience"),
-           nb::arg("steps"), nb::arg("batch"), nb::arg("learning_rate"), nb::arg("epochs"), nb::arg("tail_rate"))
+           nb::arg("steps"), nb::arg("batch"), nb::arg("learning_rate"), nb::arg("epochs"), nb::arg("tail_rate"),
+           nb::arg("replayed"))
       .def("commit", &Learner::commit)
       .def("discard", &Learner::discard)
       .def("counted", &Learner::counted, nb::arg("experience"))
@@ -182,7 +183,8 @@ void bind_learner(nb::module_& m) {
       .def("check", &Learner::check);
   const onebit_teach_options defaults = ONEBIT_TEACH_DEFAULTS;
   m.attr("TEACH_DEFAULTS") =
-      nb::make_tuple(defaults.steps, defaults.batch, defaults.learning_rate, defaults.epochs, defaults.tail_rate);
+      nb::make_tuple(defaults.steps, defaults.batch, defaults.learning_rate, defaults.epochs, defaults.tail_rate,
+                     defaults.replayed);
   const onebit_learner_options made = ONEBIT_LEARNER_DEFAULTS;
   m.attr("REPLAY_DEFAULT") = made.replay;
 }

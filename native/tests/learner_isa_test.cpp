@@ -14,7 +14,7 @@ namespace onebit::test {
 namespace {
 
 constexpr char kModels[] = "4983f507ae2746026a137aa409c8c8ceef7fabaa02b9acd2493ce487e7335de6";
-constexpr char kStates[] = "a4acaa8fdb24035159b2618fc29f75cb4c749dbd0eefec46303869e93c4603ca";
+constexpr char kStates[] = "31aefc46cfa8e954132a0e37ccba493763deb7d4bc46be103281ee4b7176abf1";
 constexpr char kPath[] = "learner_isa_test.state";
 constexpr uint32_t kImages = 9, kItems = 12;
 
@@ -79,7 +79,7 @@ class Stream {
   void teach(uint32_t seed, const char* one, const char* two) {
     const char* names[kImages];
     for (uint32_t i = 0; i < kImages; ++i) names[i] = i % 2 ? two : one;
-    const onebit_teach_options options = {12, 8, 0.1, 2, 0.5};
+    const onebit_teach_options options = {12, 8, 0.1, 2, 0.5, 5};
     int counted = 0;
     DONE(onebit_learner_teach(learner_, run(seed).data(), names, kImages, std::to_string(seed).c_str(), &options,
                               &counted, &error));

@@ -79,11 +79,14 @@ void erasing() {
 }
 
 void shares() {
-  CHECK(new_samples(50, 0, 64) == 50 && new_samples(500, 0, 64) == 64, "without items");
-  CHECK(new_samples(50, 300, 64) == 9, "round(64 * 50 / 350)");
-  CHECK(new_samples(1, 1000, 64) == 1 && new_samples(1000, 1, 64) == 63, "at least one of each");
-  CHECK(new_samples(3, 1, 64) == 3, "no more than there are");
-  CHECK(new_samples(10, 30, 2) == 1, "the smallest batch");
+  Replay replay = make_replay(5, 1);
+  const TrainOptions options{0, 50, 0.1, 1, 0.01, 3};
+  CHECK(most_at_once(20, replay, options) == 20 && most_at_once(70, replay, options) == 50, "without items");
+  const uint32_t bits = 0;
+  for (uint32_t i = 0; i < 2; ++i) replay.put(i, &bits, 0);
+  CHECK(most_at_once(70, replay, options) == 52, "all items");
+  for (uint32_t i = 2; i < 5; ++i) replay.put(i, &bits, 0);
+  CHECK(most_at_once(70, replay, options) == 53, "some of the items");
 }
 
 // A lesson by the rules: the plain tail, and the head's own steps.
@@ -116,17 +119,17 @@ void lesson(Random& random) {
   const auto stored = writer.packed(capacity + 1);
   for (uint32_t i = 0; i < capacity; ++i)
     if (random.chance(70)) state.replay.put(i, stored.data() + i * tail.words(), i % 4);
-  const TrainOptions options{0, static_cast<uint32_t>(random.between(2, 9)), 0.1,
-                             static_cast<uint32_t>(random.between(1, 3)), std::ldexp(1.0, random.between(-5, 5))};
+  const TrainOptions options{0, static_cast<uint32_t>(random.between(1, 9)), 0.1,
+                             static_cast<uint32_t>(random.between(1, 3)), std::ldexp(1.0, random.between(-5, 5)),
+                             static_cast<uint32_t>(random.between(1, 6))};
 
   State expected = state;
   PlainTail plain(*model);
   {
     State& s = expected;
     const auto items = s.replay.used();
-    const auto r = static_cast<int64_t>(items.size()), b = int64_t{options.batch}, n_all = int64_t{samples};
-    int64_t n = std::min(b, n_all);
-    if (r > 0) n = std::max<int64_t>(1, std::min(std::min(n_all, b - 1), round_div(b * n_all, n_all + r)));
+    const auto r = static_cast<int64_t>(items.size()), n_all = int64_t{samples};
+    const int64_t n = std::min(int64_t{options.batch}, n_all);
     std::vector<uint32_t> current(5);
     for (const uint32_t slot : slots) ++current[slot];
     for (const uint32_t item : items) ++current[s.replay.slots[item]];
@@ -147,7 +150,7 @@ void lesson(Random& random) {
           bits.push_back(latents[at]);
           targets.push_back(slots[at]);
         }
-        for (int64_t i = 0; r > 0 && i < b - n; ++i) {
+        for (int64_t i = 0; i < std::min(r, int64_t{options.replayed}); ++i) {
           if (position == 0) item_order = shuffled(item_order, s.random);
           const uint32_t item = items[item_order[position]];
           position = (position + 1) % items.size();
@@ -193,7 +196,8 @@ void lesson(Random& random) {
     s.replay.replace(latents, slots, s.taught + 1, s.random);
   }
 
-  TailNetwork network(tail, *tables().front(), options.batch, TailNetwork::Use::training);
+  const uint32_t most = most_at_once(samples, state.replay, options);
+  TailNetwork network(tail, *tables().front(), most, TailNetwork::Use::training);
   replay_teach(numbers, network, state, latents, slots, options);
   CHECK(state.cw == expected.cw, "the head");
   CHECK(state.random.state == expected.random.state, "another number of draws");
@@ -260,7 +264,7 @@ double learn(double tail_rate) {
       state.classes[slots.back()].name = "class " + std::to_string(slots.back());
     }
     for (const auto& bits : samples) latents.push_back(bits.data());
-    replay_teach(numbers, network, state, latents, slots, {0, 16, 0.1, 10, tail_rate});
+    replay_teach(numbers, network, state, latents, slots, {0, 5, 0.1, 10, tail_rate, 11});
     ++state.taught;
   }
   size_t flipped = 0;

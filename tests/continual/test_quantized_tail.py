@@ -191,7 +191,7 @@ class NativeState:
         return cls(random, past, cw, list(rest[0]), numbers[:parameters], labels, bits)
 
 
-@pytest.mark.parametrize(("capacity", "seed", "batch"), [(200, 0, 64), (70, 2**63 + 1, 17)])
+@pytest.mark.parametrize(("capacity", "seed", "batch"), [(200, 0, 50), (70, 2**63 + 1, 17)])
 def test_the_native_learner_gives_the_same_bits(
     path: Path, packed: PackedTail, latents: Tensor, tmp_path: Path, capacity: int, seed: int, batch: int
 ) -> None:

@@ -37,12 +37,13 @@ typedef struct onebit_teach_options {
   uint32_t steps;       /* mini-batches, 1 to 1000000 */
   uint32_t batch;       /* 1 to 4096 */
   double learning_rate; /* above 0 */
-  /* With a tail, in place of the steps; then the batch is from 2. */
-  uint32_t epochs;      /* over the new samples, 1 to 10000 */
-  double tail_rate;     /* from 0 */
+  /* With a tail, in place of the steps: */
+  uint32_t epochs;   /* over the new samples, 1 to 10000 */
+  double tail_rate;  /* from 0 */
+  uint32_t replayed; /* samples kept that join each batch, 1 to 4096 less the batch; fewer if fewer are kept */
 } onebit_teach_options;
 
-#define ONEBIT_TEACH_DEFAULTS {250, 50, 0.1, 10, 0.01}
+#define ONEBIT_TEACH_DEFAULTS {250, 50, 0.1, 10, 0.01, 128}
 
 /* Makes the file and opens it. The model needs the output "features", META "features.range" and, as its "logits", one
  * dense layer over the features, whose rows are where the learner starts; "classes.samples" says how many images each

@@ -55,7 +55,7 @@ onebit::learner::Options options_of(const onebit_learner_options& options) {
 }
 
 onebit::learner::TrainOptions options_of(const onebit_teach_options& options) {
-  return {options.steps, options.batch, options.learning_rate, options.epochs, options.tail_rate};
+  return {options.steps, options.batch, options.learning_rate, options.epochs, options.tail_rate, options.replayed};
 }
 
 onebit_learner_report summary(const Learner& learner, const onebit::store::Report& report) {

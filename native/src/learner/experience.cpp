@@ -24,10 +24,9 @@ class Cycle {
 
 }  // namespace
 
-uint32_t new_samples(uint32_t samples, uint32_t items, uint32_t batch) {
-  if (items == 0) return std::min(batch, samples);
-  const int64_t share = round_div(int64_t{batch} * samples, int64_t{samples} + items);
-  return static_cast<uint32_t>(std::clamp<int64_t>(share, 1, std::min(samples, batch - 1)));
+uint32_t most_at_once(size_t samples, const Replay& replay, const TrainOptions& options) {
+  return static_cast<uint32_t>(std::min<size_t>(options.batch, samples) +
+                               std::min<size_t>(options.replayed, replay.used().size()));
 }
 
 void replay_teach(const Numbers& numbers, TailNetwork& network, State& state,
@@ -39,8 +38,8 @@ void replay_teach(const Numbers& numbers, TailNetwork& network, State& state,
   for (const uint32_t item : items) all.push_back(state.replay.slots[item]);
   LiveHead head = begin_experience(numbers, state, all);
 
-  const uint32_t fresh = new_samples(samples, static_cast<uint32_t>(items.size()), options.batch);
-  const uint32_t replayed = items.empty() ? 0 : options.batch - fresh;
+  const uint32_t fresh = std::min(options.batch, samples);
+  const uint32_t replayed = std::min(options.replayed, static_cast<uint32_t>(items.size()));
   const size_t width = numbers.width();
   Cycle new_order(samples), item_order(items.size());
   Trainer trainer(numbers, head.seen.size(), 0);

@@ -2,8 +2,8 @@
 // al., 2020) around CWR* (cwr.h). New samples and items of the replay memory make up each mini-batch; the head and the
 // tail learn together.
 //
-//   n = B where there are no items, else clamp(round(B N / (N + R)), 1, min(N, B - 1)) new samples a mini-batch and
-//   B - n items; an epoch is over when each of the N new samples was there once
+//   a mini-batch: at most `batch` new samples and as many items as `replayed` says, or all if there are fewer (the
+//   paper has 50 and 128); an epoch is over when each new sample was there once
 #pragma once
 
 #include "learner/cwr.h"
@@ -11,11 +11,11 @@
 
 namespace onebit::learner {
 
-// The new samples of a mini-batch, of `samples` in all beside `items`.
-uint32_t new_samples(uint32_t samples, uint32_t items, uint32_t batch);
+// The samples of the largest mini-batch.
+uint32_t most_at_once(size_t samples, const Replay& replay, const TrainOptions& options);
 
-// The network is for training, with batches of at least options.batch, which is 2 or more. latents[i]: the bits of
-// sample i; slots[i]: the slot of its class, whose name is there already.
+// The network is for training, with batches of at least most_at_once(). latents[i]: the bits of sample i; slots[i]: the
+// slot of its class, whose name is there already.
 void replay_teach(const Numbers& numbers, TailNetwork& network, State& state,
                   const std::vector<const uint32_t*>& latents, const std::vector<uint32_t>& slots,
                   const TrainOptions& options);

@@ -51,6 +51,7 @@ struct TrainOptions {
   // With a teachable tail (experience.h), in place of the steps:
   uint32_t epochs = 10;
   double tail_rate = 0.01;
+  uint32_t replayed = 128;  // items that join a mini-batch
 };
 
 // A permutation, shuffled in place (Fisher-Yates).

@@ -11,7 +11,7 @@ import onebit
 from onebit.cli.watching import teach_what_arrives
 from onebit.errors import OnebitError
 from onebit.runtime.gate import Gate
-from onebit.runtime.learner import BATCH, EPOCHS, LEARNING_RATE, REPLAY, STEPS, TAIL_RATE
+from onebit.runtime.learner import BATCH, EPOCHS, LEARNING_RATE, REPLAY, REPLAYED, STEPS, TAIL_RATE
 from onebit.runtime.lesson import Taught
 from onebit.runtime.pictures import Pictures, read_pictures
 from onebit.tables import folding_table
@@ -59,6 +59,9 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument("--batch", type=int, default=BATCH, help="teach: images a mini-batch")
     parser.add_argument("--learning-rate", type=float, default=LEARNING_RATE, help="teach: of SGD")
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="teach: over the images, where a tail learns")
+    parser.add_argument(
+        "--replayed", type=int, default=REPLAYED, help="teach: samples kept that join each mini-batch of a tail"
+    )
     parser.add_argument("--tail-rate", type=float, default=TAIL_RATE, help="teach: of SGD on the tail")
     parser.add_argument("--commits", type=int, default=1, help="rollback: how many commits to go back")
     parser.add_argument("--max-classes", type=int, default=64, help="new: most classes; fixes the file's size")
@@ -82,7 +85,8 @@ def run(args: Namespace) -> dict[str, Any]:
     with onebit.Learner.open(args.store) as learner:
         extra: dict[str, Any] = {}
         if args.action == "teach":
-            options = {name: args[name] for name in ("steps", "batch", "learning_rate", "epochs", "tail_rate")}
+            names = ("steps", "batch", "learning_rate", "epochs", "tail_rate", "replayed")
+            options = {name: args[name] for name in names}
             options["gate"] = gate
             if pictures is None:
                 extra = teach_what_arrives(learner, args, options)

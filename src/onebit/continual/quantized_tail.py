@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from onebit.continual.packed_tail import BINARIZE, CONV_BINARY, CONV_FLOAT, POINTWISE, PackedTail
-from onebit.continual.quantized import QuantizedCWRStar, Random, round_div
+from onebit.continual.quantized import QuantizedCWRStar, Random
 from onebit.continual.tail_arithmetic import Gradient, Levels, add, normalise, stochastic_8_bits
 from onebit.continual.tail_convolutions import BinaryConvolution, Convolution, RealConvolution
 from onebit.continual.tail_nodes import Node
@@ -168,9 +168,9 @@ class QuantizedTail:
 class QuantizedTailLearner(QuantizedCWRStar):
     """CWR* over a tail that is trained along with the head, while latents of one bit are replayed.
 
-    A mini-batch has ``round(batch N / (N + items))`` of the N new samples, then items of the memory, which take turns;
-    ``current`` counts both. After experience i (the backbone's is 0) new latents fill the free places, and then replace
-    others at random until ``min(capacity / (i + 1), N)`` were taken in.
+    A mini-batch has ``batch`` new samples, then ``replayed`` items of the memory, or all if there are fewer, which take
+    turns; ``current`` counts both. After experience i (the backbone's is 0) new latents fill the free places, and then
+    replace others at random until ``min(capacity / (i + 1), N)`` were taken in.
 
     Args:
         packed: from :func:`~onebit.continual.packed_tail.read_tail`.
@@ -178,7 +178,7 @@ class QuantizedTailLearner(QuantizedCWRStar):
         capacity: items of the memory.
         seed: the generator's first state.
         epochs: over the new samples of an experience.
-        batch: samples of a mini-batch, 2 or more.
+        batch, replayed: new samples and items of a mini-batch.
         learning_rate: of the head.
         tail_rate: of the tail.
 
@@ -206,7 +206,8 @@ class QuantizedTailLearner(QuantizedCWRStar):
         capacity: int = 300,
         seed: int = 0,
         epochs: int = 10,
-        batch: int = 64,
+        batch: int = 50,
+        replayed: int = 128,
         learning_rate: float = 0.1,
         tail_rate: float = 0.01,
     ) -> None:
@@ -217,7 +218,8 @@ class QuantizedTailLearner(QuantizedCWRStar):
             weight, bias, packed.samples, extent, num_classes, seed=seed, batch=batch, learning_rate=learning_rate
         )
         self.tail = QuantizedTail(packed)
-        self.capacity, self.epochs, self.tail_rate, self.taught = capacity, epochs, tail_rate, 0
+        self.capacity, self.epochs, self.replayed = capacity, epochs, replayed
+        self.tail_rate, self.taught = tail_rate, 0
         stored = len(packed.labels)
         kept = [j * stored // capacity for j in range(capacity)] if stored > capacity else list(range(stored))
         self.items = torch.from_numpy(packed.replay)[kept]
@@ -244,17 +246,13 @@ class QuantizedTailLearner(QuantizedCWRStar):
 
     def _train(self, masters: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
         new, items = self._new, len(targets) - self._new
-        share = min(self.batch, new)
-        if items:
-            share = int(round_div(torch.tensor(self.batch * new), new + items))
-            share = max(1, min(share, new, self.batch - 1))
         fresh, kept, at = list(range(new)), list(range(items)), 0
         width = math.prod(self.tail.shape)
         for _ in range(self.epochs):
             self.random.shuffle(fresh)
-            for begin in range(0, new, share):
-                chosen = fresh[begin : begin + share]
-                for _ in range(self.batch - share if items else 0):
+            for begin in range(0, new, self.batch):
+                chosen = fresh[begin : begin + self.batch]
+                for _ in range(min(self.replayed, items)):
                     if at == 0:
                         self.random.shuffle(kept)
                     chosen.append(new + kept[at])

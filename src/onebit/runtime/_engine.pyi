@@ -65,6 +65,7 @@ class Learner:
         learning_rate: float,
         epochs: int,
         tail_rate: float,
+        replayed: int,
     ) -> bool: ...
     def commit(self) -> None: ...
     def discard(self) -> None: ...
@@ -110,7 +111,7 @@ class Products:
         weight_gradient: NDArray[float32] | None,
     ) -> None: ...
 
-TEACH_DEFAULTS: tuple[int, int, float, int, float]
+TEACH_DEFAULTS: tuple[int, int, float, int, float, int]
 REPLAY_DEFAULT: int
 
 def training_isa(isa: str) -> str | None: ...

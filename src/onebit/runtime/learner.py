@@ -19,7 +19,7 @@ from onebit.runtime.lesson import Stopwatch, Taught, check_text, head_operations
 from onebit.runtime.model import Model, Prediction, load
 from onebit.runtime.store import MODEL, STATE, make_store
 
-STEPS, BATCH, LEARNING_RATE, EPOCHS, TAIL_RATE = _engine.TEACH_DEFAULTS
+STEPS, BATCH, LEARNING_RATE, EPOCHS, TAIL_RATE, REPLAYED = _engine.TEACH_DEFAULTS
 REPLAY = _engine.REPLAY_DEFAULT
 _ONE = 65536  # probability 1 of the native learner
 
@@ -136,6 +136,7 @@ class Learner:
         learning_rate: float = LEARNING_RATE,
         epochs: int = EPOCHS,
         tail_rate: float = TAIL_RATE,
+        replayed: int = REPLAYED,
         progress: Callable[[int, int], None] | None = None,
     ) -> Taught:
         """Learns from some images, new classes and old ones alike, as one commit.
@@ -153,6 +154,7 @@ class Learner:
             learning_rate: of SGD; the default, 0.1, suits features whose spread is about 1.
             epochs: over the new images, where a tail learns; 10.
             tail_rate: of SGD on the tail, where one learns; 0.01.
+            replayed: samples kept that join each mini-batch, where a tail learns; 128.
             progress: is called with (images done, images) while the backbone runs, the gate's images included.
 
         Raises:
@@ -161,8 +163,8 @@ class Learner:
         """
         labels = labels_of(images, names)
         check_text("" if experience is None else experience)
-        if experience == "" or not (0 < steps < 2**32 and 0 < batch < 2**32 and 0 < epochs < 2**32):
-            raise OnebitError("the experience's id is empty, or steps, batch or epochs are not above 0")
+        if experience == "" or not all(0 < count < 2**32 for count in (steps, batch, epochs, replayed)):
+            raise OnebitError("the experience's id is empty, or steps, batch, epochs or replayed are not above 0")
         clock = Stopwatch()
         lots = [images] if gate is None else [images, gate.images]
         with clock.measure("features"):
@@ -175,7 +177,7 @@ class Learner:
             if gate is not None:
                 before = after = Accuracy.of(self._answers(held_out[0]), gate.names, known)
             with clock.measure("update"):
-                training = steps, batch, learning_rate, epochs, tail_rate
+                training = steps, batch, learning_rate, epochs, tail_rate, replayed
                 counted = self._native.prepare(features, labels, experience, *training)
             try:
                 classes, refused = self.classes, False
@@ -190,7 +192,7 @@ class Learner:
         backbone = len(labels) * sum(layer.operations for layer in self.model.layers)
         width = int(np.prod(self.model.outputs["features"]))
         if tail:
-            update = replay_operations(tail + 3 * len(classes) * width, len(labels), items, epochs, batch)
+            update = replay_operations(tail + 3 * len(classes) * width, len(labels), items, epochs, batch, replayed)
         else:
             update = head_operations(len(classes), width, len(labels), steps, batch)
         return Taught(

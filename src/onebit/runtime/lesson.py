@@ -62,18 +62,14 @@ def head_operations(classes: int, features: int, samples: int, steps: int, batch
     return 2 * classes * features * (passes * samples + min(rest * batch, samples))
 
 
-def replay_operations(each: int, samples: int, items: int, epochs: int, batch: int) -> int:
+def replay_operations(each: int, samples: int, items: int, epochs: int, batch: int, replayed: int) -> int:
     """Multiply-accumulates of a lesson with replay, if training with one sample takes ``each``.
 
     Example:
-        >>> replay_operations(each=10, samples=50, items=300, epochs=1, batch=64)  # 6 times 9 new ones and 55 others
-        3800
+        >>> replay_operations(each=10, samples=60, items=300, epochs=1, batch=50, replayed=128)  # 60, and twice 128
+        3160
     """
-    fresh = min(batch, samples)
-    if items:
-        fresh = max(1, min(round(batch * samples / (samples + items)), samples, batch - 1))
-    steps = -(-samples // fresh)
-    return each * epochs * (samples + (steps * (batch - fresh) if items else 0))
+    return each * epochs * (samples + -(-samples // batch) * min(replayed, items))
 
 
 def labels_of(images: Images, names: str | Sequence[str]) -> list[str]:
