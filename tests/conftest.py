@@ -1,4 +1,4 @@
-"""What several parts' tests share: a packed digits model, pictures, a small disk, and the state of PyTorch."""
+"""What several parts' tests share: packed digits models, pictures, a small disk, and the state of PyTorch."""
 
 import os
 import shutil
@@ -36,6 +36,22 @@ def digits_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "digits.obn"
     names = [str(digit) for digit in range(6)]
     deploy.export(net, path, torch.randn(16, *net.input_shape), classes=names, samples=[100] * 6)
+    return path
+
+
+@pytest.fixture(scope="session")
+def teachable_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As ``digits_model``, with a tail that can be taught and 12 latents to replay."""
+    import torch
+
+    from onebit import deploy, models
+
+    torch.manual_seed(0)
+    net = models.create("small", num_classes=6, latent_sign="blocks.1").eval()
+    path = tmp_path_factory.mktemp("model") / "teachable.obn"
+    names, images = [str(digit) for digit in range(6)], torch.randn(16, *net.input_shape)
+    replay = deploy.Teachable(images[:12], [i % 6 for i in range(12)])
+    deploy.export(net, path, images, classes=names, samples=[100] * 6, teachable=replay)
     return path
 
 

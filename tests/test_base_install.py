@@ -10,6 +10,7 @@ import sys
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -107,6 +108,33 @@ def test_it_runs_times_and_learns_without_torch(
     output(onebit, "learn", "teach", store, digit_folder, "--experience", "first")
     taught = json.loads(output(onebit, "learn", "show", store, "--json"))
     assert {path.parent.name for path in images} <= {row["name"] for row in taught["classes"]}
+
+
+@pytest.mark.slow
+def test_it_teaches_a_tail_without_torch(
+    device: Path, teachable_model: Path, digit_folder: Path, tmp_path: Path
+) -> None:
+    missing = "import importlib.util as u; print(*(n for n in ('torch', 'lightning', 'sklearn') if u.find_spec(n)))"
+    assert output(device / "python", "-c", missing).strip() == ""
+    store = tmp_path / "store"
+
+    def learn(*words: object) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(output(device / "onebit", "learn", *words, "--json"))
+        return answer
+
+    new = learn("new", store, teachable_model, "--replay", "40")
+    assert (new["replay"], len(new["classes"])) == (12, 6)
+    taught = learn("teach", store, digit_folder, "--experience", "first", "--epochs", "2")
+    assert taught["counted"]
+    shown = learn("show", store)
+    assert {row["name"] for row in shown["classes"]} == {
+        *map(str, range(6)),
+        *(path.name for path in digit_folder.iterdir()),
+    }
+    assert shown["replay"] == 40
+    back = learn("rollback", store)
+    assert (back["replay"], len(back["classes"])) == (12, 6)
+    assert learn("check", store) == {**back, "unfinished": 0}
 
 
 @pytest.mark.slow
