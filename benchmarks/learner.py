@@ -31,9 +31,10 @@ from onebit.training.record import write_record
 
 CLASSES, FEATURES, BATCH, STEPS, RATE = 50, 512, 50, 500, 1e-9  # of the head; a sample a class
 IMAGES, ITEMS, OLD, CUT = 50, 300, 10, "stages.3.0"  # of the tail
-TAIL = {"epochs": 10, "batch": 50, "replayed": 128, "learning_rate": 0.1, "tail_rate": 0.01}  # the defaults
+TAIL = {"epochs": 10, "batch": 50, "replayed": 36, "learning_rate": 0.1, "tail_rate": 0.1}  # the defaults
 SHAPE = (3, 32, 32)
-TAIL_STEPS = int(TAIL["epochs"]) * -(-IMAGES // int(TAIL["batch"]))
+FRESH = int(TAIL["batch"]) - int(TAIL["replayed"])
+TAIL_STEPS = int(TAIL["epochs"]) * -(-IMAGES // FRESH)
 
 
 class Pooled(nn.Module):
@@ -91,7 +92,7 @@ def torch_tail(net: nn.Module, simulated: bool) -> Callable[[], float]:
             parts.tail,
             memory,
             steps=TAIL_STEPS,
-            batch=int(TAIL["batch"]),
+            batch=FRESH,
             replayed=int(TAIL["replayed"]),
             learning_rate=TAIL["tail_rate"],
             arithmetic=continual.FullyQuantized() if simulated else None,

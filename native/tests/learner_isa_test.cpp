@@ -14,7 +14,7 @@ namespace onebit::test {
 namespace {
 
 constexpr char kModels[] = "4983f507ae2746026a137aa409c8c8ceef7fabaa02b9acd2493ce487e7335de6";
-constexpr char kStates[] = "31aefc46cfa8e954132a0e37ccba493763deb7d4bc46be103281ee4b7176abf1";
+constexpr char kStates[] = "6e625c6ef928a6e1bc56083666be8d042b51535dc289a44f1797f22373fbb64e";
 constexpr char kPath[] = "learner_isa_test.state";
 constexpr uint32_t kImages = 9, kItems = 12;
 

@@ -59,7 +59,7 @@ bool same(const State& a, const State& b) {
   return encode(a) == encode(b) && a.tail.weights == b.tail.weights && a.replay.bits == b.replay.bits;
 }
 
-const TrainOptions kOptions{1, 6, 0.1, 2, 0.5};
+const TrainOptions kOptions{1, 6, 0.1, 2, 0.5, 4};
 
 void lessons(Random& random) {
   const Case made = random_case(random, 5);
@@ -171,7 +171,11 @@ void refusals() {
   Learner learner = make(medium, made, {8, 4, 2, 3, 4});
   const auto before = encode(learner.state());
   for (const TrainOptions& bad :
-       {TrainOptions{1, 1, 0.1, 1, 0.1}, {1, 2, 0.1, 0, 0.1}, {1, 2, 0.1, 1, -1.0}, {1, 2, 0.1, 1, NAN}})
+       {TrainOptions{1, 2, 0.1, 1, 0.1, 2},
+        {1, 2, 0.1, 1, 0.1, 0},
+        {1, 2, 0.1, 0, 0.1, 1},
+        {1, 2, 0.1, 1, -1.0, 1},
+        {1, 2, 0.1, 1, NAN, 1}})
     CHECK(refused([&] { learner.teach(made.latents.data(), names_of(made), "a", bad); }), "bad options");
   std::vector<float> broken = made.latents;
   broken.back() = NAN;

@@ -295,8 +295,10 @@ class PlainTail {
     }
     const int64_t limit = int64_t{1} << 30;
     const auto o = static_cast<uint32_t>(channels);
-    const double levels = node.op == Op::pointwise ? step(node.input) : 1.0;
-    if (node.scale) update(masters.m, dm, unit * levels * levels * 65536 / so, rate, key_p, 0, limit);
+    const bool signs = node.op != Op::pointwise;
+    const double levels = signs ? 1.0 : step(node.input);
+    const double terms = signs ? static_cast<double>(masters.w.size() / channels) : 1.0;
+    if (node.scale) update(masters.m, dm, unit * levels * levels * 65536 / so / terms, rate, key_p, 0, limit);
     if (node.bias) update(masters.n, dn, unit * 65536 / so, rate, key_p, o, limit);
     update(masters.a, da, unit * so * 65536, rate, key_p, 2 * o, limit);
     if (node.post) update(masters.p, dp, unit * 65536 / so, rate, key_p, 3 * o, limit);

@@ -66,7 +66,7 @@ def test_a_file_without_a_tail_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_tail_that_learns_beats_one_that_does_not(path: Path, packed: PackedTail, latents: Tensor) -> None:
-    """Four digits after two: measured were 79 % with the tail, 61 % with replay alone, 57 % with the head alone."""
+    """Four digits after two: measured were 82 % with the tail, 65 % with replay alone, 57 % with the head alone."""
     data = cut_digits(WEAK)
     weight, bias = torch.from_numpy(packed.weight), torch.from_numpy(packed.bias)
     features = torch.from_numpy(onebit.load(path)(data.images.numpy(), "features")).flatten(1)
@@ -75,8 +75,8 @@ def test_a_tail_that_learns_beats_one_that_does_not(path: Path, packed: PackedTa
             continual.QuantizedCWRStar(weight, bias, packed.samples, packed.ranges[packed.features], 10),
             features,
         ),
-        "replay": (continual.QuantizedTailLearner(packed, 10, capacity=200, epochs=8, tail_rate=0.0), latents),
-        "tail": (continual.QuantizedTailLearner(packed, 10, capacity=200, epochs=8, tail_rate=0.01), latents),
+        "replay": (continual.QuantizedTailLearner(packed, 10, capacity=200, tail_rate=0.0), latents),
+        "tail": (continual.QuantizedTailLearner(packed, 10, capacity=200), latents),
     }
     found = {}
     for name, (learner, inputs) in learners.items():
@@ -191,7 +191,7 @@ class NativeState:
         return cls(random, past, cw, list(rest[0]), numbers[:parameters], labels, bits)
 
 
-@pytest.mark.parametrize(("capacity", "seed", "batch"), [(200, 0, 50), (70, 2**63 + 1, 17)])
+@pytest.mark.parametrize(("capacity", "seed", "batch"), [(200, 0, 50), (70, 2**63 + 1, 47)])
 def test_the_native_learner_gives_the_same_bits(
     path: Path, packed: PackedTail, latents: Tensor, tmp_path: Path, capacity: int, seed: int, batch: int
 ) -> None:

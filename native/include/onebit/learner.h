@@ -40,10 +40,10 @@ typedef struct onebit_teach_options {
   /* With a tail, in place of the steps: */
   uint32_t epochs;   /* over the new samples, 1 to 10000 */
   double tail_rate;  /* from 0 */
-  uint32_t replayed; /* samples kept that join each batch, 1 to 4096 less the batch; fewer if fewer are kept */
+  uint32_t replayed; /* of each batch: samples that were kept, from 1 and below the batch; fewer if fewer are kept */
 } onebit_teach_options;
 
-#define ONEBIT_TEACH_DEFAULTS {250, 50, 0.1, 10, 0.01, 128}
+#define ONEBIT_TEACH_DEFAULTS {250, 50, 0.1, 10, 0.1, 36}
 
 /* Makes the file and opens it. The model needs the output "features", META "features.range" and, as its "logits", one
  * dense layer over the features, whose rows are where the learner starts; "classes.samples" says how many images each

@@ -25,8 +25,8 @@ class Cycle {
 }  // namespace
 
 uint32_t most_at_once(size_t samples, const Replay& replay, const TrainOptions& options) {
-  return static_cast<uint32_t>(std::min<size_t>(options.batch, samples) +
-                               std::min<size_t>(options.replayed, replay.used().size()));
+  const size_t replayed = std::min<size_t>(options.replayed, replay.used().size());
+  return static_cast<uint32_t>(std::min(options.batch - replayed, samples) + replayed);
 }
 
 void replay_teach(const Numbers& numbers, TailNetwork& network, State& state,
@@ -38,8 +38,8 @@ void replay_teach(const Numbers& numbers, TailNetwork& network, State& state,
   for (const uint32_t item : items) all.push_back(state.replay.slots[item]);
   LiveHead head = begin_experience(numbers, state, all);
 
-  const uint32_t fresh = std::min(options.batch, samples);
   const uint32_t replayed = std::min(options.replayed, static_cast<uint32_t>(items.size()));
+  const uint32_t fresh = std::min(options.batch - replayed, samples);
   const size_t width = numbers.width();
   Cycle new_order(samples), item_order(items.size());
   Trainer trainer(numbers, head.seen.size(), 0);

@@ -2,8 +2,8 @@
 // al., 2020) around CWR* (cwr.h). New samples and items of the replay memory make up each mini-batch; the head and the
 // tail learn together.
 //
-//   a mini-batch: at most `batch` new samples and as many items as `replayed` says, or all if there are fewer (the
-//   paper has 50 and 128); an epoch is over when each new sample was there once
+//   a mini-batch of `batch` has `replayed` items, or all if there are fewer, and new samples; an epoch is over when each
+//   new sample was there once. The default is the paper's share, 128 items beside 50 new samples.
 #pragma once
 
 #include "learner/cwr.h"

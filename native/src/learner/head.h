@@ -50,8 +50,8 @@ struct TrainOptions {
   double learning_rate = 0;
   // With a teachable tail (experience.h), in place of the steps:
   uint32_t epochs = 10;
-  double tail_rate = 0.01;
-  uint32_t replayed = 128;  // items that join a mini-batch
+  double tail_rate = 0.1;
+  uint32_t replayed = 36;  // items of a mini-batch
 };
 
 // A permutation, shuffled in place (Fisher-Yates).

@@ -258,10 +258,8 @@ bool Learner::prepare(const float* features, const std::vector<std::string>& nam
     refuse(text("steps is 1 to 1000000, the batch 1 to ", kMaxBatch, ", the learning rate above 0 and at most 1e6"));
   }
   if (has_tail() && (options.epochs < 1 || options.epochs > 10000 || options.replayed < 1 ||
-                     options.replayed > kMaxBatch - options.batch ||
-                     !(options.tail_rate >= 0 && options.tail_rate <= 1e6))) {
-    refuse(text("with a tail epochs is 1 to 10000, the tail's rate 0 to 1e6, replayed from 1 and with the batch at most ",
-                kMaxBatch));
+                     options.replayed >= options.batch || !(options.tail_rate >= 0 && options.tail_rate <= 1e6))) {
+    refuse("with a tail epochs is 1 to 10000, the tail's rate 0 to 1e6, replayed from 1 and below the batch");
   }
   if (counted(experience)) return false;
   check_finite(features, names.size());

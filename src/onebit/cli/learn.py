@@ -60,7 +60,7 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument("--learning-rate", type=float, default=LEARNING_RATE, help="teach: of SGD")
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="teach: over the images, where a tail learns")
     parser.add_argument(
-        "--replayed", type=int, default=REPLAYED, help="teach: samples kept that join each mini-batch of a tail"
+        "--replayed", type=int, default=REPLAYED, help="teach: samples of a mini-batch that are kept ones, for a tail"
     )
     parser.add_argument("--tail-rate", type=float, default=TAIL_RATE, help="teach: of SGD on the tail")
     parser.add_argument("--commits", type=int, default=1, help="rollback: how many commits to go back")

@@ -168,9 +168,9 @@ class QuantizedTail:
 class QuantizedTailLearner(QuantizedCWRStar):
     """CWR* over a tail that is trained along with the head, while latents of one bit are replayed.
 
-    A mini-batch has ``batch`` new samples, then ``replayed`` items of the memory, or all if there are fewer, which take
-    turns; ``current`` counts both. After experience i (the backbone's is 0) new latents fill the free places, and then
-    replace others at random until ``min(capacity / (i + 1), N)`` were taken in.
+    A mini-batch of ``batch`` has new samples, then ``replayed`` items of the memory, or all if there are fewer, which
+    take turns; ``current`` counts both. After experience i (the backbone's is 0) new latents fill the free places, and
+    then replace others at random until ``min(capacity / (i + 1), N)`` were taken in.
 
     Args:
         packed: from :func:`~onebit.continual.packed_tail.read_tail`.
@@ -178,7 +178,8 @@ class QuantizedTailLearner(QuantizedCWRStar):
         capacity: items of the memory.
         seed: the generator's first state.
         epochs: over the new samples of an experience.
-        batch, replayed: new samples and items of a mini-batch.
+        batch: samples of a mini-batch.
+        replayed: those of them that are items, fewer than all.
         learning_rate: of the head.
         tail_rate: of the tail.
 
@@ -207,9 +208,9 @@ class QuantizedTailLearner(QuantizedCWRStar):
         seed: int = 0,
         epochs: int = 10,
         batch: int = 50,
-        replayed: int = 128,
+        replayed: int = 36,
         learning_rate: float = 0.1,
-        tail_rate: float = 0.01,
+        tail_rate: float = 0.1,
     ) -> None:
         weight = torch.from_numpy(packed.weight)
         bias = None if packed.bias is None else torch.from_numpy(packed.bias)
@@ -247,12 +248,12 @@ class QuantizedTailLearner(QuantizedCWRStar):
     def _train(self, masters: Tensor, inputs: Tensor, targets: Tensor) -> Tensor:
         new, items = self._new, len(targets) - self._new
         fresh, kept, at = list(range(new)), list(range(items)), 0
-        width = math.prod(self.tail.shape)
+        width, replayed = math.prod(self.tail.shape), min(self.replayed, items)
         for _ in range(self.epochs):
             self.random.shuffle(fresh)
-            for begin in range(0, new, self.batch):
-                chosen = fresh[begin : begin + self.batch]
-                for _ in range(min(self.replayed, items)):
+            for begin in range(0, new, self.batch - replayed):
+                chosen = fresh[begin : begin + self.batch - replayed]
+                for _ in range(replayed):
                     if at == 0:
                         self.random.shuffle(kept)
                     chosen.append(new + kept[at])

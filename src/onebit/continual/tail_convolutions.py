@@ -85,6 +85,7 @@ class BinaryConvolution(Convolution):
     ) -> None:
         source, out, residual = values
         super().__init__(node, torch.from_numpy(latent.astype(np.int64)), 1.0, out, residual, 16)
+        self.variance = latent[0].size
         assert binarize.tensors[0] is not None
         lower = binarize.tensors[0][:, 0].astype(np.float64)
         self.threshold = torch.from_numpy(np.clip(np.ceil(lower / source.step), -1000, 1000)).long()

@@ -31,6 +31,10 @@ class Node:
         source: what a sum of 1 stands for before the scale.
         out, residual: levels of its output and of its second input.
         fraction: M has units of 2^-fraction.
+
+    Attributes:
+        variance: that of a sum of random signs, 1 for other sums: the scale is trained times its root, which is about
+            the scale of the BatchNorm that was folded into it, whose rate suits the other parameters too.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class Node:
             for tensor, default in zip(tensors, (1.0, 0.0, 0.0, 0.0), strict=True)
         )
         self.source, self.out, self.fraction = source, out, fraction
+        self.variance = 1
         self.activation = node.attributes[attribute]
         self.trained = [tensor is not None for tensor in tensors]
         self.masters = torch.stack(
@@ -100,7 +105,7 @@ class Node:
         """N and P are worth 2^-16 of the output's step, A 2^-16; M also holds what a sum is worth."""
         channels, step = sums.shape[1], self.out.step
         scales = [unit * 65536 / step] * 4
-        scales[_M] = unit * self.source * self.source * 2**self.fraction / step
+        scales[_M] = unit * self.source * self.source * 2**self.fraction / step / self.variance
         scales[_A] = unit * step * 65536
         for j, scale in enumerate(scales):
             if self.trained[j]:

@@ -153,8 +153,8 @@ class Learner:
             batch: images a mini-batch, 50.
             learning_rate: of SGD; the default, 0.1, suits features whose spread is about 1.
             epochs: over the new images, where a tail learns; 10.
-            tail_rate: of SGD on the tail, where one learns; 0.01.
-            replayed: samples kept that join each mini-batch, where a tail learns; 128.
+            tail_rate: of SGD on the tail, where one learns; 0.1.
+            replayed: of a mini-batch, samples that were kept, where a tail learns; 36.
             progress: is called with (images done, images) while the backbone runs, the gate's images included.
 
         Raises:

@@ -66,10 +66,11 @@ def replay_operations(each: int, samples: int, items: int, epochs: int, batch: i
     """Multiply-accumulates of a lesson with replay, if training with one sample takes ``each``.
 
     Example:
-        >>> replay_operations(each=10, samples=60, items=300, epochs=1, batch=50, replayed=128)  # 60, and twice 128
-        3160
+        >>> replay_operations(each=10, samples=60, items=300, epochs=1, batch=50, replayed=36)  # 60, and 5 times 36
+        2400
     """
-    return each * epochs * (samples + -(-samples // batch) * min(replayed, items))
+    replayed = min(replayed, items)
+    return each * epochs * (samples + -(-samples // (batch - replayed)) * replayed)
 
 
 def labels_of(images: Images, names: str | Sequence[str]) -> list[str]:
