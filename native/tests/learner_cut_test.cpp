@@ -53,7 +53,7 @@ int main() {
   int befores = 0, afters = 0, erased = 0;
   for (int i = 0; i < kCuts; ++i) {
     const uint32_t seed = random();
-    const store::Bytes before = open(medium).store().payload();
+    const store::Bytes before = payload_in(open(medium).store());
 
     // Undisturbed, for what it leaves and what it writes.
     Medium calm = medium;
@@ -61,7 +61,7 @@ int main() {
     const FaultyFile& written = *file;
     Learner learner = Learner::open(std::move(file), small_backbone().hash);
     const std::string gone = change(learner, seed);
-    const store::Bytes after = learner.store().payload();
+    const store::Bytes after = payload_in(learner.store());
     const uint64_t cost = written.written + written.syncs;
 
     // Half of the cuts among the last bytes: there the commit is decided and an erasing goes on.
@@ -83,7 +83,7 @@ int main() {
         medium.settle_some(random, random() % 101);
       }
     }
-    const store::Bytes now = open(medium).store().payload();
+    const store::Bytes now = payload_in(open(medium).store());
     CHECK_THAT(now == before || now == after, "cut %d (seed %u, after %llu bytes) leaves another state", i, seed,
                (unsigned long long)budget);
     (now == after ? afters : befores) += 1;
@@ -98,7 +98,7 @@ int main() {
       Learner again = open(medium);
       change(again, seed);
     }
-    CHECK_THAT(open(medium).store().payload() == after, "cut %d: the change made again gives another state", i);
+    CHECK_THAT(payload_in(open(medium).store()) == after, "cut %d: the change made again gives another state", i);
   }
   CHECK_THAT(befores > 1000 && afters > 1000 && erased > 100, "%d before, %d after, %d erased: not all ends of a cut",
              befores, afters, erased);

@@ -4,6 +4,7 @@
 #include "learner/backbone.h"
 #include "learner/experience.h"
 #include "learner/learner.h"
+#include "record_bytes.h"
 #include "store_faults.h"
 #include "tail_support.h"
 
@@ -131,7 +132,7 @@ bool refused(const Call& call) {
 
 void records(Random& random) {
   const Case made = random_case(random, 3);
-  const auto [constant, state] = Learner::start(made.backbone, {4, 2, 1, 0, 5});
+  const auto [constant, state] = learner::first_state(made.backbone, {4, 2, 1, 0, 5});
   const auto header = encode(constant), payload = encode(state);
   CHECK(encode(decode_constant(header)) == header, "the constant");
   CHECK(encode(decode_state(constant, payload)) == payload, "the payload");
@@ -158,7 +159,7 @@ void records(Random& random) {
     } catch (const Error&) {
     }
   }
-  const auto [alone, head] = Learner::start(made.backbone, {4, 2, 1, 0, 0});
+  const auto [alone, head] = learner::first_state(made.backbone, {4, 2, 1, 0, 0});
   CHECK(!alone.tail.any() && head.tail.weights.empty() && head.replay.capacity() == 0, "the head alone");
   CHECK(encode(alone)[0] == 1 && header[0] == 2, "the versions of the record");
   CHECK(encode(head).size() < payload.size(), "a tail in the record of a head");

@@ -6,6 +6,7 @@
 
 #include "check.h"
 #include "learner/learner.h"
+#include "record_bytes.h"
 #include "store_faults.h"
 
 using namespace onebit;
@@ -30,11 +31,11 @@ Backbone random_backbone(std::mt19937& random, uint32_t classes, uint32_t featur
 }
 
 Learner make(Medium& medium, const Backbone& backbone, const Options& options) {
-  const auto [constant, state] = Learner::start(backbone, options);
+  const auto [constant, state] = learner::first_state(backbone, options);
   const Bytes payload = encode(state);
   medium.durable.assign(store::Store::file_size(payload.size(), options.history), 0);
   FaultyFile file(medium);
-  store::Store::format(file, options.history, encode(constant), payload);
+  store::Store::format(file, options.history, encode(constant), payload.size(), writing(payload));
   return Learner::open(std::make_unique<FaultyFile>(medium), backbone.hash);
 }
 
@@ -165,7 +166,7 @@ void counters_and_rings() {
 void hostile_records() {
   std::mt19937 random(4);
   const auto backbone = random_backbone(random, 2, 6, -1, 1, true);
-  const std::pair started = Learner::start(backbone, {4, 2, 1, 0});
+  const std::pair started = learner::first_state(backbone, {4, 2, 1, 0});
   const auto& constant = started.first;
   const auto& state = started.second;
   const Bytes numbers = encode(constant), payload = encode(state);

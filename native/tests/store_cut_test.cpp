@@ -14,7 +14,7 @@ constexpr uint32_t kHistory = 2;
 
 Medium with_commits(uint32_t count) {
   Medium medium = formatted(kHistory, payload_of(0));
-  for (uint32_t i = 1; i <= count; ++i) open_store(medium).commit(payload_of(i));
+  for (uint32_t i = 1; i <= count; ++i) open_store(medium).commit(writing(payload_of(i)));
   return medium;
 }
 
@@ -38,8 +38,8 @@ void cut_everywhere(const char* what, const Medium& start, const std::function<v
       }
       medium.settle_some(random, percent);
       store::Store reopened = open_store(medium);
-      const bool is_after = reopened.payload() == after;
-      CHECK_THAT(is_after || reopened.payload() == before, "%s cut at byte %llu leaves another state", what,
+      const bool is_after = payload_in(reopened) == after;
+      CHECK_THAT(is_after || payload_in(reopened) == before, "%s cut at byte %llu leaves another state", what,
                  (unsigned long long)budget);
       CHECK_THAT(!done || is_after, "%s: a finished change is not there", what);
       (is_after ? afters : befores) += 1;
@@ -50,10 +50,10 @@ void cut_everywhere(const char* what, const Medium& start, const std::function<v
       }
       if (budget % 64 && !done) continue;
       // Life goes on: the next commit works, and so does going back from it.
-      const Bytes next = payload_of(99), current = reopened.payload();
-      reopened.commit(next);
-      reopened.rollback(1);
-      CHECK_THAT(open_store(medium).payload() == current, "%s cut at byte %llu: rollback", what,
+      const Bytes next = payload_of(99), current = payload_in(reopened);
+      reopened.commit(writing(next));
+      reopened.rollback(1, [](store::Reader&) {});
+      CHECK_THAT(payload_in(open_store(medium)) == current, "%s cut at byte %llu: rollback", what,
                  (unsigned long long)budget);
       CHECK_THAT(open_store(medium).check().damaged == 0 || budget, "%s: damage without a cut", what);
     }
@@ -67,9 +67,9 @@ void cut_everywhere(const char* what, const Medium& start, const std::function<v
 int main() {
   const Bytes newest = payload_of(4), next = payload_of(5);
   const Medium start = with_commits(4);
-  cut_everywhere("commit", start, [&](store::Store& s) { s.commit(next); }, newest, next);
-  cut_everywhere("rollback", start, [&](store::Store& s) { s.rollback(2); }, newest, payload_of(2));
-  cut_everywhere("erase", start, [&](store::Store& s) { s.commit_and_erase(next); }, newest, next, &newest);
+  cut_everywhere("commit", start, [&](store::Store& s) { s.commit(writing(next)); }, newest, next);
+  cut_everywhere("rollback", start, [&](store::Store& s) { s.rollback(2, [](store::Reader&) {}); }, newest, payload_of(2));
+  cut_everywhere("erase", start, [&](store::Store& s) { s.commit_and_erase(writing(next)); }, newest, next, &newest);
 
   // A cut while the erasing is finished on opening.
   Medium half = start;
@@ -78,12 +78,12 @@ int main() {
     half = start;
     try {
       store::Store store = open_store(half, budget);
-      store.commit_and_erase(next);
+      store.commit_and_erase(writing(next));
     } catch (const PowerCut&) {
     }
     half.settle_all();
     Medium copy = half;
-    committed = open_store(copy).payload() == next;
+    committed = payload_in(open_store(copy)) == next;
   }
   for (uint64_t second = 0; second < 14000; second += 97) {
     Medium medium = half;
@@ -92,7 +92,7 @@ int main() {
     } catch (const PowerCut&) {
     }
     medium.settle_all();
-    CHECK_THAT(open_store(medium).payload() == next, "a cut while an erasing is finished loses the state");
+    CHECK_THAT(payload_in(open_store(medium)) == next, "a cut while an erasing is finished loses the state");
     CHECK_THAT(
         std::search(medium.durable.begin(), medium.durable.end(), newest.begin(), newest.end()) == medium.durable.end(),
         "erased");

@@ -91,11 +91,24 @@ inline Bytes payload_of(uint32_t seed, size_t size = 100) {
   return bytes;
 }
 
+inline store::Fill writing(const Bytes& payload) {
+  return [payload](store::Writer& out) { out.raw(payload.data(), payload.size()); };
+}
+
+inline Bytes payload_in(const store::Store& store) {
+  Bytes bytes;
+  store.read([&](store::Reader& in) {
+    bytes.resize(static_cast<size_t>(in.left()));
+    in.raw(bytes.data(), bytes.size());
+  });
+  return bytes;
+}
+
 inline Medium formatted(uint32_t history, const Bytes& payload) {
   Medium medium;
   medium.durable.resize(store::Store::file_size(payload.size(), history));
   FaultyFile file(medium);
-  store::Store::format(file, history, {1, 2, 3}, payload);
+  store::Store::format(file, history, {1, 2, 3}, payload.size(), writing(payload));
   return medium;
 }
 

@@ -29,33 +29,33 @@ void history() {
   for (uint32_t i = 1; i <= 50; ++i) {
     store::Store store = open_store(medium);
     CHECK_THAT(
-        store.payload() == payload_of(i - 1) && store.sequence() == i && store.ancestors() == std::min(i - 1, 3u), "%u",
+        payload_in(store) == payload_of(i - 1) && store.sequence() == i && store.ancestors() == std::min(i - 1, 3u), "%u",
         i);
-    store.commit(payload_of(i));
+    store.commit(writing(payload_of(i)));
   }
   CHECK_THAT(medium.durable.size() == size, "the file grew");
   for (uint32_t steps = 1; steps <= 3; ++steps) {
     Medium copy = medium;
-    open_store(copy).rollback(steps);
+    open_store(copy).rollback(steps, [](store::Reader&) {});
     store::Store back = open_store(copy);
-    CHECK_THAT(back.payload() == payload_of(50 - steps) && back.ancestors() == 3 - steps, "back %u", steps);
+    CHECK_THAT(payload_in(back) == payload_of(50 - steps) && back.ancestors() == 3 - steps, "back %u", steps);
   }
   store::Store store = open_store(medium);
-  CHECK_THAT(status_of([&] { store.rollback(4); }) == ONEBIT_INVALID_ARGUMENT, "only three are kept");
-  CHECK_THAT(status_of([&] { store.rollback(0); }) == ONEBIT_INVALID_ARGUMENT, "zero");
-  store.rollback(1);
-  store.rollback(1);
-  CHECK_THAT(store.payload() == payload_of(48), "a second rollback goes further back, not forth");
-  store.commit(payload_of(77));
-  store.rollback(1);
-  CHECK_THAT(store.payload() == payload_of(48) && open_store(medium).payload() == payload_of(48),
+  CHECK_THAT(status_of([&] { store.rollback(4, [](store::Reader&) {}); }) == ONEBIT_INVALID_ARGUMENT, "only three are kept");
+  CHECK_THAT(status_of([&] { store.rollback(0, [](store::Reader&) {}); }) == ONEBIT_INVALID_ARGUMENT, "zero");
+  store.rollback(1, [](store::Reader&) {});
+  store.rollback(1, [](store::Reader&) {});
+  CHECK_THAT(payload_in(store) == payload_of(48), "a second rollback goes further back, not forth");
+  store.commit(writing(payload_of(77)));
+  store.rollback(1, [](store::Reader&) {});
+  CHECK_THAT(payload_in(store) == payload_of(48) && payload_in(open_store(medium)) == payload_of(48),
              "back to where it branched");
   CHECK_THAT(open_store(medium).constant() == Bytes({1, 2, 3}), "the constant stays");
 }
 
 void every_corrupted_byte_is_detected() {
   Medium medium = formatted(1, payload_of(0));
-  for (uint32_t i = 1; i <= 3; ++i) open_store(medium).commit(payload_of(i));
+  for (uint32_t i = 1; i <= 3; ++i) open_store(medium).commit(writing(payload_of(i)));
   CHECK_THAT(open_store(medium).check().intact == 3, "all slots are in use");
   std::mt19937 random(2);
   for (size_t i = 0; i < medium.durable.size(); ++i) {
@@ -65,7 +65,7 @@ void every_corrupted_byte_is_detected() {
     const onebit_status status = status_of([&] {
       store::Store store = open_store(broken);
       CHECK_THAT(store.found().damaged + store.check().damaged > 0, "byte %zu ^ %02x is not detected", i, flip);
-      CHECK_THAT(store.payload() == payload_of(3) || store.payload() == payload_of(2), "byte %zu: a wrong state", i);
+      CHECK_THAT(payload_in(store) == payload_of(3) || payload_in(store) == payload_of(2), "byte %zu: a wrong state", i);
     });
     CHECK_THAT(status == ONEBIT_OK || status == ONEBIT_BAD_FILE, "byte %zu: status %d", i, status);
   }
@@ -105,15 +105,15 @@ void hostile_files() {
 
 void files() {
   const std::string path = "store_test_" + std::to_string(std::random_device{}()) + ".state";
-  const auto format = [](store::File& file) { store::Store::format(file, 2, {}, payload_of(0)); };
+  const auto format = [](store::File& file) { store::Store::format(file, 2, {}, 100, writing(payload_of(0))); };
   const uint64_t size = store::Store::file_size(100, 2);
   {
     store::Store store = store::Store::open(store::create_file(path, size, format));
     CHECK_THAT(status_of([&] { store::open_file(path); }) == ONEBIT_BUSY, "a second opening must be refused");
     CHECK_THAT(status_of([&] { store::create_file(path, size, format); }) == ONEBIT_INVALID_ARGUMENT, "it exists");
-    store.commit(payload_of(1));
+    store.commit(writing(payload_of(1)));
   }
-  CHECK_THAT(store::Store::open(store::open_file(path)).payload() == payload_of(1), "reopened");
+  CHECK_THAT(payload_in(store::Store::open(store::open_file(path))) == payload_of(1), "reopened");
   std::remove(path.c_str());
   CHECK_THAT(status_of([&] { store::open_file(path); }) == ONEBIT_IO, "missing");
   CHECK_THAT(status_of([&] {

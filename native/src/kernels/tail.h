@@ -37,14 +37,14 @@ struct TailGradientArgs {
   int32_t* most;
 };
 
-// 128 + floor(G' m 2^-shift inverse 2^-39 + u), with 16 bits of noise u of the key and the index, from `first` on.
+// floor(G' m 2^-shift inverse 2^-39 + u), with 16 bits of noise u of the key and the index, from `first` on.
 struct TailLevelsArgs {
   int64_t pixels, channels;
   const int16_t* gradient;
   const int32_t* m;
   int32_t shift, inverse;  // the shift may be negative
   uint32_t key, first;
-  uint8_t* output;
+  int8_t* output;
 };
 
 // T = G' m.
@@ -57,7 +57,7 @@ struct TailInputArgs {
 // T = sum * d(q step - threshold), d the derivative of the sign's estimator in units of 2^-14.
 struct TailEstimateArgs {
   int64_t pixels, channels;
-  const float* sums;  // integers
+  const int32_t* sums;
   const uint8_t* codes;
   int32_t zero, step;
   const int32_t* thresholds;

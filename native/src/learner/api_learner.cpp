@@ -96,8 +96,8 @@ onebit_status onebit_learner_create(const char* path, const onebit_model* model,
   return guarded(error, [&] {
     need(path, model, options, learner);
     *learner = nullptr;
-    const auto backbone = onebit::learner::read_backbone(*model->model);
-    *learner = new onebit_learner(Learner::create(path, backbone, options_of(*options)));
+    auto backbone = onebit::learner::read_backbone(*model->model);
+    *learner = new onebit_learner(Learner::create(path, std::move(backbone), options_of(*options)));
   });
 }
 
@@ -107,8 +107,8 @@ onebit_status onebit_learner_create_on(const onebit_region* region, const onebit
   return guarded(error, [&] {
     need(model, options, learner);
     *learner = nullptr;
-    const auto backbone = onebit::learner::read_backbone(*model->model);
-    *learner = new onebit_learner(Learner::create(region_of(region), backbone, options_of(*options)));
+    auto backbone = onebit::learner::read_backbone(*model->model);
+    *learner = new onebit_learner(Learner::create(region_of(region), std::move(backbone), options_of(*options)));
   });
 }
 

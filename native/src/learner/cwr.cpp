@@ -5,14 +5,6 @@
 
 namespace onebit::learner {
 
-std::vector<uint32_t> State::seen() const {
-  std::vector<uint32_t> slots;
-  for (uint32_t i = 0; i < classes.size(); ++i) {
-    if (!classes[i].name.empty()) slots.push_back(i);
-  }
-  return slots;
-}
-
 namespace {
 
 // cw_j after training left w_j in `row`.

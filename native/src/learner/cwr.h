@@ -12,34 +12,12 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 #include <vector>
 
 #include "learner/head.h"
-#include "learner/masters.h"
-#include "learner/replay.h"
+#include "learner/state.h"
 
 namespace onebit::learner {
-
-constexpr size_t kNameBytes = 64;  // with at least one terminating zero
-
-struct ClassSlot {
-  std::string name;  // empty: a free slot
-  uint32_t past = 0;
-};
-
-// Everything that teaching changes. Its size is fixed by max_classes and max_experiences.
-struct State {
-  std::vector<ClassSlot> classes;     // max_classes
-  std::vector<int16_t> cw;            // max_classes x width
-  std::vector<uint64_t> experiences;  // ring of hashes of ids
-  uint64_t taught = 0;                // experiences ever counted; the ring's next place is taught mod its size
-  Random random{};
-  TailMasters tail;  // where there is a teachable tail
-  Replay replay;
-
-  std::vector<uint32_t> seen() const;  // slots in use, ascending
-};
 
 // The live head of an experience.
 struct LiveHead {

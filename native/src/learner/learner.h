@@ -7,34 +7,12 @@
 #include <string>
 #include <vector>
 
-#include "learner/record.h"
+#include "learner/first_state.h"
 #include "store/store.h"
 
 namespace onebit::learner {
 
 class Teachable;
-
-// What a learner starts from. weight: classes x features, of the packed head; bias: one a class, or empty.
-struct Backbone {
-  Hash hash{};
-  uint32_t features = 0;
-  float low = 0, high = 0;  // calibrated range of the features
-  std::vector<std::string> names;
-  std::vector<uint32_t> samples;  // 0: a class that the backbone never saw; it is left out
-  std::vector<float> weight, bias;
-  // Where the model has a teachable tail:
-  std::shared_ptr<const Tail> tail;
-  TailMasters masters;
-  std::vector<uint32_t> item_bits, item_labels;  // latents to begin the replay memory with
-};
-
-struct Options {
-  uint32_t max_classes = 64;
-  uint32_t max_experiences = 1024;
-  uint32_t history = 8;
-  uint64_t seed = 0;
-  uint32_t replay = 300;  // items of the replay memory of a teachable tail; with 0 the head alone learns
-};
 
 class Learner {
  public:
@@ -42,16 +20,13 @@ class Learner {
   Learner& operator=(Learner&&) noexcept;
   ~Learner();
 
-  static Learner create(const std::string& path, const Backbone& backbone, const Options& options);
+  static Learner create(const std::string& path, Backbone backbone, const Options& options);
   // In a region of bytes(backbone, options) bytes, whatever it held.
-  static Learner create(std::unique_ptr<store::File> region, const Backbone& backbone, const Options& options);
-  static uint64_t bytes(const Backbone& backbone, const Options& options);
+  static Learner create(std::unique_ptr<store::File> region, Backbone backbone, const Options& options);
+  static uint64_t bytes(Backbone backbone, const Options& options);
   // `tail`: the backbone's, if it has one. Throws Error if the state belongs to a backbone with another hash.
   static Learner open(std::unique_ptr<store::File> file, const Hash& backbone,
                       const std::shared_ptr<const Tail>& tail = nullptr);
-
-  // The first state of a backbone: cw from the packed head, each row less the mean of all.
-  static std::pair<Constant, State> start(const Backbone& backbone, const Options& options);
 
   // Whether the tail learns too. Then it is handed latents wherever this header says features.
   bool has_tail() const { return teachable_ != nullptr; }
@@ -88,19 +63,19 @@ class Learner {
   store::Store& store() { return store_; }
 
  private:
-  Learner(store::Store store, Constant constant, State state, std::unique_ptr<Teachable> teachable);
+  Learner(store::Store store, Constant constant, std::unique_ptr<Teachable> teachable);
   void load(State state);
   void train(State& next, const float* features, const std::vector<std::string>& names, const TrainOptions& options);
-  void reload();
-  void expect_settled() const;
-  ClassSlot& find_class(State& state, const std::string& name) const;
+  void restore_tail();
+  void settle();
   void check_finite(const float* features, size_t count) const;
 
   store::Store store_;
   Constant constant_;
   std::unique_ptr<Teachable> teachable_;
   State state_;  // that of the newest commit, or what prepare() made of it
-  bool prepared_ = false;
+  State before_;  // while a lesson is prepared, but for the tail: that is too large to be there twice, and the store has it
+  bool prepared_ = false, tail_missing_ = false;
   std::vector<ClassSlot> classes_;
   std::vector<int16_t> weights_;  // Q_8 of the seen rows of cw
   int32_t span_ = 0;

@@ -7,11 +7,11 @@
 #include "error.h"
 #include "format/cursor.h"
 #include "learner/tail.h"
-#include "store/writer.h"
 
 namespace onebit::learner {
 namespace {
 
+using store::Reader;
 using store::Writer;
 
 constexpr uint32_t kHeadVersion = 1, kTailVersion = 2;
@@ -34,22 +34,22 @@ uint64_t tail_bytes(const TailSizes& tail) {
   return tail.weights + 4 * tail.parameters + uint64_t{4} * tail.items * (1 + uint64_t{tail.words});
 }
 
-void take_tail(const TailSizes& sizes, Cursor& in, State& state) {
-  const auto* weights = reinterpret_cast<const int8_t*>(in.take(sizes.weights));
-  state.tail.weights.assign(weights, weights + sizes.weights);
+void take_tail(const TailSizes& sizes, Reader& in, State& state) {
+  state.tail.weights.resize(sizes.weights);
+  in.raw(state.tail.weights.data(), sizes.weights);
   state.tail.parameters.resize(sizes.parameters);
   for (int32_t& parameter : state.tail.parameters) {
-    parameter = in.i32();
+    parameter = in.integer<int32_t>();
     if (std::abs(int64_t{parameter}) > kMaxMaster) impossible("tail");
   }
   if (std::find(state.tail.weights.begin(), state.tail.weights.end(), int8_t{-128}) != state.tail.weights.end())
     impossible("tail");
   state.replay = make_replay(sizes.items, sizes.words);
   for (uint32_t& slot : state.replay.slots) {
-    slot = in.u32();
+    slot = in.integer<uint32_t>();
     if (slot != Replay::kFree && (slot >= state.classes.size() || state.classes[slot].name.empty())) impossible("item");
   }
-  for (uint32_t& word : state.replay.bits) word = in.u32();
+  for (uint32_t& word : state.replay.bits) word = in.integer<uint32_t>();
 }
 
 }  // namespace
@@ -57,11 +57,6 @@ void take_tail(const TailSizes& sizes, Cursor& in, State& state) {
 bool TailSizes::fits(const Tail& tail) const {
   return words == tail.words() && weights == static_cast<uint64_t>(tail.weights) &&
          parameters == static_cast<uint64_t>(tail.parameters);
-}
-
-bool valid_name(const std::string& name) {
-  const auto control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; };
-  return !name.empty() && name.size() < kNameBytes && is_utf8(name) && std::none_of(name.begin(), name.end(), control);
 }
 
 std::vector<uint8_t> encode(const Constant& constant) {
@@ -127,11 +122,13 @@ Constant decode_constant(const std::vector<uint8_t>& bytes) {
   return constant;
 }
 
-std::vector<uint8_t> encode(const State& state) {
+uint64_t state_bytes(const Constant& constant) {
+  return 16 + uint64_t{8} * constant.max_experiences +
+         constant.max_classes * (kNameBytes + 4 + 2 * uint64_t{constant.numbers.width()}) + tail_bytes(constant.tail);
+}
+
+void encode(const State& state, Writer& out) {
   const size_t width = state.cw.size() / state.classes.size();
-  Writer out(state.tail.weights.size() + 4 * state.tail.parameters.size() +
-             4 * (state.replay.slots.size() + state.replay.bits.size()) + state.cw.size() * 2 +
-             state.classes.size() * (kNameBytes + 4) + state.experiences.size() * 8 + 16);
   out.integer(state.random.state);
   out.integer(state.taught);
   for (const uint64_t id : state.experiences) out.integer(id);
@@ -141,28 +138,25 @@ std::vector<uint8_t> encode(const State& state) {
     for (size_t i = 0; i < width; ++i) out.integer(state.cw[j * width + i]);
   }
   put_tail(state, out);
-  return std::move(out.bytes);
 }
 
-State decode_state(const Constant& constant, const std::vector<uint8_t>& bytes) {
+State decode_state(const Constant& constant, Reader& in) {
   const size_t width = constant.numbers.width();
-  const uint64_t expected = 16 + uint64_t{8} * constant.max_experiences +
-                            constant.max_classes * (kNameBytes + 4 + 2 * uint64_t{width}) + tail_bytes(constant.tail);
-  if (bytes.size() != expected) impossible("length");
-  Cursor in(kPlace, bytes.data(), bytes.size());
+  if (in.left() != state_bytes(constant)) impossible("length");
   State state;
-  state.random.state = in.u64();
-  state.taught = in.u64();
+  state.random.state = in.integer<uint64_t>();
+  state.taught = in.integer<uint64_t>();
   state.experiences.resize(constant.max_experiences);
-  for (uint64_t& id : state.experiences) id = in.u64();
+  for (uint64_t& id : state.experiences) id = in.integer<uint64_t>();
   state.classes.resize(constant.max_classes);
   state.cw.resize(constant.max_classes * width);
   std::set<std::string> names;
   for (size_t j = 0; j < state.classes.size(); ++j) {
     ClassSlot& slot = state.classes[j];
-    const auto* name = reinterpret_cast<const char*>(in.take(kNameBytes));
+    char name[kNameBytes];
+    in.raw(name, kNameBytes);
     slot.name.assign(name, std::find(name, name + kNameBytes, '\0'));
-    slot.past = in.u32();
+    slot.past = in.integer<uint32_t>();
     for (size_t i = 0; i < width; ++i) state.cw[j * width + i] = in.integer<int16_t>();
     if (slot.name.empty() ? slot.past != 0 : !valid_name(slot.name) || !names.insert(slot.name).second)
       impossible("class");

@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "learner/cwr.h"
+#include "store/reader.h"
+#include "store/writer.h"
 
 namespace onebit::learner {
 
@@ -39,10 +41,8 @@ struct Constant {
 // Throw Error (ONEBIT_BAD_FILE, ONEBIT_UNSUPPORTED) on bytes that no learner wrote.
 std::vector<uint8_t> encode(const Constant& constant);
 Constant decode_constant(const std::vector<uint8_t>& bytes);
-std::vector<uint8_t> encode(const State& state);
-State decode_state(const Constant& constant, const std::vector<uint8_t>& bytes);
-
-// Printable UTF-8 of 1 to 63 bytes.
-bool valid_name(const std::string& name);
+uint64_t state_bytes(const Constant& constant);
+void encode(const State& state, store::Writer& out);
+State decode_state(const Constant& constant, store::Reader& in);
 
 }  // namespace onebit::learner

@@ -15,38 +15,20 @@ int to_16_bits(int64_t most) { return std::max(0, bit_length(most) - 15); }
 
 }  // namespace
 
-// Takes all memory of the backward half, that of the products by running them once.
+// Takes all memory of the backward half.
 void TailNetwork::reserve_gradients() {
   plan_gradients();
-  int64_t inputs = 0, sums = 0, ones = 0, row = 0;
-  for (size_t i = 0; i < layers_.size(); ++i) {
-    const TailLayer& layer = tail_.layers[i];
-    if (layer.op != Op::conv_binary) continue;
-    const int64_t weights = taps_of(layer.shape) * layer.shape.in_c;
-    inputs = std::max(inputs, batch_ * tail_.values[layer.input].elements());
-    sums = std::max(sums, std::min<int64_t>(kOutputsAtOnce, layer.shape.out_c + 1) * weights);
-    ones = std::max(ones, 2 * weights);
-    row = std::max(row, weights);
-  }
-  input_sums_.at_least(inputs);
-  weight_sums_.at_least(sums);
-  one_sums_.at_least(ones);
-  rows_.at_least(static_cast<int64_t>(threads_) * row);
   totals_.resize(threads_ * kParameters * static_cast<size_t>(channels_));
   largest_of_channel_.resize(threads_ * static_cast<size_t>(channels_));
   largest_.resize(threads_);
-
   for (size_t i = 0; i < layers_.size(); ++i) {
-    Layer& layer = layers_[i];
-    if (!layer.kernel) continue;
-    const GradientAxis &y = layer.axes[0], &x = layer.axes[1];
-    ConvShape shape = tail_.layers[i].shape;
-    const int64_t size = batch_ * y.size * x.size * shape.out_c;
-    std::memset(grid_.whole(kZeroLevel, size), 0, static_cast<size_t>(size));
-    input_gradient_.run(shape, y, x, grid_, layer.weights.data(), nullptr, Estimator::none, input_sums_.data(), pool_,
-                        static_cast<int>(threads_));
+    const TailLayer& layer = tail_.layers[i];
+    if (layer.op != Op::conv_binary) continue;
+    ConvShape shape = layer.shape;
     shape.batch = static_cast<int32_t>(batch_);
-    weight_gradient_.spread(shape, y, x, grid_, layer.bits.data(), pool_);
+    layers_[i].pairs = std::make_unique<const ConvPairs>(shape);
+    products_.reserve(shape, static_cast<int64_t>(threads_));
+    if (layer.input > 0) input_sums_.at_least(batch_ * tail_.values[layer.input].elements());
   }
 }
 
@@ -212,7 +194,6 @@ void TailNetwork::to_input(size_t layer, int64_t most) {
 void TailNetwork::through_convolution(size_t layer, int64_t most, const Keys& keys, double rate, TailMasters& masters) {
   const TailLayer& from = tail_.layers[layer];
   const TailValue& out = tail_.values[layer + 1];
-  const GradientAxis &y = layers_[layer].axes[0], &x = layers_[layer].axes[1];
   const int shift = bit_length(most) - 30;
   const int64_t scaled = shift < 0 ? most * (int64_t{1} << -shift) : most >> shift;
   const int64_t inverse = (int64_t{127} << 39) / scaled;
@@ -220,22 +201,19 @@ void TailNetwork::through_convolution(size_t layer, int64_t most, const Keys& ke
                       (std::ldexp(1.0, 39) / static_cast<double>(inverse));
   if (!usable(unit)) return;
 
-  const int64_t size = count_ * y.size * x.size * out.c, row = int64_t{out.w} * out.c;
-  uint8_t* levels = grid_.whole(kZeroLevel, size);
-  std::memset(levels, 0, static_cast<size_t>(size));
+  ConvShape shape = from.shape;
+  shape.batch = static_cast<int32_t>(count_);
+  int8_t* levels = products_.start(shape);
+  const int64_t step = products_.h_step(shape);
   const int32_t* m = masters.parameters.data() + from.parameters;
-  pool_.split(count_ * out.h, [&](int64_t begin, int64_t end, size_t) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t to = (i / out.h * y.size + y.lead + i % out.h) * x.size + x.lead;
-      passes_.levels({out.w, out.c, values_of(layer + 1) + i * row, m, shift, static_cast<int32_t>(inverse),
-                      keys.levels, static_cast<uint32_t>(i * row), levels + to * out.c});
+  pool_.split(count_ * out.pixels(), [&](int64_t begin, int64_t end, size_t) {
+    for (int64_t pixel = begin; pixel < end; ++pixel) {
+      passes_.levels({1, out.c, values_of(layer + 1) + pixel * out.c, m, shift, static_cast<int32_t>(inverse),
+                      keys.levels, static_cast<uint32_t>(pixel * out.c), levels + pixel * step});
     }
   });
   if (from.input > 0) {
-    ConvShape shape = from.shape;
-    shape.batch = static_cast<int32_t>(count_);
-    input_gradient_.run(shape, y, x, grid_, layers_[layer].weights.data(), nullptr, Estimator::none, input_sums_.data(),
-                        pool_, static_cast<int>(threads_));
+    products_.inputs(shape, *layers_[layer].pairs, layers_[layer].weights.data(), input_sums_.data(), pool_);
     through_sign(layer, unit);
   }
   update_weights(layer, unit, rate, keys.weights, masters);

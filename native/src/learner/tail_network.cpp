@@ -13,11 +13,6 @@ namespace {
 
 constexpr int64_t kFloatsInCache = 64 * 1024;
 
-const TrainingKernels& products_of(const Kernels& kernels) {
-  const TrainingKernels* training = training_kernels(kernels.name);
-  return training ? *training : portable_training();
-}
-
 }  // namespace
 
 TailNetwork::TailNetwork(const Tail& tail, const Kernels& kernels, uint32_t batch, Use use, int threads)
@@ -29,9 +24,7 @@ TailNetwork::TailNetwork(const Tail& tail, const Kernels& kernels, uint32_t batc
       pool_(threads),
       codes_(tail.values.size()),
       layers_(tail.layers.size()),
-      grid_(products_of(kernels)),
-      input_gradient_(kernels, products_of(kernels)),
-      weight_gradient_(products_of(kernels)) {
+      products_(sign_kernels(kernels.name)) {
   for (size_t i = 0; i < codes_.size(); ++i) {
     codes_[i].at_least(batch * tail.values[i].elements());
     channels_ = std::max<int64_t>(channels_, tail.values[i].c);
@@ -52,8 +45,6 @@ TailNetwork::TailNetwork(const Tail& tail, const Kernels& kernels, uint32_t batc
     const int64_t words = int64_t{out.c} * taps_of(shape) * words_of(in.c);
     std::fill_n(layer.bits.at_least(bits), bits, 0u);
     std::fill_n(layer.weights.at_least(words), words, 0u);
-    layer.axes.emplace_back(shape.in_h, shape.out_h, shape.kernel_h, 1, shape.pad_top);
-    layer.axes.emplace_back(shape.in_w, shape.out_w, shape.kernel_w, 1, shape.pad_left);
     floats_a_thread_ = std::max(floats_a_thread_, std::max(kFloatsInCache, out.elements()));
   }
   floats_.at_least(threads * floats_a_thread_);

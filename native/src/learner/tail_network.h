@@ -10,14 +10,15 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "graph/pool.h"
 #include "kernels/tail.h"
 #include "learner/random.h"
 #include "learner/tail.h"
+#include "learner/tail_products.h"
 #include "training/scratch.h"
-#include "training/weight_gradient.h"
 
 namespace onebit::learner {
 
@@ -51,7 +52,7 @@ class TailNetwork {
     Scratch<uint32_t> bits, weights;  // signs, of the input and of the weights
     Scratch<uint8_t> packed;          // the weights as the kernel reads them
     const BinaryConvKernel* kernel = nullptr;
-    std::vector<GradientAxis> axes;  // rows, columns
+    std::unique_ptr<const ConvPairs> pairs;
   };
   struct Keys {
     uint32_t levels, weights, parameters;
@@ -103,11 +104,8 @@ class TailNetwork {
   int64_t channels_ = 0;                   // at most
   std::vector<int64_t> totals_, largest_;  // of each thread: dM, dN, dA, dP
   std::vector<int32_t> largest_of_channel_;
-  Scratch<float> input_sums_;
-  GridGradient grid_;
-  InputGradient input_gradient_;
-  WeightGradient weight_gradient_;
-  Scratch<int32_t> weight_sums_, one_sums_, rows_;
+  TailProducts products_;
+  Scratch<int32_t> input_sums_;
 };
 
 }  // namespace onebit::learner

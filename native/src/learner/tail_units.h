@@ -6,8 +6,6 @@
 
 namespace onebit::learner {
 
-constexpr int32_t kZeroLevel = 128;     // stands for an 8-bit gradient of 0
-constexpr int64_t kOutputsAtOnce = 32;  // even: of the weights' gradient
 enum Parameter { kM, kN, kA, kP, kParameters };
 
 inline int bit_length(int64_t v) {

@@ -15,41 +15,23 @@ Factor factor_of(double value) { return usable(value) ? Factor::from(value) : Fa
 
 void TailNetwork::update_weights(size_t layer, double unit, double rate, uint32_t key, TailMasters& masters) {
   const TailLayer& from = tail_.layers[layer];
-  const int64_t outputs = from.shape.out_c, inputs = from.shape.in_c, taps = taps_of(from.shape), size = taps * inputs;
+  const int64_t size = taps_of(from.shape) * from.shape.in_c;
   const Factor factor = factor_of(rate * (unit * 127 / from.largest));
   const int shift = factor.shift - 16;
   if (factor.mantissa == 0 || shift > 62) return;  // every step would be 0
   ConvShape shape = from.shape;
   shape.batch = static_cast<int32_t>(count_);
-  weight_gradient_.spread(shape, layers_[layer].axes[0], layers_[layer].axes[1], grid_, layers_[layer].bits.data(),
-                          pool_);
-  const int64_t pair = outputs / 2 * 2;
-  weight_gradient_.sum(pair, outputs + 1, one_sums_.data(), pool_);
-  const int32_t* ones = one_sums_.data() + (outputs - pair) * size;
   int8_t* weights = masters.weights.data() + from.weights;
-  for (int64_t first = 0; first < outputs; first += kOutputsAtOnce) {
-    const int64_t last = std::min(outputs, first + kOutputsAtOnce);
-    weight_gradient_.sum(first, last, weight_sums_.data(), pool_);
-    pool_.split(last - first, [&](int64_t begin, int64_t end, size_t thread) {
-      int32_t* row = rows_.data() + static_cast<int64_t>(thread) * size;
-      for (int64_t o = begin; o < end; ++o) {
-        const int32_t* sums = weight_sums_.data() + o * size;
-        for (int64_t tap = 0; tap < taps; ++tap)
-          for (int64_t c = 0; c < inputs; ++c)
-            row[tap * inputs + c] = sums[c * taps + tap] - kZeroLevel * ones[c * taps + tap];
-        int8_t* to = weights + (first + o) * size;
-        const auto index = static_cast<uint32_t>((first + o) * size);
-        if (shift >= 0) {
-          passes_.update({size, row, factor.mantissa, shift, key, index, to});
-          continue;
-        }
-        for (int64_t i = 0; i < size; ++i) {
-          const int64_t step = multiply(row[i], factor, 16) + noise16(key, index + static_cast<uint32_t>(i));
-          to[i] = static_cast<int8_t>(clamp<-127, 127>(to[i] - (step >> 16)));
-        }
-      }
-    });
-  }
+  const uint32_t* bits = layers_[layer].bits.data();
+  products_.weights(shape, *layers_[layer].pairs, bits, pool_, [&](int64_t output, const int32_t* sums) {
+    int8_t* to = weights + output * size;
+    const auto index = static_cast<uint32_t>(output * size);
+    if (shift >= 0) return passes_.update({size, sums, factor.mantissa, shift, key, index, to});
+    for (int64_t i = 0; i < size; ++i) {
+      const int64_t step = multiply(sums[i], factor, 16) + noise16(key, index + static_cast<uint32_t>(i));
+      to[i] = static_cast<int8_t>(clamp<-127, 127>(to[i] - (step >> 16)));
+    }
+  });
   load_weights(layer, masters);
 }
 

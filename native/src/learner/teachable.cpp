@@ -14,7 +14,7 @@ const Kernels& best_kernels() {
 }  // namespace
 
 Teachable::Teachable(std::shared_ptr<const Tail> tail)
-    : tail_(std::move(tail)), network_(*tail_, best_kernels(), kAtOnce, TailNetwork::Use::forward) {}
+    : tail_(std::move(tail)) {}
 
 std::vector<uint32_t> Teachable::pack(const float* latents, size_t count) const {
   const size_t channels = static_cast<size_t>(tail_->latents().c), words = (channels + 31) / 32;
@@ -27,20 +27,26 @@ std::vector<uint32_t> Teachable::pack(const float* latents, size_t count) const 
   return bits;
 }
 
-void Teachable::features(const Numbers& numbers, const float* latents, size_t count, int16_t* levels) {
+void Teachable::features(const Numbers& numbers, const TailMasters& masters, const float* latents, size_t count,
+                         int16_t* levels) {
+  if (!network_) {
+    network_ = std::make_unique<TailNetwork>(*tail_, best_kernels(), kAtOnce, TailNetwork::Use::forward);
+    network_->load(masters);
+  }
   const auto bits = pack(latents, count);
   const uint32_t* samples[kAtOnce] = {};
   for (size_t i = 0; i < count; ++i) samples[i] = bits.data() + i * static_cast<size_t>(tail_->words());
-  network_.forward(samples, static_cast<uint32_t>(count));
+  network_->forward(samples, static_cast<uint32_t>(count));
   for (size_t i = 0; i < count; ++i) {
     int16_t* row = levels + i * numbers.width();
-    network_.features(static_cast<uint32_t>(i), row);
+    network_->features(static_cast<uint32_t>(i), row);
     if (numbers.bias) row[numbers.features] = numbers.bias_level();
   }
 }
 
 void Teachable::teach(const Numbers& numbers, State& state, const float* latents, const std::vector<uint32_t>& slots,
-                      const TrainOptions& options) const {
+                      const TrainOptions& options) {
+  network_.reset();
   const auto bits = pack(latents, slots.size());
   std::vector<const uint32_t*> samples;
   for (size_t i = 0; i < slots.size(); ++i) samples.push_back(bits.data() + i * static_cast<size_t>(tail_->words()));

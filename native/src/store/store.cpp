@@ -6,50 +6,16 @@
 #include "error.h"
 #include "format/crc32c.h"
 #include "format/cursor.h"
-#include "store/writer.h"
 
 namespace onebit::store {
 namespace {
 
-constexpr uint64_t kPage = 4096;
-constexpr size_t kHeader = 64;
 constexpr size_t kMaxConstant = 2048;
 constexpr uint64_t kMaxPayload = uint64_t{1} << 30;
 constexpr uint32_t kMaxHistory = 1024;
 constexpr uint32_t kVersion = 1;
 constexpr char kPlace[] = "the learner's state";
 constexpr char kMagic[8] = {'\x89', 'O', 'B', 'L', '\r', '\n', '\x1a', '\n'};
-constexpr char kSlotMagic[4] = {'S', 'L', 'O', 'T'};
-
-// A sector of flash that was erased and not written again.
-bool is_erased_flash(const uint8_t* bytes, size_t count) {
-  return std::all_of(bytes, bytes + count, [](uint8_t byte) { return byte == 0xFF; });
-}
-
-uint64_t slot_bytes(uint64_t payload_size) { return (kHeader + payload_size + kPage - 1) / kPage * kPage; }
-
-Bytes slot_body(const Bytes& payload) {
-  Bytes body(slot_bytes(payload.size()) - kHeader);
-  std::copy(payload.begin(), payload.end(), body.begin());
-  return body;
-}
-
-Bytes slot_header(const Bytes& body, uint64_t sequence, uint64_t parent, bool erases) {
-  Writer header(kHeader);
-  header.raw(kSlotMagic, sizeof kSlotMagic);
-  header.integer(static_cast<uint32_t>(erases));
-  header.integer(sequence);
-  header.integer(parent);
-  header.integer(crc32c(body.data(), body.size()));
-  header.bytes.resize(kHeader - 4);
-  header.integer(crc32c(header.bytes.data(), header.bytes.size()));
-  return std::move(header.bytes);
-}
-
-[[noreturn]] void damaged(const char* what) {
-  throw Error(ONEBIT_BAD_FILE, text("the learner's state is damaged: ", what),
-              "restore the file from a copy, or make a new learner");
-}
 
 }  // namespace
 
@@ -59,32 +25,28 @@ uint64_t Store::file_size(uint64_t payload_size, uint32_t history) {
 uint64_t Store::slot_size() const { return slot_bytes(payload_size_); }
 uint64_t Store::offset(uint32_t index) const { return kPage + index * slot_size(); }
 
-void Store::format(File& file, uint32_t history, const Bytes& constant, const Bytes& payload) {
-  if (constant.size() > kMaxConstant || payload.size() > kMaxPayload || history < 1 || history > kMaxHistory) {
+void Store::format(File& file, uint32_t history, const Bytes& constant, uint64_t payload_size, const Fill& payload) {
+  if (constant.size() > kMaxConstant || payload_size > kMaxPayload || history < 1 || history > kMaxHistory) {
     throw Error(ONEBIT_INVALID_ARGUMENT,
                 text("a learner keeps 1 to ", kMaxHistory, " earlier commits and at most 1 GiB a commit"));
   }
-  if (file.size() != file_size(payload.size(), history)) {
+  if (file.size() != file_size(payload_size, history)) {
     throw Error(ONEBIT_INVALID_ARGUMENT, "the region for the learner's state has the wrong size");
   }
   // A region may hold an older store: its first page goes first, and the new one comes last.
-  const Bytes blank_page(kPage);
-  file.write(0, blank_page.data(), kPage);
+  write_zeros(file, 0, kPage);
   file.sync();
-  const uint64_t size = slot_bytes(payload.size());
-  const Bytes zeros(size);
-  for (uint32_t i = 1; i < history + 2; ++i) file.write(kPage + i * size, zeros.data(), size);
-  const Bytes body = slot_body(payload);
-  const Bytes header = slot_header(body, 1, 0, false);
-  file.write(kPage + kHeader, body.data(), body.size());
-  file.write(kPage, header.data(), header.size());
+  const uint64_t size = slot_bytes(payload_size);
+  for (uint32_t i = 1; i < history + 2; ++i) write_zeros(file, kPage + i * size, size);
+  const uint32_t crc = write_body(file, kPage, payload_size, payload);
+  write_header(file, kPage, {Slot::intact, 1, 0, false, crc});
   file.sync();
 
   Writer page(kPage);
   page.raw(kMagic, sizeof kMagic);
   page.integer(kVersion);
   page.integer(history + 2);
-  page.integer(static_cast<uint64_t>(payload.size()));
+  page.integer(payload_size);
   page.integer(static_cast<uint32_t>(constant.size()));
   page.raw(constant.data(), constant.size());
   page.bytes.resize(kPage - 4);
@@ -103,7 +65,7 @@ void Store::read_page() {
   const bool whole = crc == crc32c(page.data(), kPage - 4);
   if (std::memcmp(magic, kMagic, sizeof kMagic) != 0 && !whole)
     throw Error(ONEBIT_BAD_FILE, "this is not a learner's state");
-  if (!whole) damaged("its first page does not match its checksum");
+  if (!whole) damaged_state("its first page does not match its checksum");
   const auto version = cursor.u32();
   if (version != kVersion) {
     throw Error(ONEBIT_UNSUPPORTED,
@@ -114,46 +76,19 @@ void Store::read_page() {
   payload_size_ = cursor.u64();
   const auto constant_size = cursor.u32();
   if (slots < 3 || slots > kMaxHistory + 2 || payload_size_ > kMaxPayload || constant_size > kMaxConstant) {
-    damaged("its sizes are impossible");
+    damaged_state("its sizes are impossible");
   }
-  if (file_->size() != file_size(payload_size_, slots - 2)) damaged("its length is wrong");
+  if (file_->size() != file_size(payload_size_, slots - 2)) damaged_state("its length is wrong");
   slots_.assign(slots, {});
   const uint8_t* constant = cursor.take(constant_size);
   constant_.assign(constant, constant + constant_size);
-}
-
-Store::Slot Store::read_slot(uint32_t index, Bytes* payload) {
-  Bytes bytes(slot_size());
-  file_->read(offset(index), bytes.data(), bytes.size());
-  Slot slot;
-  if (is_zero(bytes.data(), kHeader) || is_erased_flash(bytes.data(), kHeader)) {
-    slot.state = is_zero(bytes.data(), bytes.size()) ? Slot::blank : Slot::unfinished;
-    return slot;
-  }
-  slot.state = Slot::damaged;
-  Cursor cursor(kPlace, bytes.data(), kHeader);
-  const uint8_t* magic = cursor.take(sizeof kSlotMagic);
-  const auto erases = cursor.u32();
-  const auto sequence = cursor.u64();
-  const auto parent = cursor.u64();
-  const auto payload_crc = cursor.u32();
-  const uint32_t header_crc = Cursor(kPlace, bytes.data() + kHeader - 4, 4).u32();
-  if (header_crc != crc32c(bytes.data(), kHeader - 4) || std::memcmp(magic, kSlotMagic, sizeof kSlotMagic) != 0 ||
-      sequence == 0 || parent >= sequence || erases > 1 ||
-      payload_crc != crc32c(bytes.data() + kHeader, bytes.size() - kHeader)) {
-    return slot;
-  }
-  if (payload)
-    payload->assign(bytes.begin() + kHeader, bytes.begin() + static_cast<std::ptrdiff_t>(kHeader + payload_size_));
-  slot = {Slot::intact, sequence, parent, erases == 1};
-  return slot;
 }
 
 Report Store::read_slots() {
   Report report;
   report.slots = static_cast<uint32_t>(slots_.size());
   for (uint32_t i = 0; i < slots_.size(); ++i) {
-    slots_[i] = read_slot(i, nullptr);
+    slots_[i] = read_slot(*file_, offset(i), payload_size_);
     report.intact += slots_[i].state == Slot::intact;
     report.unfinished += slots_[i].state == Slot::unfinished;
     report.damaged += slots_[i].state == Slot::damaged;
@@ -168,10 +103,14 @@ Store Store::open(std::unique_ptr<File> file) {
   store.found_ = store.read_slots();
   for (const Slot& slot : store.slots_) store.sequence_ = std::max(store.sequence_, slot.sequence);
   const int newest = store.find(store.sequence_);
-  if (newest < 0) damaged("it holds no intact commit");
-  store.read_slot(static_cast<uint32_t>(newest), &store.payload_);
+  if (newest < 0) damaged_state("it holds no intact commit");
   if (store.slots_[static_cast<size_t>(newest)].erases) store.erase_others();
   return store;
+}
+
+void Store::read(const Use& use) const {
+  const auto newest = static_cast<size_t>(find(sequence_));
+  read_payload(*file_, offset(static_cast<uint32_t>(newest)), payload_size_, slots_[newest], use);
 }
 
 int Store::find(uint64_t sequence) const {
@@ -205,34 +144,30 @@ uint32_t Store::victim() const {
   return best;
 }
 
-void Store::write_slot(const Bytes& payload, uint64_t parent, bool erases) {
+void Store::write_slot(const Fill& payload, uint64_t parent, bool erases) {
   const auto used = [](const Slot& slot) { return slot.state != Slot::blank; };
   if (slots_[static_cast<size_t>(find(sequence_))].erases && std::count_if(slots_.begin(), slots_.end(), used) > 1)
     erase_others();  // the medium refused when it was due
   const uint32_t index = victim();
-  const Bytes body = slot_body(payload);
-  const Bytes header = slot_header(body, sequence_ + 1, parent, erases);
-  const Bytes cleared(kHeader);
   slots_[index] = {};
   slots_[index].state = Slot::unfinished;
-  file_->write(offset(index), cleared.data(), cleared.size());
+  write_zeros(*file_, offset(index), kHeader);
   file_->sync();
-  file_->write(offset(index) + kHeader, body.data(), body.size());
+  const uint32_t crc = write_body(*file_, offset(index), payload_size_, payload);
   file_->sync();
-  file_->write(offset(index), header.data(), kHeader);
+  const Slot written = {Slot::intact, sequence_ + 1, parent, erases, crc};
+  write_header(*file_, offset(index), written);
   file_->sync();
 
-  slots_[index] = {Slot::intact, sequence_ + 1, parent, erases};
+  slots_[index] = written;
   ++sequence_;
-  payload_ = payload;
 }
 
 void Store::erase_others() {
   const int kept = find(sequence_);
-  const Bytes zeros(slot_size());
   for (uint32_t i = 0; i < slots_.size(); ++i) {
     if (static_cast<int>(i) == kept || slots_[i].state == Slot::blank) continue;
-    file_->write(offset(i), zeros.data(), zeros.size());
+    write_zeros(*file_, offset(i), slot_size());
   }
   file_->sync();
   for (size_t i = 0; i < slots_.size(); ++i) {
@@ -240,31 +175,42 @@ void Store::erase_others() {
   }
 }
 
-void Store::commit(const Bytes& payload) { write_slot(payload, sequence_, false); }
+void Store::commit(const Fill& payload) { write_slot(payload, sequence_, false); }
 
-void Store::commit_and_erase(const Bytes& payload) {
+void Store::commit_and_erase(const Fill& payload) {
   write_slot(payload, 0, true);
   erase_others();
 }
 
-void Store::rollback(uint32_t steps) {
+void Store::rollback(uint32_t steps, const Use& use) {
   if (steps < 1 || steps > ancestors()) {
     throw Error(ONEBIT_INVALID_ARGUMENT, text("cannot go back ", steps, " commits: ", ancestors(), " are kept"),
                 "name a number from 1 to the number of commits kept");
   }
   int at = find(sequence_);
   for (uint32_t i = 0; i < steps; ++i) at = find(slots_[static_cast<size_t>(at)].parent);
-  Bytes payload;
-  const Slot target = read_slot(static_cast<uint32_t>(at), &payload);
-  if (target.state != Slot::intact) damaged("the commit to return to does not match its checksum");
-  write_slot(payload, target.parent, false);
+  const uint64_t from = offset(static_cast<uint32_t>(at));
+  const Slot target = read_slot(*file_, from, payload_size_);
+  if (target.state != Slot::intact) damaged_state("the commit to return to does not match its checksum");
+  read_payload(*file_, from, payload_size_, target, use);
+  const auto copy = [&](Writer& out) {
+    read_payload(*file_, from, payload_size_, target, [&](Reader& in) {
+      Bytes part(kPage);
+      while (in.left() > 0) {
+        part.resize(static_cast<size_t>(std::min<uint64_t>(in.left(), part.size())));
+        in.raw(part.data(), part.size());
+        out.raw(part.data(), part.size());
+      }
+    });
+  };
+  write_slot(copy, target.parent, false);
 }
 
 Report Store::check() {
   const Bytes constant = constant_;
   read_page();
   const Report report = read_slots();
-  if (constant != constant_ || find(sequence_) < 0) damaged("the newest commit does not match its checksum");
+  if (constant != constant_ || find(sequence_) < 0) damaged_state("the newest commit does not match its checksum");
   return report;
 }
 

@@ -13,11 +13,9 @@
 #include <memory>
 #include <vector>
 
-#include "store/file.h"
+#include "store/slot.h"
 
 namespace onebit::store {
-
-using Bytes = std::vector<uint8_t>;
 
 struct Report {
   uint32_t slots = 0;
@@ -32,43 +30,39 @@ class Store {
 
   // Formats a file of file_size() bytes, with a first commit. `constant` (at most 2048 bytes) stays with the file for
   // ever.
-  static void format(File& file, uint32_t history, const Bytes& constant, const Bytes& payload);
+  static void format(File& file, uint32_t history, const Bytes& constant, uint64_t payload_size,
+                     const Fill& payload);
 
   // Finds the newest intact commit and finishes an erasing that was cut. Throws Error (ONEBIT_BAD_FILE) if the file is
   // no store, is damaged in its first page, or holds no intact commit. found() tells what else was there.
   static Store open(std::unique_ptr<File> file);
 
   const Bytes& constant() const { return constant_; }
-  const Bytes& payload() const { return payload_; }
+  // The newest commit's payload, from the medium. Throws Error if it does not match its checksum; then what `use` took
+  // is worth nothing.
+  void read(const Use& use) const;
   uint64_t sequence() const { return sequence_; }  // of the newest commit, from 1
   uint32_t ancestors() const;                      // commits that rollback() can go back
   uint64_t size() const { return file_->size(); }
   const Report& found() const { return found_; }
 
-  void commit(const Bytes& payload);
+  void commit(const Fill& payload);
 
   // Commits, and then overwrites every other slot with zeros: nothing older can be read or returned to.
-  void commit_and_erase(const Bytes& payload);
+  void commit_and_erase(const Fill& payload);
 
-  // Commits the payload of `steps` commits ago; the commits between are dropped. Throws Error if there are not so many.
-  void rollback(uint32_t steps);
+  // Commits the payload of `steps` commits ago, which `use` reads first; the commits between are dropped. Throws Error
+  // if there are not so many.
+  void rollback(uint32_t steps, const Use& use);
 
   // Reads every byte again. Throws Error if the first page or the newest commit is damaged.
   Report check();
 
  private:
-  struct Slot {
-    enum { blank, unfinished, damaged, intact } state = blank;
-    uint64_t sequence = 0;
-    uint64_t parent = 0;
-    bool erases = false;
-  };
-
   Store() = default;
   void read_page();
-  Slot read_slot(uint32_t index, Bytes* payload);
   Report read_slots();
-  void write_slot(const Bytes& payload, uint64_t parent, bool erases);
+  void write_slot(const Fill& payload, uint64_t parent, bool erases);
   void erase_others();
   uint64_t slot_size() const;
   uint64_t offset(uint32_t index) const;
@@ -76,7 +70,7 @@ class Store {
   uint32_t victim() const;
 
   std::unique_ptr<File> file_;
-  Bytes constant_, payload_;
+  Bytes constant_;
   Report found_;
   uint64_t payload_size_ = 0, sequence_ = 0;
   std::vector<Slot> slots_;

@@ -10,6 +10,7 @@
 
 #include "../check.h"
 #include "../obn_writer.h"
+#include "../record_bytes.h"
 #include "../store_faults.h"
 #include "learner/learner.h"
 
@@ -90,12 +91,12 @@ void print_learner() {
   backbone.samples.assign(classes, 50);
   backbone.weight = numbers(classes * features, 2);
   backbone.bias = numbers(classes, 3);
-  const auto [constant, state] = learner::Learner::start(backbone, {16, 8, 4, 7});
+  const auto [constant, state] = learner::first_state(backbone, {16, 8, 4, 7});
   const store::Bytes payload = encode(state);
   Medium medium;
   medium.durable.assign(store::Store::file_size(payload.size(), 4), 0);
   FaultyFile file(medium);
-  store::Store::format(file, 4, encode(constant), payload);
+  store::Store::format(file, 4, encode(constant), payload.size(), writing(payload));
   auto learner = learner::Learner::open(std::make_unique<FaultyFile>(medium), backbone.hash);
   uint32_t states = 0, probabilities = 0;
   for (uint32_t lesson = 0; lesson < 8; ++lesson) {

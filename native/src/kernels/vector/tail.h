@@ -174,15 +174,14 @@ struct TailPasses {
     const int32_t* __restrict m = args.m;
     const int32_t right = args.shift < 0 ? 0 : args.shift, left = args.shift < 0 ? -args.shift : 0;
     const int64_t factor = int64_t{1} << left, inverse = args.inverse;
-    constexpr int64_t offset = int64_t{128} << 39;
     for (int64_t pixel = 0; pixel < args.pixels; ++pixel) {
       const int16_t* __restrict gradient = args.gradient + pixel * args.channels;
-      uint8_t* __restrict to = args.output + pixel * args.channels;
+      int8_t* __restrict to = args.output + pixel * args.channels;
       const uint32_t first = args.first + static_cast<uint32_t>(pixel * args.channels);
       for (int64_t c = 0; c < args.channels; ++c) {
         const int64_t h = ((int64_t{gradient[c]} * m[c]) >> right) * factor;
         const int64_t u = int64_t{noise16(args.key, first + static_cast<uint32_t>(c))} << 23;
-        to[c] = static_cast<uint8_t>((h * inverse + u + offset) >> 39);
+        to[c] = static_cast<int8_t>((h * inverse + u) >> 39);
       }
     }
   }
@@ -197,10 +196,10 @@ struct TailPasses {
   }
 
   // T of one channel.
-  static int64_t estimated(const TailEstimateArgs& args, int32_t code, int32_t threshold, float sum) {
+  static int64_t estimated(const TailEstimateArgs& args, int32_t code, int32_t threshold, int32_t sum) {
     const int32_t from = (code - args.zero) * args.step - threshold, distance = from < 0 ? -from : from;
     const int32_t slope = args.quadratic ? 32768 - distance : 16384;
-    return int64_t{static_cast<int32_t>(sum)} * (distance <= 32768 ? slope : 0);
+    return int64_t{sum} * (distance <= 32768 ? slope : 0);
   }
 
   static int64_t most_of_estimate(const TailEstimateArgs& given) {
@@ -208,7 +207,7 @@ struct TailPasses {
     const int32_t* __restrict thresholds = args.thresholds;
     int64_t most = 0;
     for (int64_t pixel = 0; pixel < args.pixels; ++pixel) {
-      const float* __restrict sums = args.sums + pixel * args.channels;
+      const int32_t* __restrict sums = args.sums + pixel * args.channels;
       const uint8_t* __restrict codes = args.codes + pixel * args.channels;
       for (int64_t c = 0; c < args.channels; ++c) {
         const int64_t t = estimated(args, codes[c], thresholds[c], sums[c]), size = t < 0 ? -t : t;
@@ -223,7 +222,7 @@ struct TailPasses {
     const int32_t* __restrict thresholds = args.thresholds;
     const Rounding round(shift);
     for (int64_t pixel = 0; pixel < args.pixels; ++pixel) {
-      const float* __restrict sums = args.sums + pixel * args.channels;
+      const int32_t* __restrict sums = args.sums + pixel * args.channels;
       const uint8_t* __restrict codes = args.codes + pixel * args.channels;
       int16_t* __restrict to = output + pixel * args.channels;
       for (int64_t c = 0; c < args.channels; ++c)

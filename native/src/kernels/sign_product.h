@@ -1,0 +1,62 @@
+// Products of signed bytes by signs, of which the backward half of the teachable tail is made (docs/learner.md):
+//
+//   output[row][column] = sum over the terms k of h[row][k] * (1 - 2 bit[k][column]),   |h| <= 127
+//
+// Terms come in segments, such as the channels of a pixel; a sum is taken over pairs of a segment of the rows and one of
+// the columns, so that what lies in the padding costs nothing. Terms go in steps of a few, and what is missing of the
+// last step of a segment is an h of 0. All sets give the same integers. Kernels neither allocate nor throw.
+#pragma once
+
+#include <cstdint>
+
+namespace onebit {
+
+struct SignPair {
+  int32_t left, right;  // segments of the rows and of the columns
+};
+
+// The bits of one segment, [term][words of the columns], to its place in every block.
+struct SignPackArgs {
+  int64_t segment, terms, columns;
+  const uint32_t* words;
+  int64_t word_step;  // from a term to the next
+  uint8_t* blocks;
+  int64_t block_step;  // bytes
+};
+
+// Sums of some rows in one block of columns.
+struct SignProductArgs {
+  int64_t rows, columns;
+  int64_t steps;             // of a segment
+  const uint8_t* left;       // as spread() wrote it, [row][segment][step]
+  const int32_t* left_sums;  // of h, [row][segment]
+  int64_t segments;          // of a row
+  const uint8_t* right;      // as pack() wrote it, [segment][step]
+  const SignPair* pairs;
+  int64_t count;  // of pairs
+  int32_t* output;
+  int64_t output_step;  // from a row to the next
+};
+
+struct SignKernels {
+  const char* name;
+  int64_t terms;          // of a step
+  int64_t columns;        // of a block; the last one may be narrower
+  int64_t left_bytes;     // of a step of a row
+  int64_t right_bytes;    // of a step of a block
+  int64_t rows;            // that run() takes at a time, for a scratch of their left sides
+  void (*pack)(const SignPackArgs&);
+  // Terms as a row has them.
+  void (*spread)(const int8_t* h, int64_t steps, uint8_t* to);
+  void (*run)(const SignProductArgs&);
+};
+
+const SignKernels& portable_signs();
+const SignKernels& neon_signs();
+const SignKernels& avx2_signs();
+const SignKernels& avx512bw_signs();
+
+// Those that go with a table of kernels.h.
+const SignKernels& sign_kernels(const char* table);
+
+}  // namespace onebit
