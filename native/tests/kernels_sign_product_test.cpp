@@ -36,15 +36,16 @@ struct Case {
 Case random_case(Random& random) {
   const int64_t rows = random.between(1, 9), columns = random.between(1, 300), terms = random.between(1, 140);
   const int64_t left = random.between(1, 5), right = random.between(1, 5);
-  Case made = {rows, columns, terms, left, right, Array<int8_t>(rows * left * terms),
-               bits(random, right * terms, columns), {}};
+  Case made = {
+      rows, columns, terms, left, right, Array<int8_t>(rows * left * terms), bits(random, right * terms, columns), {}};
   const int most = random.chance(50) ? 127 : 3;  // all sums of the same sign where 16 bits are nearest to their end
   const int least = random.chance(20) ? most : -most;
   for (int64_t i = 0; i < made.h.size(); ++i) made.h[i] = static_cast<int8_t>(random.between(least, most));
   if (random.chance(20))
     for (int64_t i = 0; i < made.right.size(); ++i) made.right[i] = 0xffffffffu;
   for (int pairs = random.between(0, 9); pairs > 0; --pairs)
-    made.pairs.push_back({random.between(0, static_cast<int>(left) - 1), random.between(0, static_cast<int>(right) - 1)});
+    made.pairs.push_back(
+        {random.between(0, static_cast<int>(left) - 1), random.between(0, static_cast<int>(right) - 1)});
   return made;
 }
 
@@ -68,8 +69,8 @@ void equals_loops(const SignKernels& kernels, Case& made) {
   auto* right = static_cast<uint8_t*>(right_memory.data());
   const int64_t words = words_for(made.columns);
   for (int64_t segment = 0; segment < made.right_segments; ++segment)
-    kernels.pack({segment, made.terms, made.columns, made.right.data() + segment * made.terms * words, words,
-                  right, block_step});
+    kernels.pack({segment, made.terms, made.columns, made.right.data() + segment * made.terms * words, words, right,
+                  block_step});
   for (int64_t block = 0; block < blocks; ++block) {
     const int64_t first = block * kernels.columns;
     kernels.run({made.rows, std::min(kernels.columns, made.columns - first), steps, left, sums.data(), segments,

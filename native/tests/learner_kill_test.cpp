@@ -75,7 +75,8 @@ int main() {
     CHECK_THAT(survivor.store().found().damaged == 0, "kill %d: damaged", i);
     in_between += survivor.store().found().unfinished;
     if (payload_in(survivor.store()) != payload_in(calm.store())) step(calm, next++);
-    CHECK_THAT(payload_in(survivor.store()) == payload_in(calm.store()), "kill %d: neither step %u nor the next", i, said);
+    CHECK_THAT(payload_in(survivor.store()) == payload_in(calm.store()), "kill %d: neither step %u nor the next", i,
+               said);
   }
   std::printf("%d kills in %u steps, %u of them inside a commit\n", kKills, next, in_between);
   std::remove(path.c_str());

@@ -67,9 +67,12 @@ void cut_everywhere(const char* what, const Medium& start, const std::function<v
 int main() {
   const Bytes newest = payload_of(4), next = payload_of(5);
   const Medium start = with_commits(4);
-  cut_everywhere("commit", start, [&](store::Store& s) { s.commit(writing(next)); }, newest, next);
-  cut_everywhere("rollback", start, [&](store::Store& s) { s.rollback(2, [](store::Reader&) {}); }, newest, payload_of(2));
-  cut_everywhere("erase", start, [&](store::Store& s) { s.commit_and_erase(writing(next)); }, newest, next, &newest);
+  cut_everywhere(
+      "commit", start, [&](store::Store& s) { s.commit(writing(next)); }, newest, next);
+  cut_everywhere(
+      "rollback", start, [&](store::Store& s) { s.rollback(2, [](store::Reader&) {}); }, newest, payload_of(2));
+  cut_everywhere(
+      "erase", start, [&](store::Store& s) { s.commit_and_erase(writing(next)); }, newest, next, &newest);
 
   // A cut while the erasing is finished on opening.
   Medium half = start;

@@ -29,8 +29,8 @@ void history() {
   for (uint32_t i = 1; i <= 50; ++i) {
     store::Store store = open_store(medium);
     CHECK_THAT(
-        payload_in(store) == payload_of(i - 1) && store.sequence() == i && store.ancestors() == std::min(i - 1, 3u), "%u",
-        i);
+        payload_in(store) == payload_of(i - 1) && store.sequence() == i && store.ancestors() == std::min(i - 1, 3u),
+        "%u", i);
     store.commit(writing(payload_of(i)));
   }
   CHECK_THAT(medium.durable.size() == size, "the file grew");
@@ -41,7 +41,8 @@ void history() {
     CHECK_THAT(payload_in(back) == payload_of(50 - steps) && back.ancestors() == 3 - steps, "back %u", steps);
   }
   store::Store store = open_store(medium);
-  CHECK_THAT(status_of([&] { store.rollback(4, [](store::Reader&) {}); }) == ONEBIT_INVALID_ARGUMENT, "only three are kept");
+  CHECK_THAT(status_of([&] { store.rollback(4, [](store::Reader&) {}); }) == ONEBIT_INVALID_ARGUMENT,
+             "only three are kept");
   CHECK_THAT(status_of([&] { store.rollback(0, [](store::Reader&) {}); }) == ONEBIT_INVALID_ARGUMENT, "zero");
   store.rollback(1, [](store::Reader&) {});
   store.rollback(1, [](store::Reader&) {});
@@ -65,7 +66,8 @@ void every_corrupted_byte_is_detected() {
     const onebit_status status = status_of([&] {
       store::Store store = open_store(broken);
       CHECK_THAT(store.found().damaged + store.check().damaged > 0, "byte %zu ^ %02x is not detected", i, flip);
-      CHECK_THAT(payload_in(store) == payload_of(3) || payload_in(store) == payload_of(2), "byte %zu: a wrong state", i);
+      CHECK_THAT(payload_in(store) == payload_of(3) || payload_in(store) == payload_of(2), "byte %zu: a wrong state",
+                 i);
     });
     CHECK_THAT(status == ONEBIT_OK || status == ONEBIT_BAD_FILE, "byte %zu: status %d", i, status);
   }

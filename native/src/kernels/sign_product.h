@@ -2,9 +2,9 @@
 //
 //   output[row][column] = sum over the terms k of h[row][k] * (1 - 2 bit[k][column]),   |h| <= 127
 //
-// Terms come in segments, such as the channels of a pixel; a sum is taken over pairs of a segment of the rows and one of
-// the columns, so that what lies in the padding costs nothing. Terms go in steps of a few, and what is missing of the
-// last step of a segment is an h of 0. All sets give the same integers. Kernels neither allocate nor throw.
+// Terms come in segments, such as the channels of a pixel; a sum is taken over pairs of a segment of the rows and one
+// of the columns, so that what lies in the padding costs nothing. Terms go in steps of a few, and what is missing of
+// the last step of a segment is an h of 0. All sets give the same integers. Kernels neither allocate nor throw.
 #pragma once
 
 #include <cstdint>
@@ -40,11 +40,11 @@ struct SignProductArgs {
 
 struct SignKernels {
   const char* name;
-  int64_t terms;          // of a step
-  int64_t columns;        // of a block; the last one may be narrower
-  int64_t left_bytes;     // of a step of a row
-  int64_t right_bytes;    // of a step of a block
-  int64_t rows;            // that run() takes at a time, for a scratch of their left sides
+  int64_t terms;        // of a step
+  int64_t columns;      // of a block; the last one may be narrower
+  int64_t left_bytes;   // of a step of a row
+  int64_t right_bytes;  // of a step of a block
+  int64_t rows;         // run() is best with so many, or a multiple
   void (*pack)(const SignPackArgs&);
   // Terms as a row has them.
   void (*spread)(const int8_t* h, int64_t steps, uint8_t* to);

@@ -38,7 +38,6 @@ struct WeightGradientArgs {
   const uint8_t* gradient;  // [block][out_c] planes of [out_h][out_w][kSamples]
   const int8_t* input;      // [block][in_c] planes of [in_h][in_w][kSamples]
   int32_t* sums;            // [out_c][in_c][kernel_h][kernel_w]
-  int64_t first = 0;        // the output channel whose sums stand first; those before it are not asked for
 };
 
 struct Range {

@@ -73,8 +73,9 @@ class Learner {
   store::Store store_;
   Constant constant_;
   std::unique_ptr<Teachable> teachable_;
-  State state_;  // that of the newest commit, or what prepare() made of it
-  State before_;  // while a lesson is prepared, but for the tail: that is too large to be there twice, and the store has it
+  State state_;   // that of the newest commit, or what prepare() made of it
+  State before_;  // while a lesson is prepared, but for the tail: that is too large to be there twice, and the store
+                  // has it
   bool prepared_ = false, tail_missing_ = false;
   std::vector<ClassSlot> classes_;
   std::vector<int16_t> weights_;  // Q_8 of the seen rows of cw

@@ -109,8 +109,7 @@ const int32_t* TailProducts::sum_weights(const ConvShape& s, const ConvPairs& pa
     const int8_t* from = h_.data() + first + row;
     for (int64_t pixel = 0; pixel < outputs; ++pixel) {
       for (int64_t sample = 0; sample < samples; ++sample)
-        h[pixel * samples + sample] =
-            sample < s.batch ? from[(sample * outputs + pixel) * pixel_step] : int8_t{0};
+        h[pixel * samples + sample] = sample < s.batch ? from[(sample * outputs + pixel) * pixel_step] : int8_t{0};
     }
     spread(h, outputs, steps, row, left);
   }

@@ -13,8 +13,7 @@ const Kernels& best_kernels() {
 
 }  // namespace
 
-Teachable::Teachable(std::shared_ptr<const Tail> tail)
-    : tail_(std::move(tail)) {}
+Teachable::Teachable(std::shared_ptr<const Tail> tail) : tail_(std::move(tail)) {}
 
 std::vector<uint32_t> Teachable::pack(const float* latents, size_t count) const {
   const size_t channels = static_cast<size_t>(tail_->latents().c), words = (channels + 31) / 32;

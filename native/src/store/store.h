@@ -30,8 +30,7 @@ class Store {
 
   // Formats a file of file_size() bytes, with a first commit. `constant` (at most 2048 bytes) stays with the file for
   // ever.
-  static void format(File& file, uint32_t history, const Bytes& constant, uint64_t payload_size,
-                     const Fill& payload);
+  static void format(File& file, uint32_t history, const Bytes& constant, uint64_t payload_size, const Fill& payload);
 
   // Finds the newest intact commit and finishes an erasing that was cut. Throws Error (ONEBIT_BAD_FILE) if the file is
   // no store, is damaged in its first page, or holds no intact commit. found() tells what else was there.

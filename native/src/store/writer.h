@@ -23,8 +23,7 @@ class Writer {
   template <class Integer>
   void integer(Integer value) {
     uint8_t little[sizeof value];
-    for (size_t i = 0; i < sizeof value; ++i)
-      little[i] = static_cast<uint8_t>(static_cast<uint64_t>(value) >> (8 * i));
+    for (size_t i = 0; i < sizeof value; ++i) little[i] = static_cast<uint8_t>(static_cast<uint64_t>(value) >> (8 * i));
     raw(little, sizeof value);
   }
   void raw(const void* data, size_t count) {

@@ -28,12 +28,6 @@ class GridGradient {
   void quantize(const ConvShape& s, const GradientAxis& y, const GradientAxis& x, const float* gradient,
                 const Rounding& rounding, Pool& pool, int threads);
 
-  // Room for `count` levels that come from elsewhere: each is worth itself less `zero`. To be laid out as above.
-  uint8_t* whole(int32_t zero, int64_t count) {
-    grid_ = {static_cast<float>(-zero), 1.0f, static_cast<float>(zero), 0.0f};
-    return levels_.at_least(count + kInt8Slack);
-  }
-
   const Grid& grid() const { return grid_; }
   const uint8_t* levels() const { return levels_.data(); }  // [batch][y.size][x.size][out_c], and kInt8Slack
 

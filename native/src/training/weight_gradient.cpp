@@ -8,29 +8,18 @@ namespace onebit {
 
 void WeightGradient::run(const ConvShape& s, const GradientAxis& y, const GradientAxis& x, const GridGradient& gradient,
                          const uint32_t* bits, float* output, Pool& pool) {
-  spread(s, y, x, gradient, bits, pool);
-  sum(0, args_.out_c, sums_.at_least(args_.out_c * s.in_c * taps_of(s)), pool);
-  finish(s, gradient.grid(), output, pool);
-}
-
-void WeightGradient::spread(const ConvShape& s, const GradientAxis& y, const GradientAxis& x,
-                            const GridGradient& gradient, const uint32_t* bits, Pool& pool) {
   args_.blocks = (s.batch + kSamples - 1) / kSamples;
   args_.out_h = s.out_h, args_.out_w = s.out_w, args_.out_c = s.out_c + 1;
   args_.in_h = (s.out_h - 1) * s.stride_h + s.kernel_h, args_.in_w = (s.out_w - 1) * s.stride_w + s.kernel_w;
   args_.in_c = s.in_c;
   args_.kernel_h = s.kernel_h, args_.kernel_w = s.kernel_w;
   args_.stride_h = s.stride_h, args_.stride_w = s.stride_w;
+  args_.sums = sums_.at_least(args_.out_c * s.in_c * taps_of(s));
   spread_gradient(s, y, x, gradient.levels(), pool);
   spread_input(s, bits, pool);
-}
-
-void WeightGradient::sum(int64_t begin, int64_t end, int32_t* sums, Pool& pool) {
-  args_.sums = sums;
-  args_.first = begin;
-  pool.split((end - begin + 1) / 2, [&](int64_t first, int64_t last, size_t) {
-    kernels_.weight_gradient(args_, begin / 2 + first, begin / 2 + last);
-  });
+  pool.split((args_.out_c + 1) / 2,
+             [&](int64_t begin, int64_t end, size_t) { kernels_.weight_gradient(args_, begin, end); });
+  finish(s, gradient.grid(), output, pool);
 }
 
 void WeightGradient::spread_gradient(const ConvShape& s, const GradientAxis& y, const GradientAxis& x,

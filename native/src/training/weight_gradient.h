@@ -13,13 +13,6 @@ class WeightGradient {
   void run(const ConvShape& s, const GradientAxis& y, const GradientAxis& x, const GridGradient& gradient,
            const uint32_t* bits, float* output, Pool& pool);
 
-  // The same in parts, for who has no room for it all. First the operands:
-  void spread(const ConvShape& s, const GradientAxis& y, const GradientAxis& x, const GridGradient& gradient,
-              const uint32_t* bits, Pool& pool);
-  // Then sums of levels by signs, [end - begin][in_c][kernel_h][kernel_w], of output channels from an even one on.
-  // Channel out_c is one of ones.
-  void sum(int64_t begin, int64_t end, int32_t* sums, Pool& pool);
-
  private:
   void spread_gradient(const ConvShape& s, const GradientAxis& y, const GradientAxis& x, const uint8_t* levels,
                        Pool& pool);

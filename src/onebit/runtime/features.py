@@ -10,7 +10,7 @@ from onebit.runtime.image import to_input
 from onebit.runtime.model import Model
 
 Images = Sequence[Any] | NDArray[np.float32]
-_BULK = 64
+_BULK = 16  # of images whose values are in memory together
 
 
 def features_of(

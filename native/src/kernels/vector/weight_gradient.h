@@ -32,7 +32,7 @@ class WeightGradient {
   template <int C>
   static void channels(const WeightGradientArgs& a, int64_t o) {
     const int64_t taps = a.kernel_h * a.kernel_w;
-    int32_t* sums = a.sums + (o - a.first) * a.in_c * taps;
+    int32_t* sums = a.sums + o * a.in_c * taps;
     for (int64_t i = 0; i < C * a.in_c * taps; ++i) sums[i] = 0;
     const int64_t gradient_plane = plane_bytes(a.out_h, a.out_w), input_plane = plane_bytes(a.in_h, a.in_w);
     for (int64_t block = 0; block < a.blocks; ++block) {
