@@ -45,7 +45,7 @@ std::vector<int32_t> random_gradient(Random& random, size_t size) {
 }
 
 struct Seen {  // so that a test of nothing does not pass
-  uint32_t weights = 0, parameters = 0;
+  uint32_t weights = 0, parameters = 0, reals = 0;
 };
 
 void equals_plain(Random& random, Seen& seen) {
@@ -89,6 +89,7 @@ void equals_plain(Random& random, Seen& seen) {
       const TailMasters first = learner::first_masters(*made.model, tail);
       seen.weights += first.weights != masters.weights;
       seen.parameters += first.parameters != masters.parameters;
+      seen.reals += first.reals != masters.reals;
     }
   }
 }
@@ -149,6 +150,20 @@ Buffer changed(const Change& change) {
   return file.finish(2, [&](FileWriter& writer) { change(writer); });
 }
 
+// A block that halves the sides.
+template <class Change>
+Buffer changed_down(const Change& change) {
+  Random random(1);
+  TailFile file(random, 4, 4, 16, 3);
+  const uint32_t latents = file.values().back();
+  const uint32_t mean = file.pool(latents, Op::average_pool, {{2, 2}, {0, 0, 0, 0}, {2, 2}});
+  const uint32_t shortcut = file.real_conv(mean, 24, {1, 1}, {0, 0, 0, 0}, {true, true, false, Activation::none});
+  const TailFile::Epilogue epilogue{true, true, true, Activation::prelu, shortcut};
+  const uint32_t largest = file.conv(latents, 24, {3, 3}, {1, 1, 1, 1}, epilogue, {2, 2});
+  file.pad_channels(file.pool(largest, Op::max_pool, {{2, 2}, {0, 0, 0, 0}}), 1, 2);
+  return file.finish(2, [&](FileWriter& writer) { change(writer); });
+}
+
 // Node 0 binarizes the input, 1 makes the latents, 2 and 3 are the convolution, 4 the pointwise operator.
 void refusals() {
   const auto node = [](size_t index, size_t attribute, int32_t value) {
@@ -166,7 +181,6 @@ void refusals() {
     });
   };
   use(changed([](FileWriter&) {}));
-  CHECK(refused(node(3, 0, 2), "stride"), "a stride");
   CHECK(refused(node(3, 10, -1), "padding of -1"), "padding of -1");
   CHECK(refused(changed([](FileWriter& w) { w.nodes[3].inputs[1] = 0; }), "from before the latents"), "past the cut");
   CHECK(refused(changed([](FileWriter& w) { w.nodes[1].tensors[1] = absent; }), "latents"), "latents without a size");
@@ -191,10 +205,36 @@ void refusals() {
   CHECK(refused(changed(weights), "other signs"), "other signs");
 }
 
+// Node 2 is the mean, 3 the real-valued convolution, 6 the maximum pool.
+void refusals_of_what_halves_the_sides() {
+  use(changed_down([](FileWriter&) {}));
+  const auto weights = [](float value) {
+    return changed_down([=](FileWriter& w) {
+      const uint32_t index = w.nodes[3].tensors[0];
+      uint64_t offset, bytes;
+      std::memcpy(&offset, &w.tensors[40 * index + 24], sizeof offset);
+      std::memcpy(&bytes, &w.tensors[40 * index + 32], sizeof bytes);
+      for (uint64_t i = 0; i < bytes; i += sizeof value) std::memcpy(&w.data[offset + i], &value, sizeof value);
+    });
+  };
+  CHECK(refused(weights(0.0f), "largest weight"), "no weights");
+  CHECK(refused(weights(1e38f), "largest weight"), "weights too large");
+  CHECK(refused(changed_down([](FileWriter& w) {  // the same sides
+                  auto& mean = w.nodes[2].attributes;
+                  mean[0] = mean[1] = 3, mean[4] = mean[7] = 1;
+                }),
+                "padding"),
+        "a mean with padding");
+  CHECK(refused(changed_down([](FileWriter& w) {  // -1 where the pixel is padded
+                  w.nodes[5].attributes[10] = -1;
+                }),
+                "padding of -1"),
+        "padding of -1");
+}
+
 // Whatever a file says, it is refused or trains.
-void mutants() {
+void mutants(const Buffer& whole) {
   Random random(7);
-  const Buffer whole = changed([](FileWriter&) {});
   uint32_t used = 0;
   for (int i = 0; i < 400; ++i) {
     Buffer file = whole;
@@ -216,13 +256,15 @@ void mutants() {
 
 void run() {
   refusals();
-  mutants();
+  refusals_of_what_halves_the_sides();
+  mutants(changed([](FileWriter&) {}));
+  mutants(changed_down([](FileWriter&) {}));
   no_allocation();
   Random random(5);
   Seen seen;
   for (uint32_t i = 0; i < shape_count(100); ++i) equals_plain(random, seen);
-  CHECK(seen.weights > shape_count(100) && seen.parameters > shape_count(100), "%u and %u runs changed something",
-        seen.weights, seen.parameters);
+  CHECK(seen.weights > shape_count(100) && seen.parameters > shape_count(100) && seen.reals > shape_count(100),
+        "%u, %u and %u runs changed something", seen.weights, seen.parameters, seen.reals);
 }
 
 }  // namespace

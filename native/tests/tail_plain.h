@@ -51,7 +51,7 @@ class PlainTail {
       makers_[node.output] = &node;
       if (node.op == Op::binarize) continue;
       next_range(node.output);
-      if (node.op == Op::average_pool) continue;
+      if (!trains(node)) continue;
       const double so = step(node.output);
       Masters& masters = masters_[&node];
       const auto fixed = [](double v) {
@@ -60,10 +60,20 @@ class PlainTail {
       const auto channel = [](const Tensor* t, uint32_t c, double absent) {
         return t ? static_cast<double>(t->floats()[c]) : absent;
       };
+      source_[&node] = node.op == Op::pointwise ? step(node.input) : 1.0;
+      if (node.op == Op::conv_float) {
+        float most = 0;
+        const float* weights = node.weight->floats();
+        const size_t count = node.weight->bytes / 4;
+        for (size_t i = 0; i < count; ++i) most = std::max(most, std::fabs(weights[i]));
+        level_[&node] = static_cast<double>(most) / 96;
+        source_[&node] = level_[&node] * step(node.input);
+        for (size_t i = 0; i < count; ++i)
+          masters.w.push_back(fixed(static_cast<double>(weights[i]) / level_[&node] * 256));
+      }
       for (uint32_t c = 0; c < model.values[node.output].c; ++c) {
         const double scale = channel(node.scale, c, 1);
-        masters.m.push_back(
-            fixed(node.op == Op::pointwise ? scale * step(node.input) / so * 65536 : scale / so * 65536));
+        masters.m.push_back(fixed(scale * source_[&node] / so * one(node)));
         masters.n.push_back(fixed(channel(node.bias, c, 0) / so * 65536));
         masters.a.push_back(fixed(channel(node.slope, c, 0) * 65536));
         masters.p.push_back(fixed(channel(node.post, c, 0) / so * 65536));
@@ -81,7 +91,7 @@ class PlainTail {
   std::vector<const Node*> trained() const {
     std::vector<const Node*> nodes;
     for (const Node* node : nodes_)
-      if (node->op == Op::conv_binary || node->op == Op::pointwise) nodes.push_back(node);
+      if (trains(*node)) nodes.push_back(node);
     return nodes;
   }
   const Masters& masters(const Node* node) const { return masters_.at(node); }
@@ -108,8 +118,11 @@ class PlainTail {
     gradients_.clear();
     contribute(features_, f, uf);
     for (auto node = nodes_.rbegin(); node != nodes_.rend(); ++node) {
-      if ((*node)->op == Op::average_pool) pool(**node);
-      if ((*node)->op == Op::conv_binary || (*node)->op == Op::pointwise) train(**node, rate, random);
+      if (trains(**node)) {
+        train(**node, rate, random);
+      } else if ((*node)->op != Op::binarize) {
+        untrained(**node);
+      }
     }
   }
 
@@ -118,6 +131,14 @@ class PlainTail {
     Numbers64 g;
     double unit;
   };
+
+  static bool trains(const Node& node) {
+    return node.op == Op::conv_binary || node.op == Op::conv_float || node.op == Op::pointwise;
+  }
+  static double one(const Node& node) { return node.op == Op::conv_float ? 16777216.0 : 65536.0; }  // of M
+  int64_t factor_of_weight(const Node& node, int64_t w) const {
+    return node.op == Op::conv_float ? learner::round_shift(w, 8) : w < 0 ? -1 : 1;
+  }
 
   double step(uint32_t value) const { return static_cast<double>(quantizer_.at(value).step); }
   int64_t code(uint32_t value, int64_t v) const {
@@ -133,7 +154,7 @@ class PlainTail {
         for (int64_t x = 0; x < out.w; ++x)
           for (int64_t ky = 0; ky < node.kernel_h; ++ky)
             for (int64_t kx = 0; kx < node.kernel_w; ++kx) {
-              const int64_t iy = y - node.pad_top + ky, ix = x - node.pad_left + kx;
+              const int64_t iy = y * node.stride_h - node.pad_top + ky, ix = x * node.stride_w - node.pad_left + kx;
               if (iy < 0 || iy >= in.h || ix < 0 || ix >= in.w) continue;
               for (int64_t o = 0; o < out.c; ++o)
                 for (int64_t i = 0; i < in.c; ++i)
@@ -142,7 +163,34 @@ class PlainTail {
             }
   }
 
-  static int64_t sign(int64_t w) { return w < 0 ? -1 : 1; }
+  // Calls visit(output, inputs) with the inputs of each element of the output of what trains nothing.
+  void windows(const Node& node, const std::function<void(int64_t, const Numbers64&)>& visit) const {
+    const Value &in = model_.values[node.input], &out = model_.values[node.output];
+    int64_t to = 0;
+    for (int64_t n = 0; n < count_; ++n)
+      for (int64_t y = 0; y < out.h; ++y)
+        for (int64_t x = 0; x < out.w; ++x)
+          for (int64_t c = 0; c < out.c; ++c, ++to) {
+            Numbers64 inputs;
+            const bool pads = node.op == Op::pad_channels;
+            const int64_t channel = c - node.channels_before;
+            for (int64_t ky = 0; ky < node.kernel_h; ++ky)
+              for (int64_t kx = 0; kx < node.kernel_w; ++kx) {
+                const int64_t iy = y * node.stride_h - node.pad_top + ky, ix = x * node.stride_w - node.pad_left + kx;
+                if (iy < 0 || iy >= in.h || ix < 0 || ix >= in.w || channel < 0 || channel >= in.c) continue;
+                inputs.push_back(((n * in.h + iy) * in.w + ix) * in.c + (pads ? channel : c));
+              }
+            visit(to, inputs);
+          }
+  }
+  static double count_of(const Node& node) {
+    return node.op == Op::average_pool ? static_cast<double>(node.kernel_h) * node.kernel_w : 1.0;
+  }
+  // Of which input a maximum pool takes its output.
+  static int64_t first_largest(const Numbers64& x, const Numbers64& inputs) {
+    return *std::max_element(inputs.begin(), inputs.end(), [&](int64_t a, int64_t b) { return at(x, a) < at(x, b); });
+  }
+
   static int64_t at(const Numbers64& v, int64_t i) { return v[static_cast<size_t>(i)]; }
 
   Numbers64 z_of(const Node& node) {
@@ -151,7 +199,9 @@ class PlainTail {
     Numbers64 z = sums_[&node];
     for (size_t i = 0; i < z.size(); ++i) {
       const auto c = static_cast<int64_t>(i) % channels;
-      z[i] = at(masters.m, c) * z[i] + at(masters.n, c);
+      z[i] *= at(masters.m, c);
+      if (node.op == Op::conv_float) z[i] = learner::round_shift(z[i], 8);
+      z[i] += at(masters.n, c);
       if (node.residual != Node::none) z[i] += residual_[&node] * values_[node.residual][i];
       z[i] = std::max<int64_t>(-2147483647, std::min<int64_t>(2147483647, z[i]));
     }
@@ -170,12 +220,17 @@ class PlainTail {
       }
       return;
     }
-    if (node.op == Op::average_pool) {
-      const Value& in = model_.values[node.input];
-      const double pixels = static_cast<double>(in.h * in.w);
-      for (size_t i = 0; i < x.size(); ++i) y[i / in.elements() * in.c + i % in.c] += x[i];
-      for (int64_t& v : y)
-        v = code(node.output, learner::multiply(v, Factor::from(step(node.input) / (pixels * step(node.output))), 0));
+    if (!trains(node)) {
+      const Factor ratio = Factor::from(step(node.input) / (count_of(node) * step(node.output)));
+      windows(node, [&](int64_t to, const Numbers64& inputs) {
+        int64_t sum = 0;
+        if (node.op == Op::max_pool) {
+          sum = at(x, first_largest(x, inputs));
+        } else {
+          for (const int64_t i : inputs) sum += at(x, i);
+        }
+        y[static_cast<size_t>(to)] = code(node.output, learner::multiply(sum, ratio, 0));
+      });
       return;
     }
     Numbers64& s = sums_[&node];
@@ -185,7 +240,7 @@ class PlainTail {
       const Masters& masters = masters_[&node];
       s.assign(y.size(), 0);
       taps(node, [&](int64_t to, int64_t from, int64_t weight) {
-        s[static_cast<size_t>(to)] += sign(at(masters.w, weight)) * at(x, from);
+        s[static_cast<size_t>(to)] += factor_of_weight(node, at(masters.w, weight)) * at(x, from);
       });
     }
     const Numbers64 z = z_of(node);
@@ -239,13 +294,20 @@ class PlainTail {
     if (most(both.g)) gradients_[value] = both;
   }
 
-  void pool(const Node& node) {
+  void untrained(const Node& node) {
     const auto found = gradients_.find(node.output);
     if (found == gradients_.end()) return;
-    const Value& in = model_.values[node.input];
-    Numbers64 t(values_[node.input].size());
-    for (size_t i = 0; i < t.size(); ++i) t[i] = found->second.g[i / in.elements() * in.c + i % in.c];
-    contribute(node.input, t, found->second.unit / static_cast<double>(in.h * in.w));
+    const Numbers64& x = values_[node.input];
+    Numbers64 t(x.size());
+    windows(node, [&](int64_t from, const Numbers64& inputs) {
+      const int64_t g = at(found->second.g, from);
+      if (node.op == Op::max_pool) {
+        t[static_cast<size_t>(first_largest(x, inputs))] += g;
+      } else {
+        for (const int64_t i : inputs) t[static_cast<size_t>(i)] += g;
+      }
+    });
+    contribute(node.input, t, found->second.unit / count_of(node));
   }
 
   void update(Numbers64& masters, const Numbers64& sums, double scale, double rate, uint32_t key, uint32_t first,
@@ -291,14 +353,13 @@ class PlainTail {
     if (node.op == Op::pointwise) {
       contribute(node.input, h, unit * so / step(node.input) / 65536);
     } else if (most(h)) {
-      convolution(node, h, unit * so / 65536, rate, key_h, key_w);
+      convolution(node, h, unit * so / one(node), rate, key_h, key_w);
     }
     const int64_t limit = int64_t{1} << 30;
     const auto o = static_cast<uint32_t>(channels);
-    const bool signs = node.op != Op::pointwise;
-    const double levels = signs ? 1.0 : step(node.input);
-    const double terms = signs ? static_cast<double>(masters.w.size() / channels) : 1.0;
-    if (node.scale) update(masters.m, dm, unit * levels * levels * 65536 / so / terms, rate, key_p, 0, limit);
+    const double source = source_[&node];
+    const double terms = node.op == Op::conv_binary ? static_cast<double>(masters.w.size() / channels) : 1.0;
+    if (node.scale) update(masters.m, dm, unit * source * source * one(node) / so / terms, rate, key_p, 0, limit);
     if (node.bias) update(masters.n, dn, unit * 65536 / so, rate, key_p, o, limit);
     update(masters.a, da, unit * so * 65536, rate, key_p, 2 * o, limit);
     if (node.post) update(masters.p, dp, unit * 65536 / so, rate, key_p, 3 * o, limit);
@@ -319,8 +380,14 @@ class PlainTail {
     Numbers64 dw(masters.w.size()), dx(bits.size());
     taps(node, [&](int64_t to, int64_t from, int64_t weight) {
       dw[static_cast<size_t>(weight)] += at(h8, to) * at(bits, from);
-      dx[static_cast<size_t>(from)] += at(h8, to) * sign(at(masters.w, weight));
+      dx[static_cast<size_t>(from)] += at(h8, to) * factor_of_weight(node, at(masters.w, weight));
     });
+    if (node.op == Op::conv_float) {
+      const double level = level_[&node];
+      contribute(node.input, dx, unit_h / step(node.input));
+      update(masters.w, dw, unit_h / level / (level / 256), rate, key_w, 0, 127 * 256);
+      return;
+    }
     const Node& binarize = *makers_[node.input];
     const size_t channels = model_.values[node.input].c;
     const auto e = static_cast<int64_t>(std::min(4194304.0, std::nearbyint(step(binarize.input) * 32768)));
@@ -344,7 +411,7 @@ class PlainTail {
   std::map<uint32_t, FeatureQuantizer> quantizer_;
   std::map<const Node*, Masters> masters_;
   std::map<const Node*, int64_t> residual_, limit_;
-  std::map<const Node*, double> largest_;
+  std::map<const Node*, double> largest_, source_, level_;
   std::map<const Node*, uint32_t> estimator_;
   std::map<uint32_t, Numbers64> values_;
   std::map<const Node*, Numbers64> sums_;
@@ -357,8 +424,11 @@ inline void check_masters(const PlainTail& plain, const learner::Tail& tail, con
   for (const Node* node : plain.trained()) {
     while (!tail.layers[layer].trained()) ++layer;
     const PlainTail::Masters& expected = plain.masters(node);
-    const auto begin = masters.weights.begin() + tail.layers[layer].weights;
-    CHECK(std::equal(expected.w.begin(), expected.w.end(), begin), "%s: the weights of layer %zu", isa, layer);
+    const int64_t first = tail.layers[layer].weights;
+    const bool same = tail.layers[layer].op == Op::conv_float
+                          ? std::equal(expected.w.begin(), expected.w.end(), masters.reals.begin() + first)
+                          : std::equal(expected.w.begin(), expected.w.end(), masters.weights.begin() + first);
+    CHECK(same, "%s: the weights of layer %zu", isa, layer);
     auto parameter = masters.parameters.begin() + tail.layers[layer].parameters;
     for (const Numbers64* list : {&expected.m, &expected.n, &expected.a, &expected.p}) {
       for (const int64_t number : *list) {

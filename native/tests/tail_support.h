@@ -35,15 +35,61 @@ class TailFile {
     uint32_t residual = absent;
   };
 
-  // A binarize and a convolution of stride 1.
-  uint32_t conv(uint32_t from, uint32_t out_c, std::vector<uint32_t> kernel, std::vector<int32_t> pads,
-                const Epilogue& epilogue) {
+  struct Window {
+    std::vector<uint32_t> kernel;
+    std::vector<int32_t> pads;
+    std::vector<int32_t> stride = {1, 1};
+
+    // The sides and channels of what it makes.
+    Value over(const Value& in, uint32_t out_c) const {
+      const auto side = [&](size_t axis, uint32_t length) {
+        const uint32_t last = length + static_cast<uint32_t>(pads[axis] + pads[axis + 2]) - kernel[axis];
+        return last / static_cast<uint32_t>(stride[axis]) + 1;
+      };
+      return {ValueType::f32, side(0, in.h), side(1, in.w), out_c};
+    }
+  };
+
+  // A real-valued convolution.
+  uint32_t real_conv(uint32_t from, uint32_t out_c, std::vector<uint32_t> kernel, std::vector<int32_t> pads,
+                     const Epilogue& epilogue, std::vector<int32_t> stride = {1, 1}) {
+    const Window window = {kernel, pads, stride};
+    const Value in = writer_.values[from], out = window.over(in, out_c);
+    std::vector<float> weights(size_t{out_c} * kernel[0] * kernel[1] * in.c);
+    for (float& w : weights) w = real(-0.5f, 0.5f);
+    const float terms = static_cast<float>(kernel[0] * kernel[1] * in.c);
+    const auto tensors = epilogue_tensors(out_c, epilogue, 1.0f / std::sqrt(terms));
+    return add(writer_.node(Op::conv_float, inputs(from, epilogue), writer_.value(out.type, out.h, out.w, out.c),
+                            {writer_.tensor(DType::f32, {out_c, kernel[0], kernel[1], in.c}, weights), tensors[0],
+                             tensors[1], tensors[2], tensors[3], absent},
+                            conv_attributes(window, epilogue)),
+               epilogue.scale ? 0.3f : 0.3f * std::sqrt(terms));
+  }
+
+  uint32_t pool(uint32_t from, Op op, const Window& window, float size = 0.8f) {
+    const Value in = writer_.values[from], out = window.over(in, in.c);
+    std::vector<int32_t> attributes = {static_cast<int32_t>(window.kernel[0]), static_cast<int32_t>(window.kernel[1]),
+                                       window.stride[0], window.stride[1]};
+    attributes.insert(attributes.end(), window.pads.begin(), window.pads.end());
+    if (op == Op::average_pool) attributes.push_back(0);
+    return add(writer_.node(op, {from}, writer_.value(out.type, out.h, out.w, out.c), {}, attributes), size);
+  }
+
+  uint32_t pad_channels(uint32_t from, uint32_t before, uint32_t after) {
     const Value in = writer_.values[from];
+    return add(writer_.node(Op::pad_channels, {from}, writer_.value(in.type, in.h, in.w, in.c + before + after), {},
+                            {static_cast<int32_t>(before), static_cast<int32_t>(after)}),
+               0.9f);
+  }
+
+  // A binarize and a convolution.
+  uint32_t conv(uint32_t from, uint32_t out_c, std::vector<uint32_t> kernel, std::vector<int32_t> pads,
+                const Epilogue& epilogue, std::vector<int32_t> stride = {1, 1}) {
+    const Window window = {kernel, pads, stride};
+    const Value in = writer_.values[from], out = window.over(in, out_c);
     std::vector<float> lower(in.c);
     for (float& t : lower) t = random_.chance(5) ? (random_.chance(50) ? INFINITY : -INFINITY) : real(-0.3f, 0.3f);
     const uint32_t bits = binarize(from, lower);
-    const uint32_t h = in.h + static_cast<uint32_t>(pads[0] + pads[2]) + 1 - kernel[0];
-    const uint32_t w = in.w + static_cast<uint32_t>(pads[1] + pads[3]) + 1 - kernel[1];
     const int64_t rows = int64_t{out_c} * kernel[0] * kernel[1], words = words_for(in.c);
     std::vector<int8_t> latent(static_cast<size_t>(rows * in.c));
     std::vector<uint32_t> signs(static_cast<size_t>(rows * words));
@@ -57,12 +103,11 @@ class TailFile {
     estimators_.push_back(static_cast<uint32_t>(random_.between(1, 2)));
     const float terms = static_cast<float>(kernel[0] * kernel[1] * in.c);
     const auto tensors = epilogue_tensors(out_c, epilogue, 1.0f / std::sqrt(terms));
-    return add(
-        writer_.node(Op::conv_binary, inputs(bits, epilogue), writer_.value(ValueType::f32, h, w, out_c),
-                     {writer_.tensor(DType::bits, {out_c, kernel[0], kernel[1], in.c}, signs), tensors[0], tensors[1],
-                      tensors[2], tensors[3], absent},
-                     {1, 1, pads[0], pads[1], pads[2], pads[3], 1, 1, 1, static_cast<int32_t>(epilogue.activation), 0}),
-        epilogue.scale ? 1.0f : std::sqrt(terms));
+    return add(writer_.node(Op::conv_binary, inputs(bits, epilogue), writer_.value(out.type, out.h, out.w, out.c),
+                            {writer_.tensor(DType::bits, {out_c, kernel[0], kernel[1], in.c}, signs), tensors[0],
+                             tensors[1], tensors[2], tensors[3], absent},
+                            conv_attributes(window, epilogue)),
+               epilogue.scale ? 1.0f : std::sqrt(terms));
   }
 
   uint32_t pointwise(uint32_t from, const Epilogue& epilogue) {
@@ -74,11 +119,10 @@ class TailFile {
         1.0f);
   }
 
+  // The mean of the whole image.
   uint32_t pool(uint32_t from) {
     const Value in = writer_.values[from];
-    return add(writer_.node(Op::average_pool, {from}, writer_.value(ValueType::f32, 1, 1, in.c), {},
-                            {static_cast<int32_t>(in.h), static_cast<int32_t>(in.w), 1, 1, 0, 0, 0, 0, 0}),
-               0.7f);
+    return pool(from, Op::average_pool, {{in.h, in.w}, {0, 0, 0, 0}}, 0.7f);
   }
 
   // With `items` to replay. `change` may spoil the file.
@@ -145,6 +189,21 @@ class TailFile {
     return epilogue.residual == absent ? std::vector<uint32_t>{from} : std::vector<uint32_t>{from, epilogue.residual};
   }
 
+  static std::vector<int32_t> conv_attributes(const Window& window, const Epilogue& epilogue) {
+    const auto& pads = window.pads;
+    return {window.stride[0],
+            window.stride[1],
+            pads[0],
+            pads[1],
+            pads[2],
+            pads[3],
+            1,
+            1,
+            1,
+            static_cast<int32_t>(epilogue.activation),
+            0};
+  }
+
   uint32_t add(uint32_t value, float size) {
     ranges_.insert(ranges_.end(), {-size * real(1.5f, 3.0f), size * real(1.5f, 3.0f)});
     values_.push_back(value);
@@ -165,7 +224,7 @@ inline TailFile random_tail(Random& random, uint32_t classes) {
   const auto side = [&](int most) { return static_cast<uint32_t>(random.between(1, most)); };
   const uint32_t rows = side(5), columns = side(5), channels = side(70);  // in this order with every compiler
   TailFile file(random, rows, columns, channels, classes);
-  const int layers = random.between(1, 4);
+  const int layers = random.between(1, 5);
   for (int i = 0; i < layers; ++i) {
     const uint32_t from = file.values()[static_cast<size_t>(
         random.chance(80) ? static_cast<int>(file.values().size()) - 1
@@ -175,28 +234,40 @@ inline TailFile random_tail(Random& random, uint32_t classes) {
     const Value in = file.shape(from);
     Epilogue epilogue{random.chance(80), random.chance(60), random.chance(40),
                       static_cast<Activation>(random.between(0, 3)), absent};
-    std::vector<uint32_t> kernel = {side(3), side(3)};
-    std::vector<int32_t> pads(4);
-    const bool same = random.chance(70);
+    TailFile::Window window{{side(3), side(3)}, {0, 0, 0, 0}};
+    const bool same = random.chance(50);
     for (size_t axis = 0; axis < 2; ++axis) {
       const uint32_t length = axis == 0 ? in.h : in.w;
+      uint32_t& kernel = window.kernel[axis];
       if (same) {
-        pads[axis] = static_cast<int32_t>(kernel[axis] - 1) / 2;
-        pads[axis + 2] = static_cast<int32_t>(kernel[axis] - 1) - pads[axis];
+        window.pads[axis] = static_cast<int32_t>(kernel - 1) / 2;
+        window.pads[axis + 2] = static_cast<int32_t>(kernel - 1) - window.pads[axis];
       } else {
-        kernel[axis] = std::min(kernel[axis], length);
-        pads[axis] = random.between(0, static_cast<int>(kernel[axis]) - 1);
+        kernel = std::min(kernel, length);
+        window.pads[axis] = random.between(0, static_cast<int>(kernel) - 1);
+        if (random.chance(50)) window.stride[axis] = random.between(1, 3);
       }
+    }
+    if (from == last && random.chance(25)) {  // what trains nothing takes no residual
+      if (random.chance(30)) {
+        file.pad_channels(from, side(5), side(5) - 1);
+        continue;
+      }
+      const bool mean = random.chance(50);
+      if (mean) {
+        window.pads = {0, 0, 0, 0};
+        window.kernel = {std::min(window.kernel[0], in.h), std::min(window.kernel[1], in.w)};
+      }
+      file.pool(from, mean ? Op::average_pool : Op::max_pool, window);
+      continue;
     }
     const uint32_t out_c = same && random.chance(70) ? in.c : side(70);
     const bool pointwise = random.chance(25);
-    const uint32_t h = in.h + static_cast<uint32_t>(pads[0] + pads[2]) + 1 - kernel[0];
-    const uint32_t w = in.w + static_cast<uint32_t>(pads[1] + pads[3]) + 1 - kernel[1];
+    const Value made = pointwise ? in : window.over(in, out_c);
     std::vector<uint32_t> fitting;
     for (const uint32_t value : file.values()) {
       const Value v = file.shape(value);
-      if (v.c == (pointwise ? in.c : out_c) && v.h == (pointwise ? in.h : h) && v.w == (pointwise ? in.w : w))
-        fitting.push_back(value);
+      if (v.c == made.c && v.h == made.h && v.w == made.w) fitting.push_back(value);
     }
     if (!fitting.empty() && random.chance(70))
       epilogue.residual = fitting[static_cast<size_t>(random.between(0, static_cast<int>(fitting.size()) - 1))];
@@ -204,7 +275,13 @@ inline TailFile random_tail(Random& random, uint32_t classes) {
       if (std::find(fitting.begin(), fitting.end(), last) == fitting.end()) continue;
       epilogue.residual = last;
     }
-    pointwise ? file.pointwise(from, epilogue) : file.conv(from, out_c, kernel, pads, epilogue);
+    if (pointwise) {
+      file.pointwise(from, epilogue);
+    } else if (random.chance(40)) {
+      file.real_conv(from, out_c, window.kernel, window.pads, epilogue, window.stride);
+    } else {
+      file.conv(from, out_c, window.kernel, window.pads, epilogue, window.stride);
+    }
   }
   const uint32_t last = file.values().back();
   if (file.values().size() == 1 || file.shape(last).h * file.shape(last).w > 1) file.pool(last);

@@ -13,7 +13,7 @@ from torch import Tensor
 import onebit
 from onebit import OnebitError, continual
 from onebit.continual.packed_tail import PackedTail, read_tail
-from onebit.continual.tail_convolutions import Convolution
+from onebit.continual.tail_convolutions import BinaryConvolution, Convolution, RealConvolution
 from onebit.continual.tail_nodes import Node
 from onebit.deploy.writer import pack_bits
 from tests.continual.cut_digits import CutDigits, cut_digits
@@ -161,14 +161,15 @@ class NativeState:
     cw: dict[int, list[int]]
     weights: list[int]
     parameters: list[int]
+    reals: list[int]
     item_labels: list[int]
     items: NDArray[np.uint32]
 
     @classmethod
     def read(
-        cls, file: Path, width: int, classes: int, experiences: int, tail: tuple[int, int, int, int]
+        cls, file: Path, width: int, classes: int, experiences: int, tail: tuple[int, int, int, int, int]
     ) -> "NativeState":
-        """``tail``: how many latent weights, parameters, items and words of an item there are."""
+        """``tail``: how many latent weights, parameters, real weights, items and words of an item there are."""
         content = file.read_bytes()
         slots, size = struct.unpack_from("<IQ", content, 12)
         step = -(-(64 + size) // 4096) * 4096
@@ -183,25 +184,36 @@ class NativeState:
             if name:
                 past[int(name)], *cw[int(name)] = struct.unpack_from(f"<I{width}h", payload, at + 64)
             at += 68 + 2 * width
-        weights, parameters, items, words = tail
-        rest = struct.unpack_from(f"<{weights}b", payload, at), np.frombuffer(payload[at + weights :], "<i4")
-        numbers = rest[1].tolist()
-        labels = numbers[parameters : parameters + items]
-        bits = rest[1][parameters + items :].view(np.uint32).reshape(items, words)
-        return cls(random, past, cw, list(rest[0]), numbers[:parameters], labels, bits)
+        counts, types = tail, ("i1", "<i4", "<i2", "<i4", "<u4")
+        found = []
+        for count, kind in zip((*counts[:4], counts[3] * counts[4]), types, strict=True):
+            found.append(np.frombuffer(payload, kind, count, at))
+            at += found[-1].nbytes
+        weights, parameters, reals, labels = (part.tolist() for part in found[:4])
+        return cls(random, past, cw, weights, parameters, reals, labels, found[4].reshape(counts[3:]))
 
 
+@pytest.mark.parametrize("down", [False, True], ids=["straight", "narrowing"])
 @pytest.mark.parametrize(("capacity", "seed", "batch"), [(200, 0, 50), (70, 2**63 + 1, 47)])
 def test_the_native_learner_gives_the_same_bits(
-    path: Path, packed: PackedTail, latents: Tensor, tmp_path: Path, capacity: int, seed: int, batch: int
+    tmp_path: Path, capacity: int, seed: int, batch: int, down: bool
 ) -> None:
-    data = cut_digits(WEAK)
+    data, path = cut_digits(WEAK, down=down), tmp_path / "m.obn"
+    data.export(path, 200)
+    packed, latents = read_tail(path), torch.from_numpy(data.latents(path, torch.arange(len(data.labels))))
     options = {"epochs": 2, "batch": batch, "learning_rate": 0.1, "tail_rate": 0.03}
     reference = continual.QuantizedTailLearner(packed, 6, capacity=capacity, seed=seed, **options)
     convolutions = [layer for layer in reference.tail.layers if isinstance(layer, Convolution)]
     trained = [layer for layer in reference.tail.layers if isinstance(layer, Node)]
-    sizes = sum(c.weight.numel() for c in convolutions), sum(n.masters.numel() for n in trained)
-    first = convolutions[0].weight.clone()
+    binary = [c for c in convolutions if isinstance(c, BinaryConvolution)]
+    real = [c for c in convolutions if isinstance(c, RealConvolution)]
+    assert bool(real) == down
+    sizes = (
+        sum(c.weight.numel() for c in binary),
+        sum(n.masters.numel() for n in trained),
+        sum(c.weight.numel() for c in real),
+    )
+    first = [c.weight.clone() for c in convolutions]
     numbers = {"max_classes": 6, "max_experiences": 4, "history": 2, "seed": seed, "replay": capacity}
     with onebit.Learner.create(tmp_path / "learner", onebit.load(path), **numbers) as native:
         for experience, digits in enumerate([(2, 3), (0, 4, 5)]):
@@ -216,13 +228,14 @@ def test_the_native_learner_gives_the_same_bits(
                 reference.cw.shape[1],
                 6,
                 4,
-                (*sizes, capacity, packed.replay[0].size // 32),
+                (*sizes, capacity, pack_bits(packed.replay[0]).size),
             )
             seen = list(state.past)
             assert state.random == reference.random.state
             assert list(state.past.values()) == reference.past[seen].tolist()
             assert list(state.cw.values()) == reference.cw[seen].tolist()
-            assert state.weights == torch.cat([c.weight.flatten() for c in convolutions]).tolist()
+            assert state.weights == [w for c in binary for w in c.weight.flatten().tolist()]
+            assert state.reals == [w for c in real for w in c.weight.flatten().tolist()]
             assert state.parameters == torch.cat([n.masters.flatten() for n in trained]).tolist()
             held = len(reference.items)
             assert state.item_labels == [*reference.item_labels.tolist(), *[-1] * (capacity - held)]
@@ -234,4 +247,4 @@ def test_the_native_learner_gives_the_same_bits(
     answers = torch.tensor(seen)[torch.from_numpy(shares).argmax(dim=1)]
     assert (answers == reference.predict(latents[asked]))[clear].all()
     assert clear.any()
-    assert (convolutions[0].weight != first).any()
+    assert all((c.weight != w).any() for c, w in zip(convolutions, first, strict=True))

@@ -216,6 +216,16 @@ def test_a_tail_that_cannot_be_taught_is_refused(blocks: list[nn.Module], reason
     assert not (tmp_path / "m.obn").exists()
 
 
+def test_windows_that_overlap_too_often_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = Net(nn.Identity(), nn.AvgPool2d(2, stride=1)).eval()
+    models.registry.insert_latent_sign(net, "blocks.0")
+    graph = deploy.build(net, torch.randn(2, 2, 4, 4), cut=True)
+    assert [node.kind for node in tail_nodes(graph)] == ["average_pool", "average_pool"]
+    monkeypatch.setattr("onebit.deploy.tail._MOST_WINDOWS", 3)
+    with pytest.raises(OnebitError, match="windows of it overlap"):
+        tail_nodes(graph)
+
+
 def test_a_network_without_a_cut_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OnebitError, match="no cut"):
         deploy.export(

@@ -20,6 +20,7 @@ struct TailSums {
   int32_t residual_factor, residual_zero;
   int32_t limit;  // of hardtanh
   Activation activation;
+  const int32_t* wide = nullptr;  // s where 16 bits do not hold it, then M s becomes round(M s 2^-8)
 };
 
 struct TailCodesArgs {
@@ -82,6 +83,13 @@ struct TailUpdateArgs {
   int8_t* weights;
 };
 
+// sums[row][column] = sum over the terms k of left[row][k] * right[column][k], which 32 bits hold.
+struct TailProductArgs {
+  int64_t rows, columns, terms;
+  const int16_t *left, *right;
+  int32_t* sums;
+};
+
 struct TailKernels {
   const char* name;
   void (*integers)(const float* from, int64_t count, int16_t* to);
@@ -103,6 +111,7 @@ struct TailKernels {
   int64_t (*most_of_add)(const TailAddArgs&);
   void (*add)(const TailAddArgs&, int32_t shift);
   void (*update)(const TailUpdateArgs&);
+  void (*products)(const TailProductArgs&);
 };
 
 const TailKernels& portable_tail();

@@ -19,7 +19,7 @@ void start_tail(Backbone& backbone, uint32_t replay, const std::vector<uint32_t>
   if (replay > kMaxItems) refuse(text("the replay memory has at most ", kMaxItems, " items"));
   const auto words = static_cast<size_t>(backbone.tail->words());
   constant.tail = {replay, static_cast<uint32_t>(words), backbone.masters.weights.size(),
-                   backbone.masters.parameters.size()};
+                   backbone.masters.parameters.size(), backbone.masters.reals.size()};
   state.tail = std::move(backbone.masters);
   state.replay = make_replay(replay, words);
   const size_t items = backbone.item_labels.size(), taken = std::min<size_t>(items, replay);

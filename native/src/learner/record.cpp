@@ -14,7 +14,7 @@ namespace {
 using store::Reader;
 using store::Writer;
 
-constexpr uint32_t kHeadVersion = 1, kTailVersion = 2;
+constexpr uint32_t kHeadVersion = 1, kTailVersion = 2, kRealVersion = 3;
 constexpr uint64_t kMaxTailBytes = uint64_t{1} << 34;  // of each of its parts
 constexpr char kPlace[] = "the learner's record";
 
@@ -26,12 +26,13 @@ constexpr char kPlace[] = "the learner's record";
 void put_tail(const State& state, Writer& out) {
   out.raw(reinterpret_cast<const uint8_t*>(state.tail.weights.data()), state.tail.weights.size());
   for (const int32_t parameter : state.tail.parameters) out.integer(parameter);
+  for (const int16_t real : state.tail.reals) out.integer(real);
   for (const uint32_t slot : state.replay.slots) out.integer(slot);
   for (const uint32_t word : state.replay.bits) out.integer(word);
 }
 
 uint64_t tail_bytes(const TailSizes& tail) {
-  return tail.weights + 4 * tail.parameters + uint64_t{4} * tail.items * (1 + uint64_t{tail.words});
+  return tail.weights + 4 * tail.parameters + 2 * tail.reals + uint64_t{4} * tail.items * (1 + uint64_t{tail.words});
 }
 
 void take_tail(const TailSizes& sizes, Reader& in, State& state) {
@@ -41,6 +42,11 @@ void take_tail(const TailSizes& sizes, Reader& in, State& state) {
   for (int32_t& parameter : state.tail.parameters) {
     parameter = in.integer<int32_t>();
     if (std::abs(int64_t{parameter}) > kMaxMaster) impossible("tail");
+  }
+  state.tail.reals.resize(sizes.reals);
+  for (int16_t& real : state.tail.reals) {
+    real = in.integer<int16_t>();
+    if (std::abs(int32_t{real}) > kMaxReal) impossible("tail");
   }
   if (std::find(state.tail.weights.begin(), state.tail.weights.end(), int8_t{-128}) != state.tail.weights.end())
     impossible("tail");
@@ -56,7 +62,7 @@ void take_tail(const TailSizes& sizes, Reader& in, State& state) {
 
 bool TailSizes::fits(const Tail& tail) const {
   return words == tail.words() && weights == static_cast<uint64_t>(tail.weights) &&
-         parameters == static_cast<uint64_t>(tail.parameters);
+         parameters == static_cast<uint64_t>(tail.parameters) && reals == static_cast<uint64_t>(tail.reals);
 }
 
 std::vector<uint8_t> encode(const Constant& constant) {
@@ -64,7 +70,7 @@ std::vector<uint8_t> encode(const Constant& constant) {
   const Numbers& numbers = constant.numbers;
   uint32_t step_bits;
   std::memcpy(&step_bits, &numbers.quantizer.step, sizeof step_bits);
-  out.integer(constant.tail.any() ? kTailVersion : kHeadVersion);
+  out.integer(!constant.tail.any() ? kHeadVersion : constant.tail.reals ? kRealVersion : kTailVersion);
   out.raw(constant.backbone.data(), constant.backbone.size());
   out.integer(numbers.features);
   out.integer(static_cast<uint32_t>(numbers.bias));
@@ -78,6 +84,7 @@ std::vector<uint8_t> encode(const Constant& constant) {
     out.integer(constant.tail.words);
     out.integer(constant.tail.weights);
     out.integer(constant.tail.parameters);
+    if (constant.tail.reals) out.integer(constant.tail.reals);
   }
   return std::move(out.bytes);
 }
@@ -85,7 +92,7 @@ std::vector<uint8_t> encode(const Constant& constant) {
 Constant decode_constant(const std::vector<uint8_t>& bytes) {
   Cursor in(kPlace, bytes.data(), bytes.size());
   const auto version = in.u32();
-  if (version != kHeadVersion && version != kTailVersion)
+  if (version < kHeadVersion || version > kRealVersion)
     throw Error(ONEBIT_UNSUPPORTED, text("the learner's record has version ", version), "update onebit");
   Constant constant;
   std::memcpy(constant.backbone.data(), in.take(constant.backbone.size()), constant.backbone.size());
@@ -98,14 +105,15 @@ Constant decode_constant(const std::vector<uint8_t>& bytes) {
   numbers.fraction = in.i32();
   constant.max_classes = in.u32();
   constant.max_experiences = in.u32();
-  if (version == kTailVersion) {
+  if (version != kHeadVersion) {
     TailSizes& tail = constant.tail;
     tail.items = in.u32();
     tail.words = in.u32();
     tail.weights = in.u64();
     tail.parameters = in.u64();
+    if (version == kRealVersion && (tail.reals = in.u64()) == 0) impossible("tail");
     if (!tail.any() || tail.items > kMaxItems || tail.words > kMaxTailBytes / 4 / tail.items ||
-        tail.weights > kMaxTailBytes || tail.parameters > kMaxTailBytes / 4)
+        tail.weights > kMaxTailBytes || tail.parameters > kMaxTailBytes / 4 || tail.reals > kMaxTailBytes / 2)
       impossible("tail");
   }
   numbers.bias = bias == 1;

@@ -22,9 +22,9 @@ using Hash = std::array<uint8_t, 32>;
 
 // How much of a teachable tail the record holds; all 0 where the head alone learns.
 struct TailSizes {
-  uint32_t items = 0;  // of the replay memory
-  uint32_t words = 0;  // of an item
-  uint64_t weights = 0, parameters = 0;
+  uint32_t items = 0;                               // of the replay memory
+  uint32_t words = 0;                               // of an item
+  uint64_t weights = 0, parameters = 0, reals = 0;  // masters
 
   bool any() const { return items != 0; }
   bool fits(const Tail& tail) const;

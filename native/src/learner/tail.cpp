@@ -1,68 +1,19 @@
 #include "learner/tail.h"
 
-#include <algorithm>
-#include <cmath>
-
-#include "error.h"
-#include "format/cursor.h"
 #include "kernels/shape.h"
+#include "learner/tail_file.h"
 #include "training/products.h"
 
 namespace onebit::learner {
 namespace {
 
-constexpr int64_t kMaxTerms = 32767;  // of a dot product: it is kept in 16 bits
-
-template <class... Parts>
-[[noreturn]] void refuse(const Parts&... parts) {
-  throw Error(ONEBIT_INVALID_ARGUMENT, text("the tail of this model cannot be trained: ", parts...),
-              "export the model again with onebit, teachable");
-}
-
-int32_t fixed(double value, double limit = static_cast<double>(kMaxMaster)) {
-  return static_cast<int32_t>(std::nearbyint(std::clamp(value, -limit, limit)));
-}
-
-template <class Type>
-const Type& entry(const Model& model, const char* key) {
-  const Type* found = model.entry<Type>(key);
-  if (!found) refuse("META ", key, " is absent");
-  return *found;
-}
-
-uint32_t output(const Model& model, const char* name) {
-  for (const Output& output : model.outputs)
-    if (output.name == name) return output.value;
-  refuse("it has no output '", name, "'");
-}
+constexpr int64_t kMaxTerms = 32767;   // of a dot product: one of bits is kept in 16 bits
+constexpr int64_t kMaxWindows = 4096;  // of a pool, that hold one pixel: sums of their gradients are kept in 32 bits
 
 const Node& maker(const Model& model, uint32_t value) {
   for (const Node& node : model.nodes)
     if (node.output == value) return node;
-  refuse("an input of it is that of the network");
-}
-
-// The nodes between `latents` and `features`.
-std::vector<const Node*> tail_nodes(const Model& model, uint32_t latents, uint32_t features) {
-  std::vector<bool> depends(model.values.size()), needed(model.values.size());
-  depends[latents] = needed[features] = true;
-  const auto given = [](const Node& node, const std::vector<bool>& marked) {
-    return marked[node.input] || (node.residual != Node::none && marked[node.residual]);
-  };
-  for (const Node& node : model.nodes)
-    if (given(node, depends)) depends[node.output] = true;
-  std::vector<const Node*> nodes;
-  for (auto node = model.nodes.rbegin(); node != model.nodes.rend(); ++node) {
-    if (!needed[node->output] || !depends[node->output] || node->output == latents) continue;
-    nodes.push_back(&*node);
-    for (const uint32_t input : {node->input, node->residual}) {
-      if (input == Node::none) continue;
-      if (!depends[input]) refuse(quoted(node->name), " reads what comes from before the latents");
-      needed[input] = true;
-    }
-  }
-  std::reverse(nodes.begin(), nodes.end());
-  return nodes;
+  refuse_tail("an input of it is that of the network");
 }
 
 // Where nodes of the file are in the tail.
@@ -72,9 +23,9 @@ class Reader {
       : model_(model), place_(model.values.size(), -1), ranges_(entry<std::vector<float>>(model, "tail.ranges")) {}
 
   Tail read() {
-    const uint32_t latents = output(model_, "latents"), features = output(model_, "features");
+    const uint32_t latents = output_of(model_, "latents"), features = output_of(model_, "features");
     const auto nodes = tail_nodes(model_, latents, features);
-    if (nodes.empty() || nodes.back()->output != features) refuse("the features do not come from the latents");
+    if (nodes.empty() || nodes.back()->output != features) refuse_tail("the features do not come from the latents");
     read_latents(latents);
     for (const Node* node : nodes) {
       if (node->op == Op::binarize) {
@@ -83,11 +34,11 @@ class Reader {
         read_layer(*node);
       }
     }
-    if (ranges_.size() != 2 * tail_.values.size()) refuse("META tail.ranges is not a pair for each of its values");
+    if (ranges_.size() != 2 * tail_.values.size()) refuse_tail("META tail.ranges is not a pair for each of its values");
     const auto& range = entry<std::vector<float>>(model_, "features.range");
-    if (!std::equal(range.begin(), range.end(), ranges_.end() - 2)) refuse("its features have two ranges");
+    if (!std::equal(range.begin(), range.end(), ranges_.end() - 2)) refuse_tail("its features have two ranges");
     if (entry<std::vector<uint32_t>>(model_, "tail.latent").size() != convolutions_)
-      refuse("META tail.latent is not a tensor for each of its convolutions");
+      refuse_tail("META tail.latent is not a tensor for each of its convolutions");
     return std::move(tail_);
   }
 
@@ -100,10 +51,10 @@ class Reader {
   void add_value(uint32_t value) {
     const Value& shape = model_.values[value];
     const size_t at = 2 * tail_.values.size();
-    if (at + 2 > ranges_.size()) refuse("META tail.ranges is not a pair for each of its values");
+    if (at + 2 > ranges_.size()) refuse_tail("META tail.ranges is not a pair for each of its values");
     const auto quantizer = FeatureQuantizer::from_range(ranges_[at], ranges_[at + 1]);
     if (!valid_step(quantizer.step))
-      refuse("the range of a value, ", ranges_[at], " to ", ranges_[at + 1], ", is too small or too large");
+      refuse_tail("the range of a value, ", ranges_[at], " to ", ranges_[at + 1], ", is too small or too large");
     place_[value] = static_cast<int64_t>(tail_.values.size());
     tail_.values.push_back(
         {static_cast<int32_t>(shape.h), static_cast<int32_t>(shape.w), static_cast<int32_t>(shape.c), quantizer});
@@ -116,12 +67,12 @@ class Reader {
                        node.kernel_h == 1 && node.kernel_w == 1 && node.scale && !node.bias && !node.post &&
                        node.residual == Node::none && node.activation == Activation::none &&
                        is_zero(static_cast<const uint8_t*>(node.weight->data), node.weight->bytes);
-    if (!signs) refuse("its latents are not signs with a number a channel");
+    if (!signs) refuse_tail("its latents are not signs with a number a channel");
     add_value(value);
     const TailValue& latents = tail_.latents();
     for (int32_t c = 0; c < latents.c; ++c) {
       const float s = node.scale->floats()[c];
-      if (!(s >= 0)) refuse("a latent's size is ", s);
+      if (!(s >= 0)) refuse_tail("a latent's size is ", s);
       const auto code = [&](float v) { return static_cast<uint8_t>(latents.quantizer(v) + latents.quantizer.zero); };
       tail_.plus.push_back(code(s));
       tail_.minus.push_back(code(-s));
@@ -132,15 +83,15 @@ class Reader {
     if (node.op != Op::conv_binary) return static_cast<uint32_t>(place_[node.input]);
     const auto found = std::find_if(binarizes_.begin(), binarizes_.end(),
                                     [&](const Binarize& b) { return b.node->output == node.input; });
-    if (found == binarizes_.end()) refuse(quoted(node.name), " reads bits that no binarize makes");
-    if (found->taken) refuse(quoted(found->node->name), " is read by two convolutions");
+    if (found == binarizes_.end()) refuse_tail(quoted(node.name), " reads bits that no binarize makes");
+    if (found->taken) refuse_tail(quoted(found->node->name), " is read by two convolutions");
     found->taken = true;
     return static_cast<uint32_t>(place_[found->node->input]);
   }
 
   void read_layer(const Node& node) {
     const std::string name = quoted(node.name);
-    if (model_.values[node.output].type != ValueType::f32) refuse(name, " gives bits");
+    if (model_.values[node.output].type != ValueType::f32) refuse_tail(name, " gives bits");
     TailLayer layer{};
     layer.op = node.op;
     layer.input = input_of(node);
@@ -149,58 +100,85 @@ class Reader {
     add_value(node.output);
     const TailValue &in = tail_.values[layer.input], &out = tail_.values.back();
     switch (node.op) {
-      case Op::conv_binary: convolution(node, in, out, layer); break;
-      case Op::pointwise: break;
+      case Op::conv_binary:
+      case Op::conv_float: convolution(node, in, out, layer); break;
+      case Op::pointwise: layer.source = in.step(); break;
       case Op::average_pool:
-        if (node.kernel_h != in.h || node.kernel_w != in.w || out.pixels() != 1 || node.pad_top || node.pad_left ||
-            node.pad_bottom || node.pad_right)
-          refuse(name, " is a pool that is not global");
-        layer.mean = Factor::from(in.step() / (static_cast<double>(in.pixels()) * out.step()));
-        break;
-      default: refuse(name, " is a ", op_name(node.op));
+      case Op::max_pool: pool(node, in, out, layer); break;
+      case Op::pad_channels: layer.channels_before = static_cast<int32_t>(node.channels_before); break;
+      default: refuse_tail(name, " is a ", op_name(node.op));
     }
+    layer.ratio = Factor::from(in.step() / (static_cast<double>(layer.count) * out.step()));
     if (layer.trained()) {
       if (layer.residual >= 0)
         layer.residual_factor = fixed(tail_.values[static_cast<size_t>(layer.residual)].step() / out.step() * 65536);
       layer.limit = fixed(65536 / out.step());
       layer.present = {node.scale != nullptr, node.bias != nullptr, node.slope != nullptr, node.post != nullptr};
-      layer.weights = tail_.weights;
+      int64_t& weights = layer.op == Op::conv_float ? tail_.reals : tail_.weights;
+      layer.weights = weights;
       layer.parameters = tail_.parameters;
-      tail_.weights += layer.weight_count();
+      weights += layer.weight_count();
       tail_.parameters += 4 * int64_t{out.c};
     }
     tail_.layers.push_back(std::move(layer));
   }
 
+  static ConvShape shape_of(const Node& node, const TailValue& in, const TailValue& out) {
+    return {1,
+            in.h,
+            in.w,
+            in.c,
+            out.h,
+            out.w,
+            out.c,
+            node.kernel_h,
+            node.kernel_w,
+            node.stride_h,
+            node.stride_w,
+            node.pad_top,
+            node.pad_left,
+            node.dilation_h,
+            node.dilation_w,
+            node.groups};
+  }
+
+  static void pool(const Node& node, const TailValue& in, const TailValue& out, TailLayer& layer) {
+    layer.shape = shape_of(node, in, out);
+    const auto windows = [](int64_t kernel, int64_t stride, int64_t all) {
+      return std::min(all, (kernel + stride - 1) / stride);
+    };
+    if (windows(node.kernel_h, node.stride_h, out.h) * windows(node.kernel_w, node.stride_w, out.w) > kMaxWindows)
+      refuse_tail(quoted(node.name), " is a pool whose windows overlap more than ", kMaxWindows, " times");
+    if (node.op == Op::max_pool) return;
+    if (node.pad_top || node.pad_left || node.pad_bottom || node.pad_right)
+      refuse_tail(quoted(node.name), " is an average pool with padding");
+    layer.count = taps_of(layer.shape);
+  }
+
   void convolution(const Node& node, const TailValue& in, const TailValue& out, TailLayer& layer) {
     const std::string name = quoted(node.name);
-    layer.shape = {1,
-                   in.h,
-                   in.w,
-                   in.c,
-                   out.h,
-                   out.w,
-                   out.c,
-                   node.kernel_h,
-                   node.kernel_w,
-                   node.stride_h,
-                   node.stride_w,
-                   node.pad_top,
-                   node.pad_left,
-                   node.dilation_h,
-                   node.dilation_w,
-                   node.groups};
-    if (const char* why = Products::unfit(layer.shape)) refuse(name, " has ", why);
-    if (node.stride_h != 1 || node.stride_w != 1) refuse(name, " has a stride");
-    if (node.pad_value != 0) refuse(name, " has padding of ", node.pad_value);
-    if (taps_of(layer.shape) * in.c > kMaxTerms) refuse(name, " has a dot product of more than ", kMaxTerms, " terms");
+    layer.shape = shape_of(node, in, out);
+    if (const char* why = Products::unfit(layer.shape)) refuse_tail(name, " has ", why);
+    if (node.pad_value != 0) refuse_tail(name, " has padding of ", node.pad_value);
+    if (taps_of(layer.shape) * in.c > kMaxTerms)
+      refuse_tail(name, " has a dot product of more than ", kMaxTerms, " terms");
+    if (node.op == Op::conv_float) {
+      layer.level = weight_level(*node.weight);
+      layer.source = layer.level * in.step();
+    } else {
+      binary(node, in, layer);
+    }
+  }
+
+  // The binarize and the latent weights of a binary convolution.
+  void binary(const Node& node, const TailValue& in, TailLayer& layer) {
     const auto& largest = entry<std::vector<float>>(model_, "tail.latent_max");
     const auto& estimators = entry<std::vector<uint32_t>>(model_, "tail.estimators");
     if (convolutions_ >= largest.size() || convolutions_ >= estimators.size())
-      refuse("META tail.latent_max and tail.estimators are not one for each of its convolutions");
-    if (!valid_step(largest[convolutions_])) refuse("the largest latent weight is ", largest[convolutions_]);
+      refuse_tail("META tail.latent_max and tail.estimators are not one for each of its convolutions");
+    if (!valid_step(largest[convolutions_])) refuse_tail("the largest latent weight is ", largest[convolutions_]);
     const uint32_t estimator = estimators[convolutions_];
-    if (estimator != 1 && estimator != 2) refuse("there is no estimator ", estimator);
+    if (estimator != 1 && estimator != 2) refuse_tail("there is no estimator ", estimator);
     layer.largest = static_cast<double>(largest[convolutions_]);
     layer.estimator = static_cast<Estimator>(estimator);
     ++convolutions_;
@@ -211,7 +189,7 @@ class Reader {
     const float* interval = binarize->node->interval->floats();
     for (int32_t c = 0; c < in.c; ++c) {
       const auto lower = static_cast<double>(interval[2 * c]);
-      if (!(interval[2 * c + 1] == INFINITY)) refuse(quoted(binarize->node->name), " has an upper bound");
+      if (!(interval[2 * c + 1] == INFINITY)) refuse_tail(quoted(binarize->node->name), " has an upper bound");
       const double level = std::clamp(std::ceil(lower / in.step()), -1000.0, 1000.0);
       layer.thresholds.push_back(static_cast<int16_t>(static_cast<int32_t>(level) + in.quantizer.zero));
       layer.centres.push_back(fixed(lower * 32768));
@@ -226,71 +204,10 @@ class Reader {
   Tail tail_;
 };
 
-// The nodes of the file that the layers stand for, in order.
-std::vector<const Node*> layer_nodes(const Model& model) {
-  auto nodes = tail_nodes(model, output(model, "latents"), output(model, "features"));
-  nodes.erase(std::remove_if(nodes.begin(), nodes.end(), [](const Node* node) { return node->op == Op::binarize; }),
-              nodes.end());
-  return nodes;
-}
-
 }  // namespace
 
 bool has_tail(const Model& model) { return model.meta.count("tail.ranges") != 0; }
 
 Tail read_tail(const Model& model) { return Reader(model).read(); }
-
-TailMasters first_masters(const Model& model, const Tail& tail) {
-  TailMasters masters;
-  masters.weights.reserve(static_cast<size_t>(tail.weights));
-  masters.parameters.reserve(static_cast<size_t>(tail.parameters));
-  const auto nodes = layer_nodes(model);
-  const auto& latents = entry<std::vector<uint32_t>>(model, "tail.latent");
-  size_t convolutions = 0;
-  for (size_t i = 0; i < tail.layers.size(); ++i) {
-    const TailLayer& layer = tail.layers[i];
-    if (!layer.trained()) continue;
-    const Node& node = *nodes[i];
-    const TailValue& out = tail.values[i + 1];
-    if (layer.op == Op::conv_binary) {
-      const Tensor& latent = model.tensors[latents[convolutions++]];
-      if (latent.dims != node.weight->dims) refuse("the latent weights of ", quoted(node.name), " have another shape");
-      const int64_t rows = latent.bytes / latent.dims[3], words = words_of(latent.dims[3]);
-      for (int64_t row = 0; row < rows; ++row) {
-        for (int64_t c = 0; c < latent.dims[3]; ++c) {
-          const bool negative = node.weight->words()[row * words + c / 32] >> (c % 32) & 1u;
-          const int8_t weight = latent.bytes8()[row * latent.dims[3] + c];
-          if (negative != (weight < 0)) refuse("the latent weights of ", quoted(node.name), " have other signs");
-          masters.weights.push_back(weight);
-        }
-      }
-    }
-    const double in = layer.op == Op::pointwise ? tail.values[layer.input].step() : 1;
-    const auto add = [&](const Tensor* tensor, double absent, const auto& scaled) {
-      for (int32_t c = 0; c < out.c; ++c)
-        masters.parameters.push_back(fixed(scaled(tensor ? static_cast<double>(tensor->floats()[c]) : absent)));
-    };
-    add(node.scale, 1, [&](double scale) { return scale * in / out.step() * 65536; });
-    add(node.bias, 0, [&](double bias) { return bias / out.step() * 65536; });
-    add(node.slope, 0, [](double slope) { return slope * 65536; });
-    add(node.post, 0, [&](double post) { return post / out.step() * 65536; });
-  }
-  return masters;
-}
-
-TailItems first_items(const Model& model, const Tail& tail) {
-  TailItems items;
-  const auto* replay = model.entry<std::vector<uint32_t>>("tail.replay");
-  if (!replay) return items;
-  const Tensor& bits = model.tensors[replay->front()];
-  const TailValue& latents = tail.latents();
-  const auto side = [](int32_t v) { return static_cast<uint32_t>(v); };
-  if (bits.dims[1] != side(latents.h) || bits.dims[2] != side(latents.w) || bits.dims[3] != side(latents.c))
-    refuse("the items of META tail.replay have another shape than the latents");
-  items.count = bits.dims[0];
-  items.bits = bits.words();
-  items.labels.assign(replay->begin() + 1, replay->end());
-  return items;
-}
 
 }  // namespace onebit::learner

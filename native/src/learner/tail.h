@@ -1,8 +1,9 @@
 // The teachable tail of a packed network: its last blocks, from the output `latents` to `features`, as they are trained
 // in integers (docs/learner.md). Source: Vorabbi et al., arXiv 2401.09916.
 //
-// A layer is a binary convolution with the binarize that feeds it, a pointwise operator or a global average pool; its
-// value, an image of codes 0 to 255, is the next one after the values of the layers before it. Value 0 is `latents`.
+// A layer is a binary convolution with the binarize that feeds it, a real-valued one, a pointwise operator, a pool, or
+// one that adds channels; its value, an image of codes 0 to 255, is the next one after the values of the layers before
+// it. Value 0 is `latents`.
 #pragma once
 
 #include <array>
@@ -17,6 +18,8 @@
 namespace onebit::learner {
 
 constexpr int64_t kMaxMaster = int64_t{1} << 30;
+constexpr int kRealParts = 8;  // bits that the master of a real-valued weight has more than its level
+constexpr int32_t kMaxReal = 127 << kRealParts;
 
 struct TailValue {
   int32_t h, w, c;
@@ -28,10 +31,10 @@ struct TailValue {
 };
 
 struct TailLayer {
-  Op op;  // conv_binary, pointwise or average_pool
+  Op op;  // conv_binary, conv_float, pointwise, max_pool, average_pool or pad_channels
   uint32_t input;
   int64_t residual;   // a value; -1 where there is none
-  ConvShape shape{};  // of a convolution; the batch is not set
+  ConvShape shape{};  // of a convolution or a pool; the batch is not set
   Activation activation = Activation::none;
   Estimator estimator = Estimator::none;
   std::vector<int16_t> thresholds;      // of codes: bit +1 from there on
@@ -39,15 +42,21 @@ struct TailLayer {
   int32_t step = 0;                     // of the input, in units of 2^-15
   int32_t residual_factor = 0;          // R
   int32_t limit = 0;                    // H
-  Factor mean{};                        // of a pool
+  Factor ratio{};                       // of what trains nothing: its output's levels are sums times this
+  int64_t count = 1;                    // inputs of a mean
+  int32_t channels_before = 0;          // of pad_channels
   std::array<bool, 4> present{};        // scale, bias, slope, post: what the file lacks is not trained
   double largest = 0;                   // the real weight that a latent weight of 127 stands for
+  double level = 0;                     // the one that a level of a real-valued convolution's weight stands for
+  double source = 1;                    // what a sum of 1 stands for before the scale
   int64_t weights = 0, parameters = 0;  // where its masters begin
 
-  bool trained() const { return op != Op::average_pool; }
+  bool trained() const { return convolution() || op == Op::pointwise; }
+  bool convolution() const { return op == Op::conv_binary || op == Op::conv_float; }
   int64_t weight_count() const {
-    return op == Op::conv_binary ? int64_t{shape.out_c} * shape.kernel_h * shape.kernel_w * shape.in_c : 0;
+    return convolution() ? int64_t{shape.out_c} * shape.kernel_h * shape.kernel_w * shape.in_c : 0;
   }
+  int fraction() const { return op == Op::conv_float ? 24 : 16; }  // M has units of 2^-fraction
 };
 
 // Latents as 1 bit each, [h][w][words], with classes by their place in the head.
@@ -62,6 +71,7 @@ struct Tail {
   std::vector<TailLayer> layers;        // layer i makes value i + 1
   std::vector<uint8_t> plus, minus;     // codes of a latent's two values, one a channel
   int64_t weights = 0, parameters = 0;  // how many masters
+  int64_t reals = 0;
 
   const TailValue& latents() const { return values.front(); }
   const TailValue& features() const { return values.back(); }

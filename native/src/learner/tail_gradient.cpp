@@ -8,13 +8,6 @@
 #include "learner/tail_units.h"
 
 namespace onebit::learner {
-namespace {
-
-// The shift that leaves 15 bits and a sign.
-int to_16_bits(int64_t most) { return std::max(0, bit_length(most) - 15); }
-
-}  // namespace
-
 // Takes all memory of the backward half.
 void TailNetwork::reserve_gradients() {
   plan_gradients();
@@ -23,6 +16,8 @@ void TailNetwork::reserve_gradients() {
   largest_.resize(threads_);
   for (size_t i = 0; i < layers_.size(); ++i) {
     const TailLayer& layer = tail_.layers[i];
+    if (layer.op == Op::conv_float) reserve_real(layer);
+    if (!layer.trained()) spread_.at_least(static_cast<int64_t>(threads_) * tail_.values[layer.input].elements());
     if (layer.op != Op::conv_binary) continue;
     ConvShape shape = layer.shape;
     shape.batch = static_cast<int32_t>(batch_);
@@ -61,15 +56,6 @@ void TailNetwork::plan_gradients() {
   other_.at_least(size);
 }
 
-template <class Part>
-int64_t TailNetwork::largest(int64_t rows, const Part& part) {
-  std::fill(largest_.begin(), largest_.end(), 0);
-  pool_.split(rows, [&](int64_t begin, int64_t end, size_t thread) {
-    largest_[thread] = std::max(largest_[thread], part(begin, end));
-  });
-  return *std::max_element(largest_.begin(), largest_.end());
-}
-
 void TailNetwork::backward(const int32_t* gradient, double unit, double rate, TailMasters& masters, Random& random) {
   parameters_ = masters.parameters.data();
   start(gradient, unit);
@@ -77,7 +63,7 @@ void TailNetwork::backward(const int32_t* gradient, double unit, double rate, Ta
     if (tail_.layers[layer].trained()) {
       train(layer, rate, masters, random);
     } else {
-      spread_mean(layer);
+      through_untrained(layer);
     }
     gradients_[layer + 1].present = false;
   }
@@ -121,16 +107,6 @@ void TailNetwork::accept(size_t value, double unit) {
   sum.present = most > 0 && usable(sum.unit);
 }
 
-void TailNetwork::spread_mean(size_t layer) {
-  const Gradient& output = gradients_[layer + 1];
-  const size_t input = tail_.layers[layer].input;
-  if (!output.present || input == 0) return;
-  const int64_t pixels = tail_.values[input].pixels(), channels = tail_.values[input].c;
-  for (int64_t i = 0; i < count_ * pixels; ++i)
-    std::copy_n(values_of(layer + 1) + i / pixels * channels, channels, other_.data() + i * channels);
-  accept(input, output.unit / static_cast<double>(pixels));
-}
-
 void TailNetwork::train(size_t layer, double rate, TailMasters& masters, Random& random) {
   Keys keys{};
   keys.levels = random.next();
@@ -150,10 +126,10 @@ void TailNetwork::train(size_t layer, double rate, TailMasters& masters, Random&
   for (int64_t c = 0; c < channels; ++c)
     most_of_sums = std::max(most_of_sums, largest_of_channel_[static_cast<size_t>(c)] * std::abs(int64_t{m[c]}));
   if (most_of_sums > 0) {
-    if (from.op == Op::conv_binary) {
-      through_convolution(layer, most_of_sums, keys, rate, masters);
-    } else {
-      to_input(layer, most_of_sums);
+    switch (from.op) {
+      case Op::conv_binary: through_convolution(layer, most_of_sums, keys, rate, masters); break;
+      case Op::conv_float: through_real(layer, most_of_sums, keys, rate, masters); break;
+      default: to_input(layer, most_of_sums);
     }
   }
   update_parameters(layer, rate, keys.parameters, masters);
@@ -194,11 +170,8 @@ void TailNetwork::to_input(size_t layer, int64_t most) {
 void TailNetwork::through_convolution(size_t layer, int64_t most, const Keys& keys, double rate, TailMasters& masters) {
   const TailLayer& from = tail_.layers[layer];
   const TailValue& out = tail_.values[layer + 1];
-  const int shift = bit_length(most) - 30;
-  const int64_t scaled = shift < 0 ? most * (int64_t{1} << -shift) : most >> shift;
-  const int64_t inverse = (int64_t{127} << 39) / scaled;
-  const double unit = std::ldexp(std::ldexp(gradients_[layer + 1].unit * out.step(), -16), shift) *
-                      (std::ldexp(1.0, 39) / static_cast<double>(inverse));
+  const EightBits eight(most);
+  const double unit = std::ldexp(gradients_[layer + 1].unit * out.step(), -16) * eight.worth;
   if (!usable(unit)) return;
 
   ConvShape shape = from.shape;
@@ -208,8 +181,8 @@ void TailNetwork::through_convolution(size_t layer, int64_t most, const Keys& ke
   const int32_t* m = masters.parameters.data() + from.parameters;
   pool_.split(count_ * out.pixels(), [&](int64_t begin, int64_t end, size_t) {
     for (int64_t pixel = begin; pixel < end; ++pixel) {
-      passes_.levels({1, out.c, values_of(layer + 1) + pixel * out.c, m, shift, static_cast<int32_t>(inverse),
-                      keys.levels, static_cast<uint32_t>(pixel * out.c), levels + pixel * step});
+      passes_.levels({1, out.c, values_of(layer + 1) + pixel * out.c, m, eight.shift, eight.inverse, keys.levels,
+                      static_cast<uint32_t>(pixel * out.c), levels + pixel * step});
     }
   });
   if (from.input > 0) {

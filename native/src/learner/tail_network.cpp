@@ -24,7 +24,8 @@ TailNetwork::TailNetwork(const Tail& tail, const Kernels& kernels, uint32_t batc
       pool_(threads),
       codes_(tail.values.size()),
       layers_(tail.layers.size()),
-      products_(sign_kernels(kernels.name)) {
+      products_(sign_kernels(kernels.name)),
+      real_(passes_) {
   for (size_t i = 0; i < codes_.size(); ++i) {
     codes_[i].at_least(batch * tail.values[i].elements());
     channels_ = std::max<int64_t>(channels_, tail.values[i].c);
@@ -33,12 +34,20 @@ TailNetwork::TailNetwork(const Tail& tail, const Kernels& kernels, uint32_t batc
     const TailLayer& from = tail.layers[i];
     const TailValue &in = tail.values[from.input], &out = tail.values[i + 1];
     Layer& layer = layers_[i];
-    if (from.trained()) layer.sums.at_least(batch * out.elements());
-    if (from.op != Op::conv_binary) continue;
+    if (from.op == Op::conv_binary || from.op == Op::pointwise) layer.sums.at_least(batch * out.elements());
+    if (!from.convolution()) continue;
     ConvShape shape = from.shape;
     shape.batch = static_cast<int32_t>(batch);
-    if (const char* why = Products::unfit(shape))
+    const char* why = Products::unfit(shape);
+    if (!why && from.op == Op::conv_float) why = RealProducts::unfit(shape);
+    if (why)
       throw Error(ONEBIT_INVALID_ARGUMENT, text("a mini-batch of ", batch, " samples has ", why), "take a smaller one");
+    if (from.op == Op::conv_float) {
+      layer.wide.at_least(batch * out.elements());
+      layer.levels.at_least(from.weight_count());
+      real_.reserve(shape, threads_);
+      continue;
+    }
     layer.kernel = &kernels.binary_conv[choose_kernel(kernels.binary_conv, from.shape)];
     layer.packed.at_least(static_cast<int64_t>(layer.kernel->pack_bytes(from.shape)));
     const int64_t bits = batch * in.pixels() * words_of(in.c);
@@ -53,8 +62,10 @@ TailNetwork::TailNetwork(const Tail& tail, const Kernels& kernels, uint32_t batc
 
 void TailNetwork::load(const TailMasters& masters) {
   parameters_ = masters.parameters.data();
-  for (size_t i = 0; i < layers_.size(); ++i)
+  for (size_t i = 0; i < layers_.size(); ++i) {
     if (layers_[i].kernel) load_weights(i, masters);
+    if (tail_.layers[i].op == Op::conv_float) load_levels(i, masters);
+  }
 }
 
 void TailNetwork::load_weights(size_t layer, const TailMasters& masters) {
@@ -84,6 +95,7 @@ TailSums TailNetwork::sums_of(size_t layer, int64_t first_pixel, int64_t pixels)
                 0,
                 from.limit,
                 from.activation};
+  if (from.op == Op::conv_float) z.wide = layers_[layer].wide.data() + first_pixel * channels;
   if (from.residual >= 0) {
     const auto residual = static_cast<size_t>(from.residual);
     z.residual = codes_[residual].data() + first_pixel * channels;
@@ -106,11 +118,11 @@ void TailNetwork::forward(const uint32_t* const* bits, uint32_t count) {
 void TailNetwork::run(size_t layer, int64_t begin, int64_t end, size_t thread) {
   const TailLayer& from = tail_.layers[layer];
   const TailValue &in = tail_.values[from.input], &out = tail_.values[layer + 1];
-  if (from.op == Op::average_pool) {
-    average(layer, begin, end);
-    return;
-  }
-  if (from.op == Op::conv_binary) {
+  if (!from.trained()) return run_untrained(layer, begin, end);
+  if (from.op == Op::conv_float) {
+    real_.forward(from.shape, codes_[from.input].data(), in.quantizer.zero, layers_[layer].levels.data(), begin, end,
+                  layers_[layer].wide.data(), thread);
+  } else if (from.op == Op::conv_binary) {
     float* floats = floats_.data() + static_cast<int64_t>(thread) * floats_a_thread_;
     const int64_t step = floats_a_thread_ / out.elements();
     for (int64_t i = begin; i < end; i += step) convolve(layer, i, std::min(end, i + step), floats);
@@ -134,20 +146,6 @@ void TailNetwork::convolve(size_t layer, int64_t begin, int64_t end, float* floa
   const Epilogue none = {nullptr, nullptr, nullptr, nullptr, nullptr, Activation::none};
   to.kernel->run({shape, 0, bits, to.packed.data(), none, nullptr, floats, nullptr}, 0, to.kernel->units(shape));
   passes_.integers(floats, (end - begin) * out.elements(), to.sums.data() + begin * out.elements());
-}
-
-void TailNetwork::average(size_t layer, int64_t begin, int64_t end) {
-  const TailLayer& from = tail_.layers[layer];
-  const TailValue &in = tail_.values[from.input], &out = tail_.values[layer + 1];
-  for (int64_t i = begin; i < end; ++i) {
-    const uint8_t* codes = codes_[from.input].data() + i * in.elements();
-    for (int64_t c = 0; c < in.c; ++c) {
-      int64_t sum = 0;
-      for (int64_t pixel = 0; pixel < in.pixels(); ++pixel) sum += codes[pixel * in.c + c];
-      const int64_t level = multiply(sum - in.pixels() * in.quantizer.zero, from.mean, 0);
-      codes_[layer + 1].data()[i * in.c + c] = static_cast<uint8_t>(clamp<0, kLevels>(level + out.quantizer.zero));
-    }
-  }
 }
 
 void TailNetwork::features(uint32_t sample, int16_t* levels) const {

@@ -9,6 +9,7 @@
 // All memory is taken at construction; nothing is allocated and nothing thrown afterwards.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -18,6 +19,8 @@
 #include "learner/random.h"
 #include "learner/tail.h"
 #include "learner/tail_products.h"
+#include "learner/tail_real.h"
+#include "learner/tail_units.h"
 #include "training/scratch.h"
 
 namespace onebit::learner {
@@ -47,8 +50,9 @@ class TailNetwork {
     bool present = false;  // else it is zero everywhere
     size_t place = 0;
   };
-  struct Layer {  // what a layer needs beside its masters
-    Scratch<int16_t> sums;
+  struct Layer {                      // what a layer needs beside its masters
+    Scratch<int16_t> sums, levels;    // levels: of the weights of a real-valued convolution
+    Scratch<int32_t> wide;            // its sums
     Scratch<uint32_t> bits, weights;  // signs, of the input and of the weights
     Scratch<uint8_t> packed;          // the weights as the kernel reads them
     const BinaryConvKernel* kernel = nullptr;
@@ -61,19 +65,24 @@ class TailNetwork {
   // Forward, some samples of a layer.
   void run(size_t layer, int64_t begin, int64_t end, size_t thread);
   void convolve(size_t layer, int64_t begin, int64_t end, float* floats);
-  void average(size_t layer, int64_t begin, int64_t end);
+  void run_untrained(size_t layer, int64_t begin, int64_t end);
   TailSums sums_of(size_t layer, int64_t first_pixel, int64_t pixels) const;
   void load_weights(size_t layer, const TailMasters& masters);
+  void load_levels(size_t layer, const TailMasters& masters);
 
   void plan_gradients();
   void reserve_gradients();
+  void reserve_real(const TailLayer& layer);
   void start(const int32_t* gradient, double unit);
-  void spread_mean(size_t layer);
+  void through_untrained(size_t layer);
+  void spread(size_t layer, int64_t sample, int32_t* sums) const;
   void train(size_t layer, double rate, TailMasters& masters, Random& random);
   int64_t before_activation(size_t layer);
   void to_input(size_t layer, int64_t most);
   void through_convolution(size_t layer, int64_t most, const Keys& keys, double rate, TailMasters& masters);
   void through_sign(size_t layer, double unit);
+  void through_real(size_t layer, int64_t most, const Keys& keys, double rate, TailMasters& masters);
+  void update_reals(size_t layer, double unit, double rate, uint32_t key, TailMasters& masters);
   void update_weights(size_t layer, double unit, double rate, uint32_t key, TailMasters& masters);
   void update_parameters(size_t layer, double rate, uint32_t key, TailMasters& masters);
   // Adds the contribution that stands in other_, not all zeros, to a value's gradient.
@@ -101,11 +110,23 @@ class TailNetwork {
   std::vector<Gradient> gradients_;       // of each value
   std::vector<Scratch<int16_t>> places_;  // where they stand, several in turn
   Scratch<int16_t> other_;
+  Scratch<int32_t> spread_;  // of each thread: a sample's gradient behind what trains nothing
+  Scratch<int32_t> real_sums_;
   int64_t channels_ = 0;                   // at most
   std::vector<int64_t> totals_, largest_;  // of each thread: dM, dN, dA, dP
   std::vector<int32_t> largest_of_channel_;
   TailProducts products_;
+  RealProducts real_;
   Scratch<int32_t> input_sums_;
 };
+
+template <class Part>
+int64_t TailNetwork::largest(int64_t rows, const Part& part) {
+  std::fill(largest_.begin(), largest_.end(), 0);
+  pool_.split(rows, [&](int64_t begin, int64_t end, size_t thread) {
+    largest_[thread] = std::max(largest_[thread], part(begin, end));
+  });
+  return *std::max_element(largest_.begin(), largest_.end());
+}
 
 }  // namespace onebit::learner

@@ -1,8 +1,11 @@
-// What the two files of the tail's backward half share.
+// What the files of the tail's backward half share.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
+
+#include "learner/fixed.h"
 
 namespace onebit::learner {
 
@@ -14,7 +17,25 @@ inline int bit_length(int64_t v) {
   return bits;
 }
 
+// The shift that leaves 15 bits and a sign.
+inline int to_16_bits(int64_t most) { return std::max(0, bit_length(most) - 15); }
+
+// How integers up to `most`, above 0, become 8 bits: ((v >> shift) * inverse) >> 39, which is worth `worth` of them.
+struct EightBits {
+  explicit EightBits(int64_t most) : shift(bit_length(most) - 30) {
+    const int64_t scaled = shift < 0 ? most * (int64_t{1} << -shift) : most >> shift;
+    inverse = static_cast<int32_t>((int64_t{127} << 39) / scaled);
+    worth = std::ldexp(std::ldexp(1.0, 39) / inverse, shift);
+  }
+
+  int shift;
+  int32_t inverse;
+  double worth;
+};
+
 // Units of real networks are far from the ends of binary64; those of made-up ones must not leave it.
 inline bool usable(double unit) { return unit > 0 && unit < HUGE_VAL; }
+
+inline Factor factor_of(double value) { return usable(value) ? Factor::from(value) : Factor{}; }
 
 }  // namespace onebit::learner

@@ -7,12 +7,6 @@
 #include "learner/tail_units.h"
 
 namespace onebit::learner {
-namespace {
-
-Factor factor_of(double value) { return usable(value) ? Factor::from(value) : Factor{}; }
-
-}  // namespace
-
 void TailNetwork::update_weights(size_t layer, double unit, double rate, uint32_t key, TailMasters& masters) {
   const TailLayer& from = tail_.layers[layer];
   const int64_t size = taps_of(from.shape) * from.shape.in_c;
@@ -39,11 +33,8 @@ void TailNetwork::update_parameters(size_t layer, double rate, uint32_t key, Tai
   const int64_t channels = tail_.values[layer + 1].c;
   const double unit = gradients_[layer + 1].unit, step = tail_.values[layer + 1].step();
   const TailLayer& from = tail_.layers[layer];
-  // The sums of a pointwise M are over levels, and M holds their step once: the real scale's unit takes it twice. What
-  // scales n random signs, whose variance is n, is trained as M sqrt(n).
-  const bool signs = from.op == Op::conv_binary;
-  const double input = signs ? 1 : tail_.values[from.input].step();
-  const auto terms = signs ? static_cast<double>(taps_of(from.shape) * from.shape.in_c) : 1.0;
+  // What scales n random signs, whose variance is n, is trained as M sqrt(n).
+  const auto terms = from.op == Op::conv_binary ? static_cast<double>(taps_of(from.shape) * from.shape.in_c) : 1.0;
   int32_t* parameters = masters.parameters.data() + from.parameters;
   for (int j = 0; j < kParameters; ++j, parameters += channels) {
     if (!from.present[static_cast<size_t>(j)]) continue;
@@ -53,7 +44,7 @@ void TailNetwork::update_parameters(size_t layer, double rate, uint32_t key, Tai
     if (most == 0) continue;
     const int shift = std::max(0, bit_length(most) - 31);
     const double scale = j == kA   ? unit * step * 65536
-                         : j == kM ? unit * input * input * 65536 / step / terms
+                         : j == kM ? std::ldexp(unit * from.source * from.source / step, from.fraction()) / terms
                                    : unit * 65536 / step;
     const Factor factor = factor_of(std::ldexp(rate * scale, shift));
     for (int64_t c = 0; c < channels; ++c) {

@@ -7,6 +7,7 @@ weights behind its bits, and latents to replay (docs/file-format.md).
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any, NoReturn
 
 import numpy as np
@@ -35,6 +36,7 @@ _MOST_OTHERS = 0.25
 _LEAST, _LARGEST = 1e-30, 1e30  # of what makes levels
 _MOST_BACK = 2**24 // 255  # taps times output channels: the terms of a sum on the way back
 _MOST_SIDE = 64
+_MOST_WINDOWS = 4096  # of a pool, over one pixel
 
 
 @dataclass(frozen=True)
@@ -180,10 +182,13 @@ def _check(graph: Graph, node: Node) -> None:
     elif isinstance(node, Binarize):
         if not (node.interval[:, 1] == np.inf).all():
             _refuse(node, "it is not +1 from a threshold upwards", "put the cut behind it")
-    elif isinstance(node, AveragePool):
-        if any(node.window.padding):
+    elif isinstance(node, MaxPool):
+        sides = zip(node.window.kernel, node.window.stride, (node.output.h, node.output.w), strict=True)
+        if prod(min(side, -(-kernel // step)) for kernel, step, side in sides) > _MOST_WINDOWS:
+            _refuse(node, f"more than {_MOST_WINDOWS} windows of it overlap", "put the cut behind it")
+        if isinstance(node, AveragePool) and any(node.window.padding):
             _refuse(node, "it has padding", "put the cut behind it")
-    elif not isinstance(node, MaxPool | PadChannels | Pointwise):
+    elif not isinstance(node, PadChannels | Pointwise):
         _refuse(node, f"a device cannot train {node.kind}", "put the cut behind it")
 
 

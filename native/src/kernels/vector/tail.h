@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstring>
+#include <type_traits>
 
 #include "kernels/shape.h"
 #include "kernels/tail.h"
+#include "kernels/vector/level_product.h"
 
 namespace onebit {
 namespace {
@@ -82,25 +84,28 @@ struct TailPasses {
          [=](int64_t row, int64_t c) { return static_cast<uint8_t>(weights[row * channels + c] < 0); });
   }
 
-  template <bool Residual>
-  static int64_t z_of(const TailSums& z, int64_t m, int64_t s, int64_t n, int64_t r) {
-    int64_t sum = m * s + n;
+  template <bool Residual, class Sum>
+  static int64_t z_of(const TailSums& z, int64_t m, Sum s, int64_t n, int64_t r) {
+    int64_t sum = (sizeof(Sum) == 4 ? Rounding(8)(m * s) : m * s) + n;
     if (Residual) sum += int64_t{z.residual_factor} * (r - z.residual_zero);
     return clamp(sum, -INT32_MAX, INT32_MAX);
   }
 
-  template <Activation F, bool Residual>
+  static const int16_t* sums_of(const TailSums& z, int16_t) { return z.sums; }
+  static const int32_t* sums_of(const TailSums& z, int32_t) { return z.wide; }
+
+  template <Activation F, bool Residual, class Sum>
   static void codes(const TailCodesArgs& args) {
     const TailSums z = args.z;
     const int32_t* __restrict m = z.m, * __restrict n = z.n, * __restrict a = z.a, * __restrict p = z.p;
     const int32_t zero = args.zero;
     const Rounding round(16);
     for (int64_t pixel = 0; pixel < z.pixels; ++pixel) {
-      const int16_t* __restrict s = z.sums + pixel * z.channels;
+      const Sum* __restrict s = sums_of(z, Sum{}) + pixel * z.channels;
       const uint8_t* __restrict r = Residual ? z.residual + pixel * z.channels : nullptr;
       uint8_t* __restrict to = args.output + pixel * z.channels;
       for (int64_t c = 0; c < z.channels; ++c) {
-        const int64_t sum = z_of<Residual>(z, m[c], s[c], n[c], Residual ? r[c] : 0);
+        const int64_t sum = z_of<Residual, Sum>(z, m[c], s[c], n[c], Residual ? r[c] : 0);
         int64_t y = sum;
         if (F == Activation::relu) y = sum < 0 ? 0 : sum;
         if (F == Activation::hardtanh) y = clamp(sum, -int64_t{z.limit}, z.limit);
@@ -110,7 +115,7 @@ struct TailPasses {
     }
   }
 
-  template <Activation F, bool Residual>
+  template <Activation F, bool Residual, class Sum>
   static void gradient(const TailGradientArgs& given) {
     const TailGradientArgs args = given;
     const TailSums z = args.z;
@@ -120,13 +125,13 @@ struct TailPasses {
     int32_t* __restrict most = args.most;
     const Rounding round(16);
     for (int64_t pixel = 0; pixel < z.pixels; ++pixel) {
-      const int16_t* __restrict s = z.sums + pixel * channels;
+      const Sum* __restrict s = sums_of(z, Sum{}) + pixel * channels;
       const uint8_t* __restrict r = Residual ? z.residual + pixel * channels : nullptr;
       int16_t* __restrict gradient = args.gradient + pixel * channels;
       for (int64_t c = 0; c < channels; ++c) dp[c] += gradient[c];
       for (int64_t c = 0; c < channels && F != Activation::none; ++c) {
         const int32_t g = gradient[c];
-        const int64_t sum = z_of<Residual>(z, m[c], s[c], n[c], Residual ? r[c] : 0);
+        const int64_t sum = z_of<Residual, Sum>(z, m[c], s[c], n[c], Residual ? r[c] : 0);
         int32_t before = g;
         if (F == Activation::relu) before = sum < 0 ? 0 : g;
         if (F == Activation::hardtanh) before = sum < -int64_t{z.limit} || sum > z.limit ? 0 : g;
@@ -140,33 +145,39 @@ struct TailPasses {
       for (int64_t c = 0; c < channels; ++c) {
         const int32_t before = gradient[c], size = before < 0 ? -before : before;
         dn[c] += before;
-        dm[c] += before * s[c];
+        dm[c] += std::conditional_t<sizeof(Sum) == 4, int64_t, int32_t>{before} * s[c];
         most[c] = size > most[c] ? size : most[c];
       }
     }
   }
 
-  template <template <Activation, bool> class Pass, class Args>
+  template <template <Activation, bool, class> class Pass, class Sum, class Args>
   static void activated(const Args& args) {
     const bool residual = args.z.residual != nullptr;
     switch (args.z.activation) {
       case Activation::none:
-        return residual ? Pass<Activation::none, true>::run(args) : Pass<Activation::none, false>::run(args);
+        return residual ? Pass<Activation::none, true, Sum>::run(args) : Pass<Activation::none, false, Sum>::run(args);
       case Activation::relu:
-        return residual ? Pass<Activation::relu, true>::run(args) : Pass<Activation::relu, false>::run(args);
+        return residual ? Pass<Activation::relu, true, Sum>::run(args) : Pass<Activation::relu, false, Sum>::run(args);
       case Activation::hardtanh:
-        return residual ? Pass<Activation::hardtanh, true>::run(args) : Pass<Activation::hardtanh, false>::run(args);
+        return residual ? Pass<Activation::hardtanh, true, Sum>::run(args)
+                        : Pass<Activation::hardtanh, false, Sum>::run(args);
       case Activation::prelu:
-        return residual ? Pass<Activation::prelu, true>::run(args) : Pass<Activation::prelu, false>::run(args);
+        return residual ? Pass<Activation::prelu, true, Sum>::run(args)
+                        : Pass<Activation::prelu, false, Sum>::run(args);
     }
   }
-  template <Activation F, bool Residual>
+  template <template <Activation, bool, class> class Pass, class Args>
+  static void summed(const Args& args) {
+    args.z.wide ? activated<Pass, int32_t>(args) : activated<Pass, int16_t>(args);
+  }
+  template <Activation F, bool Residual, class Sum>
   struct Codes {
-    static void run(const TailCodesArgs& args) { codes<F, Residual>(args); }
+    static void run(const TailCodesArgs& args) { codes<F, Residual, Sum>(args); }
   };
-  template <Activation F, bool Residual>
+  template <Activation F, bool Residual, class Sum>
   struct Gradient {
-    static void run(const TailGradientArgs& args) { gradient<F, Residual>(args); }
+    static void run(const TailGradientArgs& args) { gradient<F, Residual, Sum>(args); }
   };
 
   static void levels(const TailLevelsArgs& given) {
@@ -269,15 +280,16 @@ struct TailPasses {
             unpack,
             binarize,
             signs,
-            activated<Codes, TailCodesArgs>,
-            activated<Gradient, TailGradientArgs>,
+            summed<Codes, TailCodesArgs>,
+            summed<Gradient, TailGradientArgs>,
             levels,
             input,
             most_of_estimate,
             estimate,
             most_of_add,
             add,
-            update};
+            update,
+            LevelProduct::run};
   }
 };
 
