@@ -136,6 +136,12 @@ void records(Random& random) {
   const auto header = encode(constant), payload = encode(state);
   CHECK(encode(decode_constant(header)) == header, "the constant");
   CHECK(encode(decode_state(constant, payload)) == payload, "the payload");
+  Constant other = constant;
+  ++other.numbers.features;
+  CHECK(constant.fits(*made.backbone.tail) && !other.fits(*made.backbone.tail), "features of another width");
+  State late = state;
+  late.taught = UINT64_MAX - 1;
+  CHECK(refused([&] { decode_state(constant, encode(late)); }), "a count that the next lessons overrun");
   for (size_t cut = 0; cut < header.size(); ++cut)
     CHECK(refused([&] {
             decode_constant({header.begin(), header.begin() + static_cast<std::ptrdiff_t>(cut)});

@@ -63,6 +63,18 @@ onebit_learner_report summary(const Learner& learner, const onebit::store::Repor
           report.damaged};
 }
 
+// The learner that is kept in a file, if it is one of this model.
+onebit_learner* open_in(std::unique_ptr<onebit::store::File> file, const onebit::Model& model) {
+  using namespace onebit::learner;
+  Learner learner = Learner::open(std::move(file), backbone_hash(model), tail_of(model));
+  for (const onebit::Output& output : model.outputs) {
+    if (output.name == "features" && model.values[output.value].c == learner.constant().numbers.features)
+      return new onebit_learner(std::move(learner));
+  }
+  throw Error(ONEBIT_BAD_FILE, "the learner's state is of other features than its model has",
+              "restore the file from a copy, or make a new learner");
+}
+
 template <class Change>
 onebit_status change(onebit_learner* handle, onebit_error* error, const Change& apply) noexcept {
   return guarded(error, [&] {
@@ -125,9 +137,7 @@ onebit_status onebit_learner_open(const char* path, const onebit_model* model, o
   return guarded(error, [&] {
     need(path, model, learner);
     *learner = nullptr;
-    *learner =
-        new onebit_learner(Learner::open(onebit::store::open_file(path), onebit::learner::backbone_hash(*model->model),
-                                         onebit::learner::tail_of(*model->model)));
+    *learner = open_in(onebit::store::open_file(path), *model->model);
   });
 }
 
@@ -136,8 +146,7 @@ onebit_status onebit_learner_open_on(const onebit_region* region, const onebit_m
   return guarded(error, [&] {
     need(model, learner);
     *learner = nullptr;
-    *learner = new onebit_learner(Learner::open(region_of(region), onebit::learner::backbone_hash(*model->model),
-                                                onebit::learner::tail_of(*model->model)));
+    *learner = open_in(region_of(region), *model->model);
   });
 }
 

@@ -63,7 +63,7 @@ Learner Learner::open(std::unique_ptr<store::File> file, const Hash& backbone,
   }
   std::unique_ptr<Teachable> teachable;
   if (constant.tail.any()) {
-    if (!tail || !constant.tail.fits(*tail))
+    if (!tail || !constant.fits(*tail))
       throw Error(ONEBIT_BAD_FILE, "the learner's state is of another tail than its model has",
                   "restore the file from a copy, or make a new learner");
     teachable = std::make_unique<Teachable>(tail);

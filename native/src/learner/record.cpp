@@ -16,6 +16,7 @@ using store::Writer;
 
 constexpr uint32_t kHeadVersion = 1, kTailVersion = 2, kRealVersion = 3;
 constexpr uint64_t kMaxTailBytes = uint64_t{1} << 34;  // of each of its parts
+constexpr uint64_t kMaxTaught = uint64_t{1} << 62;     // so that it can be counted on
 constexpr char kPlace[] = "the learner's record";
 
 [[noreturn]] void impossible(const char* what) {
@@ -60,9 +61,13 @@ void take_tail(const TailSizes& sizes, Reader& in, State& state) {
 
 }  // namespace
 
-bool TailSizes::fits(const Tail& tail) const {
-  return words == tail.words() && weights == static_cast<uint64_t>(tail.weights) &&
-         parameters == static_cast<uint64_t>(tail.parameters) && reals == static_cast<uint64_t>(tail.reals);
+bool Constant::fits(const Tail& model_tail) const {
+  const TailValue& features = model_tail.features();
+  return numbers.features == static_cast<uint32_t>(features.elements()) &&
+         numbers.quantizer.zero == features.quantizer.zero && tail.words == model_tail.words() &&
+         tail.weights == static_cast<uint64_t>(model_tail.weights) &&
+         tail.parameters == static_cast<uint64_t>(model_tail.parameters) &&
+         tail.reals == static_cast<uint64_t>(model_tail.reals);
 }
 
 std::vector<uint8_t> encode(const Constant& constant) {
@@ -154,6 +159,7 @@ State decode_state(const Constant& constant, Reader& in) {
   State state;
   state.random.state = in.integer<uint64_t>();
   state.taught = in.integer<uint64_t>();
+  if (state.taught > kMaxTaught) impossible("count of experiences");
   state.experiences.resize(constant.max_experiences);
   for (uint64_t& id : state.experiences) id = in.integer<uint64_t>();
   state.classes.resize(constant.max_classes);

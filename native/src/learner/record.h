@@ -27,7 +27,6 @@ struct TailSizes {
   uint64_t weights = 0, parameters = 0, reals = 0;  // masters
 
   bool any() const { return items != 0; }
-  bool fits(const Tail& tail) const;
 };
 
 struct Constant {
@@ -36,6 +35,9 @@ struct Constant {
   uint32_t max_classes = 0;
   uint32_t max_experiences = 0;
   TailSizes tail;
+
+  // Whether a learner of a model with this tail can have it.
+  bool fits(const Tail& model_tail) const;
 };
 
 // Throw Error (ONEBIT_BAD_FILE, ONEBIT_UNSUPPORTED) on bytes that no learner wrote.

@@ -90,9 +90,8 @@ class Learner:
             OnebitError: the folder exists or cannot be made, or the model is no backbone for a learner.
             OSError: the disk is full.
         """
-        place = Path(folder)
-        make_store(place, model, max_classes, max_experiences, history, seed, replay)
-        return cls(place, model)
+        make_store(Path(folder), model, max_classes, max_experiences, history, seed, replay)
+        return cls(folder, model)
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str], model: Model | None = None) -> "Learner":
@@ -166,8 +165,8 @@ class Learner:
         if experience == "" or not all(0 < count < 2**32 for count in (steps, batch, epochs, replayed)):
             raise OnebitError("the experience's id is empty, or steps, batch, epochs or replayed are not above 0")
         clock = Stopwatch()
-        lots = [images] if gate is None else [images, gate.images]
         with clock.measure("features"):
+            lots = [images] if gate is None else [images, gate.images]
             features, *held_out = features_of(self.model, lots, progress, output=self._native.input)
         if experience is None:
             experience = hashlib.sha256(features.tobytes() + "\0".join(labels).encode()).hexdigest()
@@ -190,11 +189,10 @@ class Learner:
             finally:
                 self._native.discard()
         backbone = len(labels) * sum(layer.operations for layer in self.model.layers)
-        width = int(np.prod(self.model.outputs["features"]))
+        weights = len(classes) * int(np.prod(self.model.outputs["features"]))
+        update = head_operations(weights, len(labels), steps, batch)
         if tail:
-            update = replay_operations(tail + 3 * len(classes) * width, len(labels), items, epochs, batch, replayed)
-        else:
-            update = head_operations(len(classes), width, len(labels), steps, batch)
+            update = replay_operations(tail + 3 * weights, len(labels), items, epochs, batch, replayed)
         return Taught(
             experience,
             counted and not refused,

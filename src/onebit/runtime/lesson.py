@@ -51,15 +51,15 @@ class Stopwatch:
         self.milliseconds[part] = 1000 * (time.perf_counter() - begin)
 
 
-def head_operations(classes: int, features: int, samples: int, steps: int, batch: int) -> int:
+def head_operations(weights: int, samples: int, steps: int, batch: int) -> int:
     """Multiply-accumulates of training a head: one forward and one in the gradient for each weight and sample seen.
 
     Example:
-        >>> head_operations(classes=10, features=64, samples=30, steps=3, batch=20)  # 20, 10 and again 20 samples
+        >>> head_operations(weights=640, samples=30, steps=3, batch=20)  # 20, 10 and again 20 samples
         64000
     """
     passes, rest = divmod(steps, -(-samples // batch))
-    return 2 * classes * features * (passes * samples + min(rest * batch, samples))
+    return 2 * weights * (passes * samples + min(rest * batch, samples))
 
 
 def replay_operations(each: int, samples: int, items: int, epochs: int, batch: int, replayed: int) -> int:
