@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "learner/best_kernels.h"
+
 namespace onebit::learner {
 namespace {
 
@@ -42,12 +44,13 @@ void replay_teach(const Numbers& numbers, TailNetwork& network, State& state,
   const uint32_t fresh = std::min(options.batch - replayed, samples);
   const size_t width = numbers.width();
   Cycle new_order(samples), item_order(items.size());
-  Trainer trainer(numbers, head.seen.size(), 0);
+  Trainer trainer(numbers, best_head(), head.seen.size(), 0);
   std::vector<const uint32_t*> bits(fresh + replayed);
   std::vector<uint32_t> targets(bits.size());
-  std::vector<int16_t> input(width);
+  std::vector<int16_t> features(bits.size() * width, numbers.bias ? numbers.bias_level() : int16_t{0});
+  std::vector<const int16_t*> inputs;
+  for (size_t i = 0; i < bits.size(); ++i) inputs.push_back(features.data() + i * width);
   std::vector<int32_t> gradient(bits.size() * numbers.features);
-  if (numbers.bias) input.back() = numbers.bias_level();
   network.load(state.tail);
 
   for (uint32_t epoch = 0; epoch < options.epochs; ++epoch) {
@@ -61,10 +64,8 @@ void replay_teach(const Numbers& numbers, TailNetwork& network, State& state,
       }
       network.forward(bits.data(), count);
       trainer.begin(head.masters.data());
-      for (uint32_t i = 0; i < count; ++i) {
-        network.features(i, input.data());
-        trainer.add(input.data(), targets[i], gradient.data() + i * numbers.features);
-      }
+      for (uint32_t i = 0; i < count; ++i) network.features(i, features.data() + i * width);
+      trainer.add(inputs.data(), targets.data(), count, gradient.data());
       const double unit = Trainer::error_unit(count) * trainer.weight_unit();
       trainer.update(head.masters.data(), count, options.learning_rate, state.random);
       network.backward(gradient.data(), unit, options.tail_rate, state.tail, state.random);

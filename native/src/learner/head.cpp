@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "learner/softmax.h"
-
 namespace onebit::learner {
 
 Factor Numbers::score_factor(int32_t span) const {
@@ -18,49 +16,57 @@ void Numbers::quantize(const float* sample, int16_t* levels) const {
   if (bias) levels[features] = bias_level();
 }
 
-void head_scores(const int16_t* weights, size_t rows, size_t width, const int16_t* input, int32_t* scores) {
-  for (size_t k = 0; k < rows; ++k) {
-    const int16_t* row = weights + k * width;
-    int32_t sum = 0;
-    for (size_t i = 0; i < width; ++i) sum += int32_t{row[i]} * input[i];
-    scores[k] = sum;
-  }
-}
-
-Trainer::Trainer(const Numbers& numbers, size_t rows, size_t samples)
+Trainer::Trainer(const Numbers& numbers, const HeadKernels& passes, size_t rows, size_t samples)
     : numbers_(numbers),
-      rows_(rows),
+      passes_(passes),
+      rows_(static_cast<int64_t>(rows)),
+      width_(numbers.width()),
+      pitch_(head_pitch(width_)),
       order_(samples),
-      weights_(rows * numbers.width()),
-      scores_(rows),
-      powers_(rows),
-      gradient_(rows * numbers.width()) {}
+      weight_rows_(rows) {
+  const int64_t even = (rows_ + 1) / 2 * 2;
+  std::fill_n(weights_.at_least(rows_ * pitch_), rows_ * pitch_, int16_t{0});
+  for (int64_t k = 0; k < rows_; ++k) weight_rows_[static_cast<size_t>(k)] = weights_.data() + k * pitch_;
+  packed_.at_least(std::max(kGroup, even) * pitch_);
+  std::fill_n(scores_.at_least(rows_ * kGroup), rows_ * kGroup, 0);
+  gradient_.at_least(rows_ * width_);
+  errors_.at_least(rows_ * kGroup);
+  std::fill_n(sample_errors_.at_least(kGroup * even), kGroup * even, int16_t{0});
+}
 
 void shuffle(std::vector<uint32_t>& order, Random& random) {
   for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random.below(static_cast<uint32_t>(i))]);
 }
 
 void Trainer::begin(const int16_t* masters) {
-  span_ = quantize_weights(masters, weights_.size(), weights_.data()).span;
+  span_ = quantize_weights(passes_, masters, static_cast<size_t>(rows_), static_cast<size_t>(width_), weights_.data())
+              .span;
   factor_ = numbers_.score_factor(span_);
-  std::fill(gradient_.begin(), gradient_.end(), 0);
+  std::fill_n(gradient_.data(), rows_ * width_, 0);
 }
 
-void Trainer::add(const int16_t* input, uint32_t target, int32_t* to_input) {
-  const size_t width = numbers_.width();
-  head_scores(weights_.data(), rows_, width, input, scores_.data());
-  const int64_t sum = softmax_powers(scores_.data(), rows_, factor_, powers_.data());
-  if (to_input) std::fill_n(to_input, numbers_.features, 0);
-  for (size_t k = 0; k < rows_; ++k) {
-    const int64_t p = round_div(kLevels * powers_[k], sum);
-    const auto error = static_cast<int32_t>(clamp<-128, 127>(round_shift(p - (k == target ? kLevels : 0), 1)));
-    if (error == 0) continue;
-    int32_t* gradient = gradient_.data() + k * width;
-    for (size_t i = 0; i < width; ++i) gradient[i] += error * input[i];
-    if (!to_input) continue;
-    const int16_t* weights = weights_.data() + k * width;
-    for (size_t i = 0; i < numbers_.features; ++i) to_input[i] += error * weights[i];
+void Trainer::add(const int16_t* const* inputs, const uint32_t* targets, size_t count, int32_t* to_input) {
+  for (size_t first = 0; first < count; first += kGroup) {
+    const auto group = static_cast<int64_t>(std::min<size_t>(kGroup, count - first));
+    add_group(inputs + first, targets + first, group);
+    if (to_input) add_to_input(group, to_input + first * numbers_.features);
   }
+}
+
+void Trainer::add_group(const int16_t* const* inputs, const uint32_t* targets, int64_t count) {
+  passes_.scores({weights_.data(), rows_, width_, inputs, count, scores_.data(), kGroup});
+  passes_.errors({scores_.data(), rows_, count, factor_.mantissa, factor_.shift, targets, errors_.data()});
+  passes_.pack(inputs, count, width_, packed_.data());
+  passes_.product({errors_.data(), rows_, kGroup, packed_.data(), count, width_, gradient_.data(), width_});
+}
+
+void Trainer::add_to_input(int64_t count, int32_t* to_input) {
+  const int64_t features = numbers_.features, even = (rows_ + 1) / 2 * 2;
+  for (int64_t k = 0; k < rows_; ++k)
+    for (int64_t s = 0; s < count; ++s) sample_errors_.data()[s * even + k] = errors_.data()[k * kGroup + s];
+  passes_.pack(weight_rows_.data(), rows_, features, packed_.data());
+  std::fill_n(to_input, count * features, 0);
+  passes_.product({sample_errors_.data(), count, even, packed_.data(), rows_, features, to_input, features});
 }
 
 void Trainer::update(int16_t* masters, uint32_t count, double learning_rate, Random& random) {
@@ -68,24 +74,27 @@ void Trainer::update(int16_t* masters, uint32_t count, double learning_rate, Ran
       Factor::from(
           std::ldexp(learning_rate * static_cast<double>(numbers_.quantizer.step) * (2.0 / kLevels), numbers_.fraction))
           .over(count);
-  const uint32_t key = random.next();
-  for (size_t i = 0; i < gradient_.size(); ++i) {
-    if (gradient_[i] == 0) continue;
-    const int64_t step = (multiply(gradient_[i], rate, 16) + noise16(key, static_cast<uint32_t>(i))) >> 16;
-    masters[i] = saturate16(masters[i] - step);
-  }
+  passes_.update({gradient_.data(), rows_ * width_, rate.mantissa, rate.shift, random.next(), masters});
 }
 
 void Trainer::train(int16_t* masters, const int16_t* inputs, const uint32_t* targets, const TrainOptions& options,
                     Random& random) {
-  const size_t width = numbers_.width();
   for (size_t i = 0; i < order_.size(); ++i) order_[i] = static_cast<uint32_t>(i);
+  const int16_t* group[kGroup];
+  uint32_t group_targets[kGroup];
   size_t first = 0;
   for (uint32_t step = 0; step < options.steps; ++step) {
     if (first == 0) shuffle(order_, random);
     const size_t last = std::min(order_.size(), first + options.batch);
     begin(masters);
-    for (size_t i = first; i < last; ++i) add(inputs + order_[i] * width, targets[order_[i]]);
+    for (size_t i = first; i < last;) {
+      size_t count = 0;
+      for (; i < last && count < kGroup; ++i, ++count) {
+        group[count] = inputs + order_[i] * numbers_.width();
+        group_targets[count] = targets[order_[i]];
+      }
+      add(group, group_targets, count);
+    }
     update(masters, static_cast<uint32_t>(last - first), options.learning_rate, random);
     first = last == order_.size() ? 0 : last;
   }

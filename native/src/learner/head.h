@@ -18,8 +18,10 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/head.h"
 #include "learner/quantizer.h"
 #include "learner/random.h"
+#include "training/scratch.h"
 
 namespace onebit::learner {
 
@@ -60,34 +62,37 @@ void shuffle(std::vector<uint32_t>& order, Random& random);
 // The memory of a run is taken at construction: nothing is allocated while it trains.
 class Trainer {
  public:
-  Trainer(const Numbers& numbers, size_t rows, size_t samples);
+  // `samples`: of train(), 0 without it.
+  Trainer(const Numbers& numbers, const HeadKernels& passes, size_t rows, size_t samples);
 
   // masters: rows x width. inputs: samples x width levels. targets: a row a sample.
   void train(int16_t* masters, const int16_t* inputs, const uint32_t* targets, const TrainOptions& options,
              Random& random);
 
-  // One mini-batch in its parts: W^ from the masters, each sample, then the update, which draws a key.
+  // One mini-batch in its parts: W^ from the masters, the samples, then the update, which draws a key.
   void begin(const int16_t* masters);
-  // `to_input`, if there is one: sum_k e_k w_k, `features` integers worth error_unit() * weight_unit().
-  void add(const int16_t* input, uint32_t target, int32_t* to_input = nullptr);
+  // inputs[i]: the levels of a sample. `to_input`, if there is one: of each sample sum_k e_k w_k, `features` integers
+  // worth error_unit() * weight_unit().
+  void add(const int16_t* const* inputs, const uint32_t* targets, size_t count, int32_t* to_input = nullptr);
   void update(int16_t* masters, uint32_t count, double learning_rate, Random& random);
 
   static double error_unit(uint32_t count) { return 2.0 / (255.0 * count); }
   double weight_unit() const { return std::ldexp(52.0 * span_ / (50.0 * kLevels), -numbers_.fraction); }
 
  private:
-  const Numbers& numbers_;
-  size_t rows_;
-  std::vector<uint32_t> order_;
-  std::vector<int16_t> weights_;  // w
-  int32_t span_ = 0;              // of the range of w
-  Factor factor_{};               // of scores
-  std::vector<int32_t> scores_;   // S of one sample
-  std::vector<int64_t> powers_;
-  std::vector<int32_t> gradient_;  // sum over the batch of e x
-};
+  void add_group(const int16_t* const* inputs, const uint32_t* targets, int64_t count);
+  void add_to_input(int64_t count, int32_t* to_input);
 
-// scores[k] = w_k . x for rows of `width` levels.
-void head_scores(const int16_t* weights, size_t rows, size_t width, const int16_t* input, int32_t* scores);
+  const Numbers& numbers_;
+  const HeadKernels& passes_;
+  const int64_t rows_, width_, pitch_;
+  std::vector<uint32_t> order_;
+  std::vector<const int16_t*> weight_rows_;
+  int32_t span_ = 0;   // of the range of w
+  Factor factor_{};    // of scores
+  Scratch<int16_t> weights_, packed_;        // w; the samples of a group, or w, as products read them
+  Scratch<int32_t> scores_, gradient_;       // S of a group; sum over the batch of e x
+  Scratch<int16_t> errors_, sample_errors_;  // of a group: a row a class; a row a sample
+};
 
 }  // namespace onebit::learner

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "error.h"
+#include "learner/best_kernels.h"
 #include "learner/softmax.h"
 #include "learner/teachable.h"
 
@@ -102,8 +103,8 @@ void Learner::load(State state) {
     classes.push_back(state.classes[slot]);
     rows.insert(rows.end(), &state.cw[slot * width], &state.cw[slot * width] + width);
   }
-  std::vector<int16_t> weights(rows.size());
-  span_ = quantize_weights(rows.data(), rows.size(), weights.data()).span;
+  std::vector<int16_t> weights(classes.size() * static_cast<size_t>(head_pitch(static_cast<int64_t>(width))));
+  span_ = quantize_weights(best_head(), rows.data(), classes.size(), width, weights.data()).span;
   weights_ = std::move(weights);
   classes_ = std::move(classes);
   state_ = std::move(state);
@@ -220,6 +221,7 @@ void Learner::predict(const float* features, size_t count, uint32_t* probabiliti
   check_finite(features, count);
   const size_t width = constant_.numbers.width();
   const Factor factor = constant_.numbers.score_factor(span_);
+  const HeadKernels& head = best_head();
   std::vector<int16_t> inputs(Teachable::kAtOnce * width);
   std::vector<int32_t> scores(classes_.size());
   std::vector<int64_t> powers(classes_.size());
@@ -228,7 +230,9 @@ void Learner::predict(const float* features, size_t count, uint32_t* probabiliti
     const float* sample = features + i * input_width();
     if (!teachable_) constant_.numbers.quantize(sample, &inputs[place * width]);
     if (teachable_ && place == 0) teachable_->features(constant_.numbers, state_.tail, sample, rest, inputs.data());
-    head_scores(weights_.data(), classes_.size(), width, &inputs[place * width], scores.data());
+    const int16_t* input = &inputs[place * width];
+    head.scores({weights_.data(), static_cast<int64_t>(classes_.size()), static_cast<int64_t>(width), &input, 1,
+                 scores.data(), 1});
     softmax(scores.data(), scores.size(), factor, powers.data(), probabilities + i * classes_.size());
   }
 }

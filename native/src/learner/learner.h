@@ -78,7 +78,7 @@ class Learner {
                   // has it
   bool prepared_ = false, tail_missing_ = false;
   std::vector<ClassSlot> classes_;
-  std::vector<int16_t> weights_;  // Q_8 of the seen rows of cw
+  std::vector<int16_t> weights_;  // Q_8 of the seen rows of cw, padded (kernels/head.h)
   int32_t span_ = 0;
 };
 

@@ -31,10 +31,16 @@ WeightQuantizer WeightQuantizer::from_range(int32_t low, int32_t high) {
   return q;
 }
 
-WeightQuantizer quantize_weights(const int16_t* masters, size_t count, int16_t* quantized) {
-  const auto [low, high] = std::minmax_element(masters, masters + count);
-  const auto q = count ? WeightQuantizer::from_range(*low, *high) : WeightQuantizer{};
-  for (size_t i = 0; i < count; ++i) quantized[i] = q.span ? q(masters[i]) : int16_t{0};
+WeightQuantizer quantize_weights(const HeadKernels& passes, const int16_t* masters, size_t rows, size_t width,
+                                 int16_t* weights) {
+  const auto classes = static_cast<int64_t>(rows), levels = static_cast<int64_t>(width);
+  const HeadRange range = passes.range(masters, classes * levels);
+  const auto q = WeightQuantizer::from_range(range.low, range.high);
+  if (q.span) {
+    passes.quantize({masters, classes, levels, q.span, q.zero, weights});
+  } else {
+    std::fill_n(weights, classes * head_pitch(levels), int16_t{0});
+  }
   return q;
 }
 

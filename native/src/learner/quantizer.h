@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/head.h"
 #include "learner/fixed.h"
 
 namespace onebit::learner {
@@ -44,8 +45,9 @@ struct WeightQuantizer {
   }
 };
 
-// Fills `quantized` from `count` masters and returns the quantiser used; all-zero masters give all-zero levels and span
-// 0.
-WeightQuantizer quantize_weights(const int16_t* masters, size_t count, int16_t* quantized);
+// Fills the rows x head_pitch(width) `weights` from rows x width masters and returns the quantiser used; all-zero
+// masters give all-zero levels and span 0. What lies behind a row's width is left alone.
+WeightQuantizer quantize_weights(const HeadKernels& passes, const int16_t* masters, size_t rows, size_t width,
+                                 int16_t* weights);
 
 }  // namespace onebit::learner

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "kernels/noise.h"
+
 namespace onebit::learner {
 
 // PCG-XSH-RR 64/32 (O'Neill 2014), one fixed stream. The state is what the store keeps.
@@ -27,14 +29,6 @@ struct Random {
   }
 };
 
-// 16 random bits for entry `index` under `key`, in any order of entries (a 32-bit finaliser of the murmur family).
-inline uint32_t noise16(uint32_t key, uint32_t index) {
-  uint32_t x = key + index * 0x9E3779B9u;
-  x ^= x >> 16;
-  x *= 0x7FEB352Du;
-  x ^= x >> 15;
-  x *= 0x846CA68Bu;
-  return x >> 16;
-}
+using onebit::noise16;
 
 }  // namespace onebit::learner

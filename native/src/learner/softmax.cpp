@@ -21,7 +21,7 @@ int64_t softmax_powers(const int32_t* scores, size_t count, Factor factor, int64
   const int64_t top = *std::max_element(scores, scores + count);
   int64_t sum = 0;
   for (size_t k = 0; k < count; ++k) {
-    powers[k] = exp2_negative(multiply(top - scores[k], factor, 16));
+    powers[k] = softmax_power(top - scores[k], factor);
     sum += powers[k];
   }
   return sum;

@@ -14,8 +14,12 @@ constexpr int kOne = 1 << 16;  // probability 1 in the result of softmax()
 // below 4e-6 before the last shift, so the absolute error is below 4e-6 + 2^-30.
 int64_t exp2_negative(int64_t t);
 
-// scores: K integers; `factor` turns a difference of scores into t. powers[k] = 2^-(t_max - t_k), returns their sum (K
-// <= 2^16).
+// 2^-t of a score that is `difference` below the largest; `factor` turns a difference of scores into t.
+inline int64_t softmax_power(int64_t difference, Factor factor) {
+  return exp2_negative(multiply(difference, factor, 16));
+}
+
+// scores: K integers. powers[k] = 2^-(t_max - t_k), returns their sum (K <= 2^16).
 int64_t softmax_powers(const int32_t* scores, size_t count, Factor factor, int64_t* powers);
 
 // |p / kOne - softmax in real numbers| < 2^-17 + 1e-5 + K 2^-31 for each k (tests/learner_softmax_test.cpp): half a

@@ -1,17 +1,8 @@
 #include "learner/teachable.h"
 
-#include "error.h"
+#include "learner/best_kernels.h"
 
 namespace onebit::learner {
-namespace {
-
-const Kernels& best_kernels() {
-  const Kernels* kernels = select_kernels("");
-  if (!kernels) throw Error(ONEBIT_INVALID_ARGUMENT, "ONEBIT_ISA names no instruction set of this machine");
-  return *kernels;
-}
-
-}  // namespace
 
 Teachable::Teachable(std::shared_ptr<const Tail> tail) : tail_(std::move(tail)) {}
 

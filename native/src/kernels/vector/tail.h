@@ -4,6 +4,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include "kernels/noise.h"
 #include "kernels/shape.h"
 #include "kernels/tail.h"
 #include "kernels/vector/level_product.h"
@@ -25,15 +26,6 @@ struct TailPasses {
    private:
     int64_t shift_, below_half_, odd_;
   };
-
-  static uint32_t noise16(uint32_t key, uint32_t index) {
-    uint32_t x = key + index * 0x9E3779B9u;
-    x ^= x >> 16;
-    x *= 0x7FEB352Du;
-    x ^= x >> 15;
-    x *= 0x846CA68Bu;
-    return x >> 16;
-  }
 
   static void integers(const float* __restrict from, int64_t count, int16_t* __restrict to) {
     for (int64_t i = 0; i < count; ++i) to[i] = static_cast<int16_t>(static_cast<int32_t>(from[i]));

@@ -1,0 +1,110 @@
+// The passes of the head for any CPU, which the others are held equal to, and which go with which table. Not in
+// kernels/portable, which is the whole of a microcontroller's kernels.
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/head.h"
+#include "learner/quantizer.h"
+#include "learner/random.h"
+#include "learner/softmax.h"
+
+namespace onebit {
+namespace {
+
+using namespace learner;
+
+HeadRange range(const int16_t* values, int64_t count) {
+  HeadRange range = {0, 0};
+  for (int64_t i = 0; i < count; ++i) {
+    range.low = std::min<int32_t>(range.low, values[i]);
+    range.high = std::max<int32_t>(range.high, values[i]);
+  }
+  return range;
+}
+
+void quantize(const HeadQuantizeArgs& args) {
+  const WeightQuantizer quantizer = {args.span, args.zero};
+  for (int64_t k = 0; k < args.rows; ++k) {
+    const int16_t* masters = args.masters + k * args.width;
+    int16_t* weights = args.weights + k * head_pitch(args.width);
+    for (int64_t i = 0; i < args.width; ++i) weights[i] = quantizer(masters[i]);
+  }
+}
+
+void scores(const HeadScoresArgs& args) {
+  for (int64_t k = 0; k < args.rows; ++k) {
+    const int16_t* weights = args.weights + k * head_pitch(args.width);
+    for (int64_t s = 0; s < args.samples; ++s) {
+      int32_t sum = 0;
+      for (int64_t i = 0; i < args.width; ++i) sum += int32_t{weights[i]} * args.inputs[s][i];
+      args.scores[k * args.scores_step + s] = sum;
+    }
+  }
+}
+
+void errors(const HeadErrorsArgs& args) {
+  const Factor factor = {args.mantissa, args.shift};
+  for (int64_t s = 0; s < args.samples; ++s) {
+    int32_t top = args.scores[s];
+    for (int64_t k = 0; k < args.rows; ++k) top = std::max(top, args.scores[k * kGroup + s]);
+    int64_t sum = 0;
+    for (int64_t k = 0; k < args.rows; ++k) {
+      int32_t& score = args.scores[k * kGroup + s];
+      score = static_cast<int32_t>(softmax_power(int64_t{top} - score, factor));
+      sum += score;
+    }
+    for (int64_t k = 0; k < args.rows; ++k) {
+      const int64_t p = round_div(int64_t{kLevels} * args.scores[k * kGroup + s], sum);
+      const int64_t error = round_shift(p - (k == args.targets[s] ? kLevels : 0), 1);
+      args.errors[k * kGroup + s] = static_cast<int16_t>(clamp<-128, 127>(error));
+    }
+  }
+}
+
+// Row after row.
+void pack(const int16_t* const* rows, int64_t terms, int64_t width, int16_t* packed) {
+  for (int64_t j = 0; j < terms; ++j) std::copy_n(rows[j], width, packed + j * width);
+}
+
+void product(const HeadProductArgs& args) {
+  for (int64_t r = 0; r < args.rows; ++r) {
+    int32_t* sums = args.sums + r * args.sums_step;
+    for (int64_t j = 0; j < args.terms; ++j) {
+      const int32_t factor = args.factors[r * args.factors_step + j];
+      const int16_t* row = args.packed + j * args.width;
+      for (int64_t i = 0; i < args.width; ++i) sums[i] += factor * row[i];
+    }
+  }
+}
+
+void update(const HeadUpdateArgs& args) {
+  const Factor rate = {args.mantissa, args.shift};
+  for (int64_t i = 0; i < args.count; ++i) {
+    if (args.gradient[i] == 0) continue;
+    const int64_t step = (multiply(args.gradient[i], rate, 16) + noise16(args.key, static_cast<uint32_t>(i))) >> 16;
+    args.masters[i] = saturate16(args.masters[i] - step);
+  }
+}
+
+}  // namespace
+
+const HeadKernels& portable_head() {
+  static constexpr HeadKernels table = {"portable", range, quantize, scores, errors, pack, product, update};
+  return table;
+}
+
+const HeadKernels& head_kernels(const char* table) {
+  static_cast<void>(table);
+#ifdef ONEBIT_HAVE_AVX512
+  if (std::strcmp(table, "avx512") == 0 || std::strcmp(table, "amx") == 0) return avx512_head();
+#endif
+#ifdef ONEBIT_HAVE_AVX2
+  if (std::strcmp(table, "avx2") == 0 || std::strcmp(table, "avx512bw") == 0) return avx2_head();
+#endif
+#ifdef ONEBIT_HAVE_NEON
+  if (std::strncmp(table, "neon", 4) == 0) return neon_head();
+#endif
+  return portable_head();
+}
+
+}  // namespace onebit
