@@ -160,9 +160,12 @@ void lesson(Random& random) {
         }
         const Numbers64 levels = plain.forward(bits);
         // the head's step, in its own words
-        std::vector<int16_t> w(tw.size());
-        const WeightQuantizer quantizer = quantize_weights(tw.data(), tw.size(), w.data());
-        Trainer head(numbers, 4, 0);
+        const HeadKernels& passes = portable_head();
+        const auto width = static_cast<int64_t>(numbers.width());
+        const auto pitch = static_cast<size_t>(head_pitch(width));
+        std::vector<int16_t> w(4 * pitch);
+        const WeightQuantizer quantizer = quantize_weights(passes, tw.data(), 4, numbers.width(), w.data());
+        Trainer head(numbers, passes, 4, 0);
         head.begin(tw.data());
         Numbers64 f;
         for (size_t i = 0; i < bits.size(); ++i) {
@@ -171,18 +174,19 @@ void lesson(Random& random) {
           if (numbers.bias) x.push_back(numbers.bias_level());
           std::vector<int32_t> scores(4);
           std::vector<int64_t> powers(4);
-          head_scores(w.data(), 4, numbers.width(), x.data(), scores.data());
+          const int16_t* input = x.data();
+          passes.scores({w.data(), 4, width, &input, 1, scores.data(), 1});
           const int64_t sum = softmax_powers(scores.data(), 4, numbers.score_factor(quantizer.span), powers.data());
           for (uint32_t c = 0; c < d; ++c) {
             int64_t total = 0;
             for (size_t k = 0; k < 4; ++k) {
               const int64_t p = round_div(255 * powers[k], sum);
               const int64_t e = clamp<-128, 127>(round_shift(p - (k == targets[i] ? 255 : 0), 1));
-              total += e * w[k * numbers.width() + c];
+              total += e * w[k * pitch + c];
             }
             f.push_back(total);
           }
-          head.add(x.data(), targets[i]);
+          head.add(&input, &targets[i], 1);
         }
         head.update(tw.data(), static_cast<uint32_t>(bits.size()), options.learning_rate, s.random);
         const double error_unit = 2.0 / (255.0 * static_cast<double>(bits.size()));

@@ -12,7 +12,8 @@ struct Vnni {
   using Int = Vector<kLanes>::Int;
 
   static Int load(const int16_t* from, int64_t count) {
-    return reinterpret_cast<Int>(_mm512_maskz_loadu_epi16((1u << count) - 1, from));
+    const __mmask32 real = count >= 2 * kLanes ? 0xffffffffu : (1u << count) - 1;
+    return reinterpret_cast<Int>(_mm512_maskz_loadu_epi16(real, from));
   }
 
   // In place: from the intrinsic GCC 12 makes a copy of each accumulator in each step.

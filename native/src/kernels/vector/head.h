@@ -10,7 +10,7 @@ namespace onebit {
 namespace {
 
 // Isa: kLanes of 32 bits, each perhaps a pair of levels, and
-//   load(from, count)          the first `count` levels, then zeros
+//   load(from, count)          the first `count` levels, or as many as there are places, then zeros
 //   dot(sum, a, b)             sum += the products of levels, whichever lanes they go to
 //   add_up(sums[4], to)        of each the sum of its lanes
 //   pair(sum, packed, two)     sum += two[0] a + two[1] b, lane by lane, of two rows of which kTogether levels of a
@@ -56,26 +56,22 @@ struct HeadPasses {
     const int64_t pitch = head_pitch(args.width);
     const int16_t* weights = args.weights + row * pitch;
     const int16_t* const* inputs = args.inputs + sample;
-    Int sum[C][S] = {};
-    const auto step = [&](int64_t i, const Int(&x)[S]) {
+    Int sum[C][S];
+#pragma GCC unroll 8
+    for (int c = 0; c < C; ++c) {
+#pragma GCC unroll 8
+      for (int s = 0; s < S; ++s) sum[c][s] = Int{};
+    }
+    for (int64_t i = 0; i < args.width; i += 2 * kLanes) {
+      Int x[S];
+#pragma GCC unroll 8
+      for (int s = 0; s < S; ++s) x[s] = Isa::load(inputs[s] + i, args.width - i);
 #pragma GCC unroll 8
       for (int c = 0; c < C; ++c) {
         const Int w = load<Int>(weights + c * pitch + i);
 #pragma GCC unroll 8
         for (int s = 0; s < S; ++s) Isa::dot(sum[c][s], w, x[s]);
       }
-    };
-    Int x[S];
-    int64_t i = 0;
-    for (; i + 2 * kLanes <= args.width; i += 2 * kLanes) {
-#pragma GCC unroll 8
-      for (int s = 0; s < S; ++s) x[s] = load<Int>(inputs[s] + i);
-      step(i, x);
-    }
-    if (i < args.width) {
-#pragma GCC unroll 8
-      for (int s = 0; s < S; ++s) x[s] = Isa::load(inputs[s] + i, args.width - i);
-      step(i, x);
     }
 #pragma GCC unroll 8
     for (int c = 0; c < C; ++c) {
@@ -174,7 +170,12 @@ struct HeadPasses {
     const int16_t* packed = args.packed + 2 * column;
     const int16_t* factors = args.factors + row * args.factors_step;
     int32_t* to = args.sums + row * args.sums_step + column;
-    Int sum[R][V] = {};
+    Int sum[R][V];
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+#pragma GCC unroll 8
+      for (int v = 0; v < V; ++v) sum[r][v] = Int{};
+    }
     for (int64_t j = 0; j < args.terms; j += 2, packed += pitch) {
       Int x[V];
 #pragma GCC unroll 8
