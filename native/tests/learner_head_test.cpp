@@ -168,10 +168,10 @@ void test_update(Random& random) {
                                                                             : random.between(-30, 0)));
   Array<int16_t> first = numbers<int16_t>(random, count, -32768, 32767), expected = first;
   const uint32_t key = random.word();
-  portable_head().update({gradient.data(), count, rate.mantissa, rate.shift, key, expected.data()});
+  portable_head().update({gradient.data(), count, most, rate.mantissa, rate.shift, key, expected.data()});
   for (const HeadKernels* passes : sets()) {
     Array<int16_t> masters = first;
-    passes->update({gradient.data(), count, rate.mantissa, rate.shift, key, masters.data()});
+    passes->update({gradient.data(), count, most, rate.mantissa, rate.shift, key, masters.data()});
     CHECK(masters == expected, "%s: a rate of %d 2^-%d", passes->name, rate.mantissa, rate.shift);
   }
 }

@@ -63,6 +63,7 @@ struct HeadProductArgs {
 struct HeadUpdateArgs {
   const int32_t* gradient;
   int64_t count;
+  int64_t most;  // no |gradient| is larger
   int32_t mantissa, shift;  // rate = mantissa * 2^-shift
   uint32_t key;
   int16_t* masters;

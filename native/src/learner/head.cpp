@@ -74,7 +74,8 @@ void Trainer::update(int16_t* masters, uint32_t count, double learning_rate, Ran
       Factor::from(
           std::ldexp(learning_rate * static_cast<double>(numbers_.quantizer.step) * (2.0 / kLevels), numbers_.fraction))
           .over(count);
-  passes_.update({gradient_.data(), rows_ * width_, rate.mantissa, rate.shift, random.next(), masters});
+  const int64_t most = int64_t{128} * kLevels * count;  // an error by a level, of each sample
+  passes_.update({gradient_.data(), rows_ * width_, most, rate.mantissa, rate.shift, random.next(), masters});
 }
 
 void Trainer::train(int16_t* masters, const int16_t* inputs, const uint32_t* targets, const TrainOptions& options,

@@ -8,7 +8,7 @@ namespace {
 // VPDPWSSD: 32 products of pairs of levels.
 struct Vnni {
   static constexpr int kLanes = 16;
-  static constexpr int kClasses = 4, kSamples = 4, kRows = 4, kVectors = 4, kTogether = 1;
+  static constexpr int kClasses = 5, kSamples = 4, kRows = 4, kVectors = 4, kTogether = 1;
   using Int = Vector<kLanes>::Int;
 
   static Int load(const int16_t* from, int64_t count) {

@@ -30,10 +30,12 @@ struct HeadPasses {
     return {low, high};
   }
 
-  // The rounded product with a reciprocal is at most one off, since its error is below 2^-7; the rest says so exactly.
+  // The product with a reciprocal is off by 2^-8 at most and is lowered by 2^-7: rounded, it is the quotient or one less,
+  // and the rest says exactly which.
   static void quantize(const HeadQuantizeArgs& args) {
     constexpr int32_t kNumerator = 6375;  // 50 255 / 52 = 6375 / 26
     constexpr int kShift = 22;
+    constexpr int32_t kBelowHalf = (1 << (kShift - 1)) - (1 << (kShift - 7));
     const int32_t divisor = 26 * args.span, zero = args.zero;
     const auto reciprocal = static_cast<int32_t>(((int64_t{kNumerator} << kShift) + divisor / 2) / divisor);
     for (int64_t k = 0; k < args.rows; ++k) {
@@ -41,9 +43,9 @@ struct HeadPasses {
       int16_t* __restrict weights = args.weights + k * head_pitch(args.width);
       for (int64_t i = 0; i < args.width; ++i) {
         const int32_t master = masters[i];
-        int32_t q = (master * reciprocal + (1 << (kShift - 1))) >> kShift;
+        int32_t q = (master * reciprocal + kBelowHalf) >> kShift;
         const int32_t twice = 2 * (master * kNumerator - q * divisor), odd = q & 1;
-        q += (twice + odd > divisor) - (twice - odd < -divisor);
+        q += twice + odd > divisor;
         int32_t level = q + zero;
         level = level < 0 ? 0 : level > 255 ? 255 : level;
         weights[i] = static_cast<int16_t>(level - zero);
@@ -109,7 +111,7 @@ struct HeadPasses {
       int32_t* __restrict scores = args.scores + first;
       int16_t* __restrict errors = args.errors + first;
       int32_t top[kBlock], targets[kBlock];
-      double sums[kBlock], inverse[kBlock];
+      double sums[kBlock];
       for (int64_t s = 0; s < kBlock; ++s) {
         top[s] = scores[s];
         sums[s] = 0;
@@ -129,9 +131,9 @@ struct HeadPasses {
         for (int64_t s = 0; s < kBlock; ++s) row[s] = power(ts[s]);
         for (int64_t s = 0; s < kBlock; ++s) sums[s] += row[s];
       }
-      static_cast<void>(inverse);
       for (int64_t k = 0; k < args.rows; ++k) {
         const int32_t* __restrict row = scores + k * kGroup;
+        // A quotient that is no half is 1 / (2 sum) or more from one; the division's error is below 2^-15 / sum.
         for (int64_t s = 0; s < kBlock; ++s) {
           const int32_t p = nearest(255.0 * row[s] / sums[s]);
           const int32_t error = p - (targets[s] == k ? 255 : 0);
@@ -213,9 +215,28 @@ struct HeadPasses {
   }
 
   static void update(const HeadUpdateArgs& args) {
-    const int64_t shift = args.shift - 16, mantissa = args.mantissa;
+    const int32_t shift = args.shift - 16;
     if (shift < 0) return portable_head().update(args);
     if (shift > 62) return;  // every step would be 0
+    const double rate = args.mantissa / static_cast<double>(int64_t{1} << shift);
+    // Below 2^23, the product with 30 bits is exact in 53.
+    const bool small = args.most < (1 << 23) && static_cast<double>(args.most) * rate < 0x7fff0000;
+    small ? update_small(args, rate) : update_any(args, shift);
+  }
+
+  static void update_small(const HeadUpdateArgs& args, double rate) {
+    const uint32_t key = args.key;
+    const int32_t* __restrict gradient = args.gradient;
+    int16_t* __restrict masters = args.masters;
+    for (int64_t i = 0; i < args.count; ++i) {
+      const int32_t step = nearest(gradient[i] * rate);
+      const int32_t noisy = (step + static_cast<int32_t>(noise16(key, static_cast<uint32_t>(i)))) >> 16;
+      masters[i] = saturated(masters[i] - noisy);
+    }
+  }
+
+  static void update_any(const HeadUpdateArgs& args, int64_t shift) {
+    const int64_t mantissa = args.mantissa;
     const int64_t below_half = static_cast<int64_t>(((uint64_t{1} << shift) - 1) >> 1), odd = shift ? 1 : 0;
     const uint32_t key = args.key;
     const int32_t* __restrict gradient = args.gradient;
@@ -224,8 +245,7 @@ struct HeadPasses {
       const int64_t product = gradient[i] * mantissa;
       const int64_t step = (product + below_half + ((product >> shift) & odd)) >> shift;
       const int64_t noisy = (step + noise16(key, static_cast<uint32_t>(i))) >> 16;
-      const int64_t moved = masters[i] - noisy;
-      masters[i] = static_cast<int16_t>(moved < -32768 ? -32768 : moved > 32767 ? 32767 : moved);
+      masters[i] = saturated(masters[i] - noisy);
     }
   }
 
@@ -235,6 +255,11 @@ struct HeadPasses {
 
  private:
   static constexpr uint32_t kFar = (uint32_t{32} << 16) - 1;  // 2^-t rounds to 0 from here on
+
+  template <class T>
+  static int16_t saturated(T v) {
+    return static_cast<int16_t>(v < -32768 ? -32768 : v > 32767 ? 32767 : v);
+  }
 
   // (y rest) >> 16 in 32 bits.
   static int32_t scaled(int32_t y, int32_t rest) {
