@@ -225,12 +225,12 @@ struct HeadPasses {
   }
 
   static void update_small(const HeadUpdateArgs& args, double rate) {
-    const uint32_t key = args.key;
     const int32_t* __restrict gradient = args.gradient;
     int16_t* __restrict masters = args.masters;
-    for (int64_t i = 0; i < args.count; ++i) {
+    uint32_t key = args.key;  // for which the entry has the index 0
+    for (int64_t i = 0; i < args.count; ++i, key += kNoiseStep) {
       const int32_t step = nearest(gradient[i] * rate);
-      const int32_t noisy = (step + static_cast<int32_t>(noise16(key, static_cast<uint32_t>(i)))) >> 16;
+      const int32_t noisy = (step + static_cast<int32_t>(noise16(key, 0))) >> 16;
       masters[i] = saturated(masters[i] - noisy);
     }
   }
@@ -279,10 +279,12 @@ struct HeadPasses {
     return static_cast<int32_t>((u + below_half + odd) >> whole);
   }
 
-  // Halves to even; |value| < 2^31.
+  // Halves to even; |value| < 2^31. The sum's last bit is worth 1, so that its low half is the integer.
   static int32_t nearest(double value) {
-    constexpr double kUnit = 0x1.8p52;
-    return static_cast<int32_t>(value + kUnit - kUnit);
+    const double sum = value + 0x1.8p52;
+    int64_t bits;
+    std::memcpy(&bits, &sum, sizeof bits);
+    return static_cast<int32_t>(bits);
   }
 };
 
