@@ -2,9 +2,9 @@
 
 The head: a mini-batch of CWR*, 50 samples of 512 features, 50 classes. The tail: 50 images of a new class, 32 × 32,
 taught to Bi-Real-Net-18 cut before its last three binary convolutions, with 300 latents to replay. Weights and images
-are random. The native head passes over errors that round to 0, so it gets faster as it learns: here its rate is so
-small that it learns nothing, and each mini-batch is as much work as the first. PyTorch trains the same layers by the
-same mini-batches, in float32 and with the quantisation simulated. Ours and PyTorch's take turns.
+are random. The head's rate is so small that it learns nothing: no work that errors of 0 would save is left out. PyTorch
+trains the same layers by the same mini-batches, in float32 and with the quantisation simulated. Ours and PyTorch's take
+turns.
 
 python benchmarks/learner.py --output results/learner.json
 """

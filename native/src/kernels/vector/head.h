@@ -30,8 +30,8 @@ struct HeadPasses {
     return {low, high};
   }
 
-  // The product with a reciprocal is off by 2^-8 at most and is lowered by 2^-7: rounded, it is the quotient or one less,
-  // and the rest says exactly which.
+  // The product with a reciprocal is off by 2^-8 at most and is lowered by 2^-7: rounded, it is the quotient or one
+  // less, and the rest says exactly which.
   static void quantize(const HeadQuantizeArgs& args) {
     constexpr int32_t kNumerator = 6375;  // 50 255 / 52 = 6375 / 26
     constexpr int kShift = 22;
@@ -263,7 +263,8 @@ struct HeadPasses {
 
   // (y rest) >> 16 in 32 bits.
   static int32_t scaled(int32_t y, int32_t rest) {
-    return (y >> 16) * rest + static_cast<int32_t>((static_cast<uint32_t>(y & 0xFFFF) * static_cast<uint32_t>(rest)) >> 16);
+    const uint32_t low = static_cast<uint32_t>(y & 0xFFFF) * static_cast<uint32_t>(rest);
+    return (y >> 16) * rest + static_cast<int32_t>(low >> 16);
   }
 
   // exp2_negative of learner/softmax.cpp.
