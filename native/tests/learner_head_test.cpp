@@ -38,9 +38,10 @@ int64_t random_width(Random& random) { return random.chance(30) ? random.between
 template <class T>
 Array<T> numbers(Random& random, int64_t size, int low, int high) {
   const bool extreme = random.chance(20);
+  const int64_t span = int64_t{high} - low + 1;  // perhaps more than an int holds
   Array<T> array(size);
   for (int64_t i = 0; i < size; ++i)
-    array[i] = static_cast<T>(extreme ? (random.chance(50) ? low : high) : random.between(low, high));
+    array[i] = static_cast<T>(extreme ? (random.chance(50) ? low : high) : low + int64_t{random.word()} % span);
   return array;
 }
 
