@@ -13,8 +13,8 @@
 namespace onebit::test {
 namespace {
 
-constexpr char kModels[] = "4983f507ae2746026a137aa409c8c8ceef7fabaa02b9acd2493ce487e7335de6";
-constexpr char kStates[] = "6e625c6ef928a6e1bc56083666be8d042b51535dc289a44f1797f22373fbb64e";
+constexpr char kModels[] = "c25e79095636143bcd4bc00692c1ad76513139e69eefd15503f86a3ff9c39e43";
+constexpr char kStates[] = "af2db1a55986e37ffca232d318ae58414f1e64f73f69d72f02d17f0b31a3b7b4";
 constexpr char kPath[] = "learner_isa_test.state";
 constexpr uint32_t kImages = 9, kItems = 12;
 

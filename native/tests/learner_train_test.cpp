@@ -32,7 +32,7 @@ Backbone random_backbone(std::mt19937& random, uint32_t classes, uint32_t featur
 
 Learner make(Medium& medium, const Backbone& backbone, const Options& options) {
   const auto [constant, state] = learner::first_state(backbone, options);
-  const Bytes payload = encode(state);
+  const store::Bytes payload = encode(state);
   medium.durable.assign(store::Store::file_size(payload.size(), options.history), 0);
   FaultyFile file(medium);
   store::Store::format(file, options.history, encode(constant), payload.size(), writing(payload));
@@ -135,7 +135,7 @@ void counters_and_rings() {
   CHECK_THAT(learner.teach(features.data(), {"x", "x", "y", "y"}, "a", options), "the ring holds two ids");
   CHECK_THAT(medium.durable.size() == size, "the file grew");
 
-  const Bytes before = medium.durable;
+  const store::Bytes before = medium.durable;
   auto broken = features;
   broken[5] = std::numeric_limits<float>::quiet_NaN();
   const std::string long_name(64, 'n');
@@ -169,23 +169,23 @@ void hostile_records() {
   const std::pair started = learner::first_state(backbone, {4, 2, 1, 0});
   const auto& constant = started.first;
   const auto& state = started.second;
-  const Bytes numbers = encode(constant), payload = encode(state);
+  const store::Bytes numbers = encode(constant), payload = encode(state);
   CHECK_THAT(encode(decode_constant(numbers)) == numbers && encode(decode_state(constant, payload)) == payload,
              "round trip");
   size_t refused = 0;
   for (size_t bit = 0; bit < 8 * numbers.size(); ++bit) {
-    Bytes bad = numbers;
+    store::Bytes bad = numbers;
     bad[bit / 8] = static_cast<uint8_t>(bad[bit / 8] ^ 1 << bit % 8);
     refused += status_of([&] { decode_state(decode_constant(bad), payload); }) != ONEBIT_OK;
   }
   for (size_t bit = 0; bit < 8 * payload.size(); ++bit) {
-    Bytes bad = payload;
+    store::Bytes bad = payload;
     bad[bit / 8] = static_cast<uint8_t>(bad[bit / 8] ^ 1 << bit % 8);
     refused += status_of([&] { decode_state(constant, bad); }) != ONEBIT_OK;
   }
   CHECK_THAT(refused > 100, "%zu refused", refused);
   for (size_t size = 0; size < payload.size(); ++size) {
-    const Bytes cut(payload.begin(), payload.begin() + static_cast<std::ptrdiff_t>(size));
+    const store::Bytes cut(payload.begin(), payload.begin() + static_cast<std::ptrdiff_t>(size));
     CHECK_THAT(status_of([&] { decode_state(constant, cut); }) == ONEBIT_BAD_FILE, "%zu bytes", size);
   }
 }
@@ -197,11 +197,11 @@ void forget_wipes() {
   const auto features = random_features(random, 6 * 16, 0, 1);
   learner.teach(features.data(), std::vector<std::string>(6, "secret"), "a", {10, 6, 0.5});
   const auto row = learner.state().cw.begin() + 3 * 16;
-  const Bytes name = {'s', 'e', 'c', 'r', 'e', 't'};
-  Bytes bytes;
+  const store::Bytes name = {'s', 'e', 'c', 'r', 'e', 't'};
+  store::Bytes bytes;
   for (auto it = row; it != row + 16; ++it)
     bytes.insert(bytes.end(), {static_cast<uint8_t>(*it & 0xFF), static_cast<uint8_t>(*it >> 8 & 0xFF)});
-  const auto there = [&](const Bytes& what) {
+  const auto there = [&](const store::Bytes& what) {
     return std::search(medium.durable.begin(), medium.durable.end(), what.begin(), what.end()) != medium.durable.end();
   };
   CHECK_THAT(there(name) && there(bytes), "it was there");

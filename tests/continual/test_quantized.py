@@ -93,7 +93,7 @@ def test_the_native_learner_gives_the_same_bits(
         centre = torch.linspace(*range_, 21).roll(3) * (labels[:, None] - 2) / 2
         features = (centre + torch.randn(len(labels), 21, generator=generator)).float()
         names = [str(int(j)) for j in labels]
-        assert native.prepare(features.numpy(), names, str(experience), 17, 8, 0.13, 1, 0.01)
+        assert native.prepare(features.numpy(), names, str(experience), 17, 8, 0.13, 1, 0.01, 1)
         native.commit()
         reference.learn(features, labels)
         classes_now, random = native_state(state, reference.cw.shape[1], 8, 4)
