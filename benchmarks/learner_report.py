@@ -32,8 +32,7 @@ def lessons(record: dict[str, Any]) -> str:
     epochs = settings["tail"]["epochs"]
     note = (
         f"One core, {record['rounds']} rounds in turns, median (least). Head: {settings['classes']} classes, "
-        f"{settings['features']} features, {settings['batch']} samples, none of them learned yet: "
-        "the native head passes over errors of 0, so it is faster later. "
+        f"{settings['features']} features, {settings['batch']} samples, none of them learned yet. "
         f"Tail: {settings['images']} images of a new class, {items} of {room} latents to "
         f"replay, {epochs} epochs of {tail['steps'] // epochs} mini-batches. "
         f"The learner's file has {tail['state_bytes'] / 1e6:.1f} MB, the model's {tail['model_bytes'] / 1e6:.1f} MB; "
@@ -42,6 +41,17 @@ def lessons(record: dict[str, Any]) -> str:
     )
     parts = [markdown(["what", "took"], rows), markdown(["", "goal", "measured"], checks)]
     return "\n\n".join([*parts, f"{note} {source(record)}"])
+
+
+def soak(record: dict[str, Any]) -> str:
+    """What a thousand lessons did to memory and file."""
+    (size,) = record["file_bytes"]
+    return (
+        f"{record['what']}: {record['counted']} counted, {record['taken_back']} taken back, a class forgotten "
+        f"{record['forgotten']} times, {record['damaged']} commits damaged. The line through the last four fifths of "
+        f"the resident memory rises by {record['growth_bytes'] / 1e6:.2f} MB, which the script, whose bound is 1 MB, "
+        f"calls {'flat' if record['flat'] else 'not flat'}; the file had {size:,} bytes throughout. {source(record)}"
+    )
 
 
 def _spread(values: dict[str, float]) -> str:

@@ -1,7 +1,9 @@
 """What learners keep of streams of CIFAR: naive, CWR*, latent replay in float and in few bits, and all data at once.
 
-python benchmarks/split_cifar.py --folder build/split_cifar --output results/split_cifar.json
-python benchmarks/split_cifar.py --folder build/small --images 20 --streams nc --seeds 0 --output /tmp/small.json
+python benchmarks/split_cifar.py --folder build/split_cifar --images 500 --tests 500 --streams nc ni \
+    --output results/split_cifar10.json
+python benchmarks/split_cifar.py --folder build/split_cifar --images 500 --tests 500 --streams cifar100 --seeds 0 1 \
+    --output results/split_cifar100.json
 
 The streams `nc` and `ni` start from a binary backbone that was trained on experience 0 alone, `cifar100` from one that
 was trained on CIFAR-10 (cifar_streams.py). The learners at the cut train what is above it; latents of one bit are those
@@ -38,7 +40,6 @@ from onebit.continual import (
     ReplayMemory,
 )
 from onebit.continual.memory import item_bytes
-from onebit.continual.plot import plot_accuracies
 from onebit.deploy import Teachable
 from onebit.files import replacing
 from onebit.training.record import write_record
@@ -57,22 +58,16 @@ def main() -> None:
     parser.add_argument("--tests", type=int, default=1000, help="of a class, at most, to test with")
     parser.add_argument("--backbone", choices=list(BACKBONES), default="small")
     parser.add_argument("--folder", type=Path, default=Path("build/split_cifar"), help="of the runs")
-    parser.add_argument("--output", default="results/split_cifar.json", help="the record; a picture a stream beside it")
+    parser.add_argument("--output", default="results/split_cifar.json", help="the record")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     wanted = [(stream, learner, seed) for stream in args.streams for seed in args.seeds for learner in args.learners]
     runs = [one(*names, args) for names in track(wanted, description="learning")]
     streams = {stream: summary([run for run in runs if run["stream"] == stream]) for stream in args.streams}
-    for stream in args.streams:
-        curves = {
-            learner: [accuracies(run) for run in runs if (run["stream"], run["learner"]) == (stream, learner)]
-            for learner in args.learners
-        }
-        picture = Path(args.output).with_suffix("")
-        plot_accuracies(curves, picture.with_name(f"{picture.name}_{stream}.svg"), f"{stream}, seeds {args.seeds}")
     keys = ("images", "tests", "seeds", "backbone")
     setting = {key: getattr(args, key) for key in keys} | {"epochs": EPOCHS, "memory": MEMORY, "replayed": REPLAYED}
-    write_record(args.output, {**setting, "streams": streams, "runs": runs})
+    curves = [{key: run[key] for key in ("stream", "learner", "seed", "seen")} for run in runs]
+    write_record(args.output, {**setting, "streams": streams, "runs": curves})
     print(json.dumps(streams, indent=1, ensure_ascii=False))
 
 
@@ -113,10 +108,6 @@ def one(stream: str, learner: str, seed: int, args: argparse.Namespace) -> dict[
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(run), "utf-8")
     return run
-
-
-def accuracies(run: dict[str, Any]) -> Accuracies:
-    return Accuracies(torch.tensor(run["matrix"]), torch.tensor(run["seen"]))
 
 
 def summary(runs: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:

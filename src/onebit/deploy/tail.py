@@ -46,7 +46,8 @@ class Teachable:
     Attributes:
         images: float32 (R, C, H, W), normalised as in training; none if nothing is to be replayed. The file keeps one
             bit for each of their latents.
-        labels: the class of each, as in the logits. Where a device has room for fewer, it keeps the first ones.
+        labels: the class of each, as in the logits. Where a device has room for fewer, it keeps some, spread evenly
+            over them.
     """
 
     images: Tensor | None = None
