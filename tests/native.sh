@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The native tests, twice: as released with warnings as errors, and under the address and undefined-behaviour sanitizers;
-# those with threads under the thread sanitizer too. Where clang is there, the reader and the plan are also fuzzed for a few
+# those with threads under the thread sanitizer too. Where clang is there, the readers and the plan are also fuzzed for a few
 # seconds (longer: FUZZ_SECONDS=600 tests/native.sh); where the tools for Cortex-M or Windows are there, the run path is also
 # run on emulated boards, and all of it under Wine. Builds stay in build/ and are reused.
 set -euo pipefail
@@ -52,12 +52,12 @@ if can_fuzz; then
   cmake -S native -B build/native-fuzz "${generator[@]}" -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ \
     -DONEBIT_FUZZ=ON -DONEBIT_TESTS=OFF -DCMAKE_CXX_FLAGS=-Werror -DONEBIT_SANITIZE=address,undefined,fuzzer-no-link >/dev/null
   cmake --build build/native-fuzz -j "$jobs"
-  for name in model plan; do
+  for name in model plan teachable learner; do
     mkdir -p "build/native-fuzz/$name"
     "build/native-fuzz/${name}_fuzzer" "build/native-fuzz/$name" "native/fuzz/corpus/$name" -artifact_prefix=build/native-fuzz/ \
       -max_total_time="${FUZZ_SECONDS:-10}" -print_final_stats=1 2>&1 | grep -v ' \(NEW\|REDUCE\) '
   done
-  summary+=("fuzzed: the reader and the plan, ${FUZZ_SECONDS:-10} s each")
+  summary+=("fuzzed: the reader, the plan, teachable models and learners, ${FUZZ_SECONDS:-10} s each")
 else
   summary+=("not fuzzed with libFuzzer: no clang++ with its fuzzer runtime (mutation_test, plan_test and the corpora ran in its place)")
 fi

@@ -10,7 +10,7 @@ FeatureQuantizer FeatureQuantizer::from_range(float low, float high) {
   high = std::max(high, 0.0f);
   FeatureQuantizer q;
   q.step = (high - low) / static_cast<float>(kLevels);
-  q.zero = static_cast<int32_t>(std::nearbyint(-low / q.step));
+  if (valid_step(q.step)) q.zero = static_cast<int32_t>(std::nearbyint(-low / q.step));  // else there is no such level
   return q;
 }
 
