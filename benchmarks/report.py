@@ -9,6 +9,7 @@ from typing import Any
 
 import engine_report
 import learner_report
+import streams_report
 import training_report
 from tables import ROOT, accuracy, between, markdown, read, source
 
@@ -39,6 +40,11 @@ def main() -> None:
     images = ROOT / "docs" / "images"
     engine_report.draw_growth(read("engine_growth"), images / "engine_growth.png")
     training_report.draw_comparison(read("cifar10_comparison"), images / "cifar10_comparison.png")
+    streams_report.draw(read_streams(), images)
+
+
+def read_streams() -> list[dict[str, Any]]:
+    return [read(name) for name in ("split_cifar10", "split_cifar100")]
 
 
 def pages() -> dict[Path, str]:
@@ -52,8 +58,11 @@ def pages() -> dict[Path, str]:
         _demo(read("digits_demo")),
         "## Digits: what the learner keeps",
         learner_table(),
+        "## Streams of CIFAR: what learners keep",
+        streams_report.streams(read_streams()),
         "## A lesson on the device",
         learner_report.lessons(read("learner")),
+        learner_report.soak(read("learner_soak")),
         "## CIFAR-10: a shortened run",
         training_report.shortened(shortened),
         "## CIFAR-10: methods at an equal budget",

@@ -55,7 +55,8 @@ def _table(learners: dict[str, dict[str, Any]], seeds: int) -> str:
     for learner, result in learners.items():
         figures = [accuracy(result[key]) for key in ("accuracy", "forgetting")]
         size = result["memory_bytes"]
-        rows.append([INTEGERS if learner == "integers" else learner, *figures, f"{size:,}" if size else "none"])
+        kept = "all images" if learner == "cumulative" else f"{size:,}" if size else "none"
+        rows.append([INTEGERS if learner == "integers" else learner, *figures, kept])
     return markdown(
         [f"{seeds} seeds", "accuracy at the end, %", "forgetting, points", "memory of samples, bytes"], rows
     )

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
+from matplotlib import rcParams
 from matplotlib.figure import Figure
+from matplotlib.rcsetup import cycler
 from matplotlib.ticker import MaxNLocator
 
 from onebit.continual.metrics import Accuracies
@@ -26,12 +28,13 @@ def plot_accuracies(runs: Mapping[str, Sequence[Accuracies]], path: str | Path, 
         >>> path.exists()
         True
     """
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    figure = Figure(figsize=(9, 4.5), layout="constrained")
     axis = figure.subplots()
+    axis.set_prop_cycle(cycler("linestyle", ["-", "--"]) * rcParams["axes.prop_cycle"])  # more lines than colours
     for name, own in runs.items():
         curves = torch.stack([run.seen for run in own]) * 100
         mean, numbers = curves.mean(dim=0), range(len(curves[0]))
-        (line,) = axis.plot(numbers, mean, "o-", markersize=3, label=name)
+        (line,) = axis.plot(numbers, mean, marker="o", markersize=3, label=name)
         if len(curves) > 1:
             spread = curves.std(dim=0)
             axis.fill_between(numbers, mean - spread, mean + spread, color=line.get_color(), alpha=0.15, linewidth=0)
@@ -39,7 +42,7 @@ def plot_accuracies(runs: Mapping[str, Sequence[Accuracies]], path: str | Path, 
     axis.set_ylabel("accuracy on the classes seen [%]")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.grid(alpha=0.3)
-    axis.legend()
+    figure.legend(loc="outside right center")
     figure.suptitle(title)
     target = Path(path)
     with replacing(target, force=True) as temporary:
