@@ -250,7 +250,8 @@ inline TailFile random_tail(Random& random, uint32_t classes) {
     }
     if (from == last && random.chance(25)) {  // what trains nothing takes no residual
       if (random.chance(30)) {
-        file.pad_channels(from, side(5), side(5) - 1);
+        const uint32_t after = side(5) - 1, before = side(5);  // in this order with every compiler
+        file.pad_channels(from, before, after);
         continue;
       }
       const bool mean = random.chance(50);
