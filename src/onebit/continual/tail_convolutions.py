@@ -61,7 +61,7 @@ class Convolution(Node, ABC):
     def convolve(self, x: Tensor) -> Tensor:
         """s."""
         parts, taps = self.windows.parts(self.inputs(x), 0), self.weights().flatten(1, 2).unbind(dim=1)
-        return sum(part @ tap.T for part, tap in zip(parts, taps, strict=True)).long()  # type: ignore[union-attr]
+        return torch.stack([part @ tap.T for part, tap in zip(parts, taps, strict=True)]).sum(dim=0).long()
 
     def gradients(self, h: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """Σ h · input for each weight, Σ h · weight for each input."""
