@@ -12,20 +12,20 @@ namespace {
 
 constexpr uint32_t kHistory = 2;
 
-Medium with_commits(uint32_t count) {
-  Medium medium = formatted(kHistory, payload_of(0));
-  for (uint32_t i = 1; i <= count; ++i) open_store(medium).commit(writing(payload_of(i)));
+Medium with_commits(uint32_t count, size_t size = 100) {
+  Medium medium = formatted(kHistory, payload_of(0, size));
+  for (uint32_t i = 1; i <= count; ++i) open_store(medium).commit(writing(payload_of(i, size)));
   return medium;
 }
 
-// Cuts `change` at every byte. `after` is the payload that it leaves, `erased` one that must then be nowhere in the
-// file.
+// Cuts `change` at every `stride`-th byte. `after` is the payload that it leaves, `erased` one that must then be
+// nowhere in the file.
 void cut_everywhere(const char* what, const Medium& start, const std::function<void(store::Store&)>& change,
-                    const Bytes& before, const Bytes& after, const Bytes* erased = nullptr) {
+                    const Bytes& before, const Bytes& after, const Bytes* erased = nullptr, uint64_t stride = 1) {
   std::mt19937 random(1);
   uint64_t befores = 0, afters = 0;
   bool done = false;
-  for (uint64_t budget = 0; !done; ++budget) {
+  for (uint64_t budget = 0; !done; budget += stride) {
     // Everything before the cut is on the medium; now and then only some unsynced sectors are, or none.
     for (const unsigned percent : {100u, 50u, 0u}) {
       if (percent != 100 && !done && budget % 64) continue;
@@ -50,7 +50,7 @@ void cut_everywhere(const char* what, const Medium& start, const std::function<v
       }
       if (budget % 64 && !done) continue;
       // Life goes on: the next commit works, and so does going back from it.
-      const Bytes next = payload_of(99), current = payload_in(reopened);
+      const Bytes next = payload_of(99, before.size()), current = payload_in(reopened);
       reopened.commit(writing(next));
       reopened.rollback(1, [](store::Reader&) {});
       CHECK_THAT(payload_in(open_store(medium)) == current, "%s cut at byte %llu: rollback", what,
@@ -73,6 +73,11 @@ int main() {
       "rollback", start, [&](store::Store& s) { s.rollback(2, [](store::Reader&) {}); }, newest, payload_of(2));
   cut_everywhere(
       "erase", start, [&](store::Store& s) { s.commit_and_erase(writing(next)); }, newest, next, &newest);
+  // More than one part of 64 KiB: the copy is read while it is written.
+  constexpr size_t kSize = 150000;
+  const auto back = [](store::Store& s) { s.rollback(2, [](store::Reader&) {}); };
+  cut_everywhere("rollback in parts", with_commits(4, kSize), back, payload_of(4, kSize), payload_of(2, kSize), nullptr,
+                 997);
 
   // A cut while the erasing is finished on opening.
   Medium half = start;

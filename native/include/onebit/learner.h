@@ -58,10 +58,11 @@ ONEBIT_API onebit_status onebit_learner_open(const char* path, const onebit_mode
 
 /* What a device without files supplies: a region of `size` bytes that can be read, written in place and synced. The
  * functions return 0 when all is done; anything else becomes ONEBIT_IO. Until `sync` returns, a write may be on the
- * medium in part, in whole or not at all, and writes may pass each other. Flash must be erased before it is written:
- * its `write` reads the sector, changes it, erases it and writes it back. Whatever lies in the 4096 bytes around a
- * write may be lost with the power, other bytes may not; so sectors are 4096 bytes or a fraction of that, and the
- * region begins at a multiple of 4096. Nothing else may write there while the learner is open. */
+ * medium in part, in whole or not at all, and writes may pass each other; what was not synced is not read, but other
+ * bytes may be (a rollback copies one slot to another in parts). Flash must be erased before it is written: its
+ * `write` reads the sector, changes it, erases it and writes it back. Whatever lies in the 4096 bytes around a write
+ * may be lost with the power, other bytes may not; so sectors are 4096 bytes or a fraction of that, and the region
+ * begins at a multiple of 4096. Nothing else may write there while the learner is open. */
 typedef struct onebit_region {
   void* context; /* handed to the functions */
   uint64_t size; /* as onebit_learner_size says */

@@ -12,7 +12,7 @@
 namespace onebit::store {
 
 // Every call either does all it says or throws Error (ONEBIT_IO). Until sync() returns, a write may be on the medium in
-// part, in whole or not at all, and writes may pass each other.
+// part, in whole or not at all, and writes may pass each other. What was not synced is not read; other bytes may be.
 class File {
  public:
   virtual ~File() = default;
