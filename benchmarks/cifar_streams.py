@@ -77,6 +77,12 @@ class Case:
         return int(self.parts[0][1].max()) + 1
 
     @property
+    def images_of_a_class(self) -> dict[str, int]:
+        """The most that a class has of them."""
+        lots = {"train": self.parts[0], "test": self.parts[1], "backbone": self.seen}
+        return {name: int(labels.bincount().max()) for name, (_, labels) in lots.items()}
+
+    @property
     def size(self) -> int:
         """Images of an experience."""
         return len(self.stream[0].indices)

@@ -2,24 +2,26 @@
 
 python benchmarks/split_cifar.py --folder build/split_cifar --images 500 --tests 500 --streams nc ni \
     --output results/split_cifar10.json
-python benchmarks/split_cifar.py --folder build/split_cifar --images 500 --tests 500 --streams cifar100 --seeds 0 1 \
+python benchmarks/split_cifar.py --folder build/split_cifar --images 500 --tests 500 --streams cifar100 \
     --output results/split_cifar100.json
 
 The streams `nc` and `ni` start from a binary backbone that was trained on experience 0 alone, `cifar100` from one that
-was trained on CIFAR-10 (cifar_streams.py). The learners at the cut train what is above it; latents of one bit are those
-of a backbone that was trained with `LatentSign` at the cut. Nothing is tuned to a learner. `--images` is the length:
-how many images a class has. A run that its folder holds already is not repeated, so the table can be made in pieces.
+was trained on CIFAR-10 (cifar_streams.py). The learners at the cut train what is above it, for 10 epochs an experience;
+latents of one bit are those of a backbone that was trained with `LatentSign` at the cut. CWR* takes the mini-batches
+that are its default; the record says how many each takes. `--images` is the length: how many images a class has. A run
+that its folder holds already is not repeated, so the table can be made in pieces; the record names their commits.
 """
 
 import argparse
 import json
+import math
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from cifar_streams import BACKBONES, Case
@@ -37,16 +39,31 @@ from onebit.continual import (
     LatentBinarizer,
     LatentReplay,
     Learner,
+    NaiveFineTuning,
     ReplayMemory,
 )
-from onebit.continual.memory import item_bytes
 from onebit.deploy import Teachable
 from onebit.files import replacing
-from onebit.training.record import write_record
+from onebit.runtime import learner as teach
+from onebit.training.record import provenance, write_record
 
 EPOCHS, BATCH, REPLAYED, MEMORY, CHUNK = 10, 50, 128, 300, 256
 TAIL: dict[str, Any] = {"batch": BATCH, "learning_rate": 0.05}
-Run = Callable[[Case], tuple[Accuracies, int]]  # also the bytes of its memory of samples
+
+
+class Outcome(NamedTuple):
+    """What a learner made of a stream, and by which work an experience."""
+
+    accuracies: Accuracies
+    memory_bytes: int = 0  # of samples
+    steps: int = 0  # mini-batches
+    new: int = 0  # new samples of a mini-batch
+    replayed: int = 0
+    learning_rate: float = 0.0
+
+
+Run = Callable[[Case], Outcome]
+WORK = Outcome._fields[1:]
 
 
 def main() -> None:
@@ -64,8 +81,7 @@ def main() -> None:
     wanted = [(stream, learner, seed) for stream in args.streams for seed in args.seeds for learner in args.learners]
     runs = [one(*names, args) for names in track(wanted, description="learning")]
     streams = {stream: summary([run for run in runs if run["stream"] == stream]) for stream in args.streams}
-    keys = ("images", "tests", "seeds", "backbone")
-    setting = {key: getattr(args, key) for key in keys} | {"epochs": EPOCHS, "memory": MEMORY, "replayed": REPLAYED}
+    setting = {"seeds": args.seeds, "backbone": args.backbone, "epochs": EPOCHS, "memory": MEMORY}
     curves = [{key: run[key] for key in ("stream", "learner", "seed", "seen")} for run in runs]
     write_record(args.output, {**setting, "streams": streams, "runs": curves})
     print(json.dumps(streams, indent=1, ensure_ascii=False))
@@ -91,7 +107,7 @@ def one(stream: str, learner: str, seed: int, args: argparse.Namespace) -> dict[
         return json.loads(path.read_text("utf-8"))
     case = case_of(stream, seed, args.images, args.tests, args.backbone, args.folder)
     begin = time.perf_counter()
-    result, memory = LEARNERS[learner](case)
+    result, *work = LEARNERS[learner](case)
     run = {
         "stream": stream,
         "learner": learner,
@@ -100,10 +116,12 @@ def one(stream: str, learner: str, seed: int, args: argparse.Namespace) -> dict[
         "average": result.average,
         "forgetting": result.forgetting,
         "backward_transfer": result.backward_transfer,
-        "memory_bytes": memory,
+        **dict(zip(WORK, work, strict=True)),
+        "images_of_a_class": case.images_of_a_class,
         "seconds": time.perf_counter() - begin,
         "seen": result.seen.tolist(),
         "matrix": result.matrix.tolist(),
+        "provenance": provenance(),
     }
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(run), "utf-8")
@@ -111,11 +129,13 @@ def one(stream: str, learner: str, seed: int, args: argparse.Namespace) -> dict[
 
 
 def summary(runs: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Of each learner: mean and deviation of its figures over the seeds."""
+    """Of each learner: its work, mean and deviation of its figures over the seeds, and the commits that it ran at."""
     table: dict[str, dict[str, Any]] = {}
     for learner in dict.fromkeys(run["learner"] for run in runs):
         own = [run for run in runs if run["learner"] == learner]
-        row: dict[str, Any] = {"memory_bytes": own[0]["memory_bytes"]}
+        row: dict[str, Any] = {key: own[0][key] for key in (*WORK, "images_of_a_class")}
+        row["commits"] = sorted({run["provenance"]["commit"] for run in own})
+        row["modified"] = any(run["provenance"]["modified"] for run in own)
         for key in ("accuracy", "average", "forgetting", "backward_transfer", "seconds"):
             values = [run[key] for run in own]
             deviation = statistics.stdev(values) if len(values) > 1 else None
@@ -124,33 +144,37 @@ def summary(runs: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return table
 
 
-def tail_options(case: Case, passes: float = EPOCHS) -> dict[str, Any]:
-    return {**TAIL, "steps": max(1, round(passes * case.size / BATCH)), "seed": case.seed}
+def tail_options(case: Case) -> dict[str, Any]:
+    return {**TAIL, "steps": max(1, round(EPOCHS * case.size / BATCH)), "seed": case.seed}
 
 
 def none_yet(case: Case) -> Tensor:
     return torch.zeros(case.classes, dtype=torch.int64)
 
 
-def naive(case: Case) -> tuple[Accuracies, int]:
+def outcome(learner: NaiveFineTuning, accuracies: Accuracies, memory_bytes: int = 0, replayed: int = 0) -> Outcome:
+    return Outcome(accuracies, memory_bytes, learner.steps, learner.batch, replayed, learner.learning_rate)
+
+
+def naive(case: Case) -> Outcome:
     parts, rows = case.split(case.cut)
-    learner = continual.NaiveFineTuning(rows, none_yet(case), parts.tail, **tail_options(case))
-    return continual.run(learner, case.stream, *case.latents), 0
+    learner = NaiveFineTuning(rows, none_yet(case), parts.tail, **tail_options(case))
+    return outcome(learner, continual.run(learner, case.stream, *case.latents))
 
 
-def nearest_mean(case: Case) -> tuple[Accuracies, int]:
-    return continual.run(continual.NearestClassMean(case.classes), case.stream, *case.features), 0
+def nearest_mean(case: Case) -> Outcome:
+    return Outcome(continual.run(continual.NearestClassMean(case.classes), case.stream, *case.features))
 
 
 def cwr_star(quantised: bool) -> Run:
     """The head alone, at the learner's own length of training."""
 
-    def learn(case: Case) -> tuple[Accuracies, int]:
+    def learn(case: Case) -> Outcome:
         _, rows = case.split("head")
         x = case.features[0][0][case.stream[0].indices]
         arithmetic = Hybrid((float(x.min()), max(1.0, float(x.max())))) if quantised else None
         learner = CWRStar(rows, none_yet(case), arithmetic=arithmetic, seed=case.seed)
-        return continual.run(learner, case.stream, *case.features), 0
+        return outcome(learner, continual.run(learner, case.stream, *case.features))
 
     return learn
 
@@ -158,23 +182,23 @@ def cwr_star(quantised: bool) -> Run:
 def replay(kind: type[LatentReplay] | type[AR1Star], one_bit: bool, quantised: bool = False) -> Run:
     """Latent replay; what its memory takes, full."""
 
-    def learn(case: Case) -> tuple[Accuracies, int]:
+    def learn(case: Case) -> Outcome:
         parts, rows = case.split(case.cut, latent_sign=one_bit)
         memory = ReplayMemory(MEMORY, LatentBinarizer() if one_bit else None, seed=case.seed)
         arithmetic = FullyQuantized(8, 16, 8) if quantised else None
         options = {**tail_options(case), "replayed": REPLAYED, "arithmetic": arithmetic}
         learner = kind(rows, none_yet(case), parts.tail, memory, **options)
         accuracies = continual.run(learner, case.stream, *(case.signed_latents if one_bit else case.latents))
-        return accuracies, memory.bytes
+        return outcome(learner, accuracies, memory.bytes, REPLAYED)
 
     return learn
 
 
-def cumulative(case: Case) -> tuple[Accuracies, int]:
-    """The whole network on all images so far, with as many mini-batches an experience as the others take."""
+def cumulative(case: Case) -> Outcome:
+    """The whole network on all images so far, with as many mini-batches an experience as naive fine-tuning takes."""
     parts, rows = case.split("stem")
     learner = continual.Cumulative(rows, none_yet(case), parts.tail, **tail_options(case))
-    return continual.run(learner, case.stream, *case.parts), 0
+    return outcome(learner, continual.run(learner, case.stream, *case.parts))
 
 
 class Deployed(Learner):
@@ -206,13 +230,15 @@ class Deployed(Learner):
         return numbers[torch.from_numpy(self.learner.scores(inputs.numpy())).argmax(dim=1)]
 
 
-def deployed(case: Case) -> tuple[Accuracies, int]:
+def deployed(case: Case) -> Outcome:
     with tempfile.TemporaryDirectory() as folder:
         learner = Deployed(case, Path(folder))
         with learner.learner:
             accuracies = continual.run(learner, case.stream, *case.parts)
-        numbers = case.signed_latents[0][0][0].numel()
-        return accuracies, MEMORY * item_bytes(numbers, binary=True)
+    item = case.signed_latents[0][0][0].numel() // 8 + 4  # its class takes 4 bytes
+    new = teach.BATCH - teach.REPLAYED
+    steps = EPOCHS * math.ceil(case.size / new)
+    return Outcome(accuracies, MEMORY * item, steps, new, teach.REPLAYED, teach.LEARNING_RATE)
 
 
 LEARNERS: dict[str, Run] = {

@@ -45,7 +45,7 @@ std::vector<int32_t> random_gradient(Random& random, size_t size) {
 }
 
 struct Seen {  // so that a test of nothing does not pass
-  uint32_t weights = 0, parameters = 0, reals = 0;
+  uint32_t runs = 0, weights = 0, parameters = 0, reals = 0;
 };
 
 void equals_plain(Random& random, Seen& seen) {
@@ -87,6 +87,7 @@ void equals_plain(Random& random, Seen& seen) {
       CHECK(own.state == generator.state, "%s: another number of draws", kernels->name);
       check_masters(plain, tail, masters, kernels->name);
       const TailMasters first = learner::first_masters(*made.model, tail);
+      ++seen.runs;
       seen.weights += first.weights != masters.weights;
       seen.parameters += first.parameters != masters.parameters;
       seen.reals += first.reals != masters.reals;
@@ -263,8 +264,8 @@ void run() {
   Random random(5);
   Seen seen;
   for (uint32_t i = 0; i < shape_count(100); ++i) equals_plain(random, seen);
-  CHECK(seen.weights > shape_count(100) && seen.parameters > shape_count(100) && seen.reals > shape_count(100),
-        "%u, %u and %u runs changed something", seen.weights, seen.parameters, seen.reals);
+  for (const uint32_t changed : {seen.weights, seen.parameters, seen.reals})
+    CHECK(changed > seen.runs / 4, "only %u of %u runs changed something", changed, seen.runs);
 }
 
 }  // namespace

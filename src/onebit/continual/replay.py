@@ -43,7 +43,7 @@ class _Replay(NaiveFineTuning):
             yield from super()._batches(inputs, labels)
             return
         new, old = self._shares(len(labels))
-        fresh, kept = self._drawn(len(labels), new), self._drawn(len(self.memory), old)
+        fresh, kept = self._drawn(len(labels), new), self._turns(old)
         for _ in range(self.steps):
             chosen = next(fresh)
             replayed, replayed_labels = self.memory[next(kept)]
@@ -51,10 +51,19 @@ class _Replay(NaiveFineTuning):
 
     def _shares(self, count: int) -> tuple[int, int]:
         if self.replayed is not None:
-            return self.batch, self.replayed
+            return self.batch, min(self.replayed, len(self.memory))
         new = round(self.batch * count / (count + len(self.memory)))
         new = min(max(new, 1), self.batch - 1)
         return new, self.batch - new
+
+    def _turns(self, count: int) -> Iterator[Tensor]:
+        """Indices of ``count`` items at a time: all take their turns, in a new order each round."""
+        waiting = torch.empty(0, dtype=torch.int64)
+        while True:
+            while len(waiting) < count:
+                waiting = torch.cat([waiting, torch.randperm(len(self.memory), generator=self.generator)])
+            yield waiting[:count]
+            waiting = waiting[count:]
 
 
 class LatentReplay(_Replay):
@@ -66,8 +75,9 @@ class LatentReplay(_Replay):
         weight, past, options: as for :class:`NaiveFineTuning`.
         tail: the layers above the cut; from :func:`~onebit.continual.split`.
         memory: where latents are kept.
-        replayed: latents that join the ``batch`` new ones (arXiv 2401.09916: 128 to 50). None: a batch is divided as
-            new ones and memory are, round(batch N_new / (N_new + items)) of it being new, as Pellegrini et al. do.
+        replayed: latents that join the ``batch`` new ones, or all if there are fewer (arXiv 2401.09916: 128 to 50).
+            None: a batch is divided as new ones and memory are, round(batch N_new / (N_new + items)) of it being new,
+            as Pellegrini et al. do.
 
     Source: Pellegrini, Graffieti, Lomonaco, Maltoni, "Latent replay for real-time continual learning", 2020; the bits:
     Vorabbi, Maltoni, Santi, arXiv 2401.09916.
