@@ -20,7 +20,7 @@ def lessons(record: dict[str, Any]) -> str:
     checks = [
         ["head, a mini-batch", f"under {GOALS['head']} µs", f"{head['native']['median']:.0f} µs"],
         ["one new class", f"under {GOALS['lesson'] / 1000:.0f} s", f"{took['native, lesson']['median'] / 1000:.2f} s"],
-        ["memory beyond the model", f"under {GOALS['peak'] / 1e6:.0f} MB", f"{peaks['teach'] / 1e6:.1f} MB"],
+        ["memory beyond the model, teaching", f"under {GOALS['peak'] / 1e6:.0f} MB", f"{peaks['teach'] / 1e6:.1f} MB"],
         *([f"{name} against PyTorch float32", f"{GOALS['ratio']}×", f"{ratio:.1f}×"] for name, ratio in ratios.items()),
     ]
     joules = {part: record[part]["joule"] for part in ("head", "tail")}
@@ -45,12 +45,12 @@ def lessons(record: dict[str, Any]) -> str:
 
 def soak(record: dict[str, Any]) -> str:
     """What a thousand lessons did to memory and file."""
-    (size,) = record["file_bytes"]
+    sizes = " or ".join(f"{size:,}" for size in record["file_bytes"])
     return (
         f"{record['what']}: {record['counted']} counted, {record['taken_back']} taken back, a class forgotten "
         f"{record['forgotten']} times, {record['damaged']} commits damaged. The line through the last four fifths of "
         f"the resident memory rises by {record['growth_bytes'] / 1e6:.2f} MB, which the script, whose bound is 1 MB, "
-        f"calls {'flat' if record['flat'] else 'not flat'}; the file had {size:,} bytes throughout. {source(record)}"
+        f"calls {'flat' if record['flat'] else 'not flat'}; the file had {sizes} bytes throughout. {source(record)}"
     )
 
 

@@ -38,8 +38,9 @@ Case random_case(Random& random) {
   const int64_t left = random.between(1, 5), right = random.between(1, 5);
   Case made = {
       rows, columns, terms, left, right, Array<int8_t>(rows * left * terms), bits(random, right * terms, columns), {}};
-  const int most = random.chance(50) ? 127 : 3;  // all sums of the same sign where 16 bits are nearest to their end
-  const int least = random.chance(20) ? most : -most;
+  // All of the same sign where 16 bits are nearest to their end.
+  constexpr int kRanges[][2] = {{127, 127}, {-128, -128}, {-128, 127}, {-3, 3}};
+  const auto& [least, most] = kRanges[random.between(0, 3)];
   for (int64_t i = 0; i < made.h.size(); ++i) made.h[i] = static_cast<int8_t>(random.between(least, most));
   if (random.chance(20))
     for (int64_t i = 0; i < made.right.size(); ++i) made.right[i] = 0xffffffffu;

@@ -147,7 +147,11 @@ void failing_devices(const Device& start, const onebit_model* backbone) {
   const auto forget = [](onebit_learner* learner) { return onebit_learner_forget(learner, "elk", nullptr); };
   const auto rename = [](onebit_learner* learner) { return onebit_learner_rename(learner, "elk", "x", nullptr); };
   const auto back = [](onebit_learner* learner) { return onebit_learner_rollback(learner, 1, nullptr); };
-  for (onebit_status (*change)(onebit_learner*) : {+name, +forget, +rename, +back}) {
+  const auto check = [](onebit_learner* learner) {
+    onebit_learner_report report;
+    return onebit_learner_check(learner, &report, nullptr);
+  };
+  for (onebit_status (*change)(onebit_learner*) : {+name, +forget, +rename, +back, +check}) {
     Device calm = start;
     onebit_learner* learner = open(calm, backbone);
     const auto before = state(learner);
@@ -155,7 +159,8 @@ void failing_devices(const Device& start, const onebit_model* backbone) {
     const auto after = state(learner);
     onebit_learner_close(learner);
     bool finished = false;
-    for (uint64_t calls = 0; !finished; ++calls) {
+    for (uint64_t tried = 0; !finished; ++tried) {
+      const uint64_t calls = tried / 2;
       Device device = start;
       learner = open(device, backbone);
       device.good = calls;
@@ -165,7 +170,8 @@ void failing_devices(const Device& start, const onebit_model* backbone) {
       device.good = UINT64_MAX;
       const auto now = state(learner);
       CHECK_THAT(now == after || (!finished && now == before), "call %llu: another state", (unsigned long long)calls);
-      // It goes on: the next lesson is kept, on top of what it said.
+      // It goes on, checked or not: the next lesson is kept, on top of what it said.
+      if (tried % 2) CHECK_THAT(check(learner) == ONEBIT_OK, "call %llu: a damage", (unsigned long long)calls);
       CHECK_THAT(teach(onebit_learner_teach, learner, 10, "fox") == ONEBIT_OK, "the next lesson");
       const auto next = state(learner);
       onebit_learner_close(learner);

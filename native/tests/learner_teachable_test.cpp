@@ -6,6 +6,7 @@
 #include "learner/learner.h"
 #include "record_bytes.h"
 #include "store_faults.h"
+#include "support/environment.h"
 #include "tail_support.h"
 
 namespace onebit::test {
@@ -188,6 +189,12 @@ void refusals() {
   broken.back() = NAN;
   CHECK(refused([&] { learner.teach(broken.data(), names_of(made), "a", kOptions); }), "a latent that is not finite");
   const auto answered = answers(learner, made);
+  const char* isa = std::getenv("ONEBIT_ISA");
+  const std::string kept = isa ? isa : "";
+  set_environment("ONEBIT_ISA", "none such");
+  CHECK(refused([&] { learner.teach(made.latents.data(), names_of(made), "a", kOptions); }), "an unknown ISA");
+  CHECK(answers(learner, made) == answered, "a lesson that failed changed the answers");
+  set_environment("ONEBIT_ISA", kept.c_str());
   auto names = names_of(made);
   names.back() = "";
   CHECK(refused([&] { learner.teach(made.latents.data(), names, "a", kOptions); }), "a class without a name");

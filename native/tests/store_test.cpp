@@ -54,6 +54,39 @@ void history() {
   CHECK_THAT(open_store(medium).constant() == Bytes({1, 2, 3}), "the constant stays");
 }
 
+// Says that it could not sync once, though it did.
+class Doubtful : public FaultyFile {
+ public:
+  Doubtful(Medium& medium, uint64_t refused) : FaultyFile(medium), refused_(refused) {}
+  void sync() override {
+    FaultyFile::sync();
+    if (syncs == refused_) throw Error(ONEBIT_IO, "no sync");
+  }
+
+ private:
+  uint64_t refused_;
+};
+
+// What a commit left that failed, though it is on the medium, never stands beside the next one.
+void a_check_after_a_failure() {
+  for (uint64_t refused = 1; refused <= 3; ++refused) {
+    Medium medium = formatted(3, payload_of(0));
+    store::Store store = store::Store::open(std::make_unique<Doubtful>(medium, refused));
+    CHECK_THAT(status_of([&] { store.commit(writing(payload_of(1))); }) == ONEBIT_IO, "the sync failed");
+    CHECK_THAT(store.check().damaged == 0, "nothing is damaged");
+    store.commit(writing(payload_of(2)));
+    CHECK_THAT(payload_in(store) == payload_of(2), "sync %llu: another commit", (unsigned long long)refused);
+    CHECK_THAT(payload_in(open_store(medium)) == payload_of(2), "sync %llu: lost", (unsigned long long)refused);
+  }
+  // A newest commit that is damaged while the store is open.
+  Medium medium = formatted(3, payload_of(0));
+  store::Store store = open_store(medium);
+  medium.durable[store::kPage + store::kHeader] ^= 1;
+  CHECK_THAT(status_of([&] { store.check(); }) == ONEBIT_BAD_FILE, "damage");
+  store.commit(writing(payload_of(1)));
+  CHECK_THAT(payload_in(store) == payload_of(1) && payload_in(open_store(medium)) == payload_of(1), "it goes on");
+}
+
 void every_corrupted_byte_is_detected() {
   Medium medium = formatted(1, payload_of(0));
   for (uint32_t i = 1; i <= 3; ++i) open_store(medium).commit(writing(payload_of(i)));
@@ -99,6 +132,15 @@ void hostile_files() {
     CHECK_THAT(status == ONEBIT_BAD_FILE || status == ONEBIT_UNSUPPORTED || (status == ONEBIT_OK && at >= 16),
                "byte %zu: %d", at, status);
   }
+  // A sequence that leaves none for the next commit.
+  Medium last = good;
+  FaultyFile file(last);
+  store::Slot slot = store::read_slot(file, store::kPage, payload_of(0).size());
+  CHECK_THAT(slot.state == store::Slot::intact, "the first commit is not there");
+  slot.sequence = UINT64_MAX;
+  store::write_header(file, store::kPage, slot);
+  file.sync();
+  CHECK_THAT(status_of([&] { open_store(last); }) == ONEBIT_BAD_FILE, "the last sequence of all");
   Medium noise;
   noise.durable.resize(good.durable.size());
   for (auto& byte : noise.durable) byte = static_cast<uint8_t>(random());
@@ -130,6 +172,7 @@ void files() {
 
 int main() {
   history();
+  a_check_after_a_failure();
   every_corrupted_byte_is_detected();
   hostile_files();
   files();

@@ -58,8 +58,15 @@ def test_bad_options_are_refused(digits: CutDigits, model: onebit.Model, tmp_pat
     with pytest.raises(onebit.OnebitError, match="replay is -1"):
         onebit.Learner.create(tmp_path / "store", model, replay=-1)
     with onebit.Learner.create(tmp_path / "store", model) as learner:
-        cases: list[dict[str, Any]] = [{"replayed": 0}, {"replayed": 50}, {"epochs": 0}, {"tail_rate": -1.0}]
-        for options in cases:
-            with pytest.raises(onebit.OnebitError):
+        cases: list[tuple[dict[str, Any], str]] = [
+            ({"replayed": 0}, "replayed are not above 0"),
+            ({"replayed": 50}, "a mini-batch of 50 has no new sample beside 50"),
+            ({"batch": 1}, "a mini-batch of 1 has no new sample beside 1"),
+            ({"epochs": 0}, "not above 0"),
+            ({"tail_rate": -1.0}, "the tail's rate 0 to 1e6"),
+        ]
+        for options, message in cases:
+            with pytest.raises(onebit.OnebitError, match=message):
                 learner.teach(digits.images[:4].numpy(), "new", "a", **options)
         assert "new" not in learner.classes
+        assert learner.teach(digits.images[:4].numpy(), "new", "a", batch=8, epochs=1).counted

@@ -89,6 +89,11 @@ def test_a_tail_that_learns_beats_one_that_does_not(path: Path, packed: PackedTa
     assert found["tail"] >= found["head"] + 0.1
 
 
+def test_a_mini_batch_without_new_samples_is_refused(packed: PackedTail) -> None:
+    with pytest.raises(OnebitError, match="a mini-batch of 30 has no new sample beside 36"):
+        continual.QuantizedTailLearner(packed, 4, batch=30, replayed=36)
+
+
 def test_without_a_rate_the_tail_stays(packed: PackedTail, latents: Tensor) -> None:
     data = cut_digits(WEAK)
     learner = continual.QuantizedTailLearner(packed, 4, epochs=1, tail_rate=0.0)

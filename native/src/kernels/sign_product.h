@@ -1,6 +1,6 @@
 // Products of signed bytes by signs, of which the backward half of the teachable tail is made (docs/learner.md):
 //
-//   output[row][column] = sum over the terms k of h[row][k] * (1 - 2 bit[k][column]),   |h| <= 127
+//   output[row][column] = sum over the terms k of h[row][k] * (1 - 2 bit[k][column]),   -128 <= h <= 127
 //
 // Terms come in segments, such as the channels of a pixel; a sum is taken over pairs of a segment of the rows and one
 // of the columns, so that what lies in the padding costs nothing. Terms go in steps of a few, and what is missing of

@@ -24,7 +24,7 @@ void start_tail(Backbone& backbone, uint32_t replay, const std::vector<uint32_t>
   state.replay = make_replay(replay, words);
   const size_t items = backbone.item_labels.size(), taken = std::min<size_t>(items, replay);
   for (size_t j = 0, place = 0; j < taken; ++j) {
-    const size_t item = items > replay ? j * items / replay : j;
+    const size_t item = items > replay ? static_cast<size_t>(uint64_t{j} * items / replay) : j;
     const uint32_t label = backbone.item_labels[item];
     if (label >= slot_of.size()) refuse(text("an item to replay is of class ", label), "export the model again");
     if (slot_of[label] == Replay::kFree) continue;

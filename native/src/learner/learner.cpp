@@ -73,9 +73,9 @@ Learner Learner::open(std::unique_ptr<store::File> file, const Hash& backbone,
 }
 
 Learner::Learner(store::Store store, Constant constant, std::unique_ptr<Teachable> teachable)
-    : store_(std::move(store)), constant_(constant), teachable_(std::move(teachable)) {
+    : store_(std::move(store)), constant_(constant), teachable_(std::move(teachable)), head_(&best_head()) {
   store_.read([this](store::Reader& in) { state_ = decode_state(constant_, in); });
-  load(std::move(state_));
+  answers_ = answers_of(state_);
 }
 
 Learner::Learner(Learner&&) noexcept = default;
@@ -95,19 +95,23 @@ uint64_t Learner::tail_operations() const {
   return sum;
 }
 
-void Learner::load(State state) {
+Learner::Answers Learner::answers_of(const State& state) const {
   const size_t width = constant_.numbers.width();
-  std::vector<ClassSlot> classes;
+  Answers answers;
   std::vector<int16_t> rows;
   for (const uint32_t slot : state.seen()) {
-    classes.push_back(state.classes[slot]);
+    answers.classes.push_back(state.classes[slot]);
     rows.insert(rows.end(), &state.cw[slot * width], &state.cw[slot * width] + width);
   }
-  std::vector<int16_t> weights(classes.size() * static_cast<size_t>(head_pitch(static_cast<int64_t>(width))));
-  span_ = quantize_weights(best_head(), rows.data(), classes.size(), width, weights.data()).span;
-  weights_ = std::move(weights);
-  classes_ = std::move(classes);
+  const size_t count = answers.classes.size();
+  answers.weights.resize(count * static_cast<size_t>(head_pitch(static_cast<int64_t>(width))));
+  answers.span = quantize_weights(*head_, rows.data(), count, width, answers.weights.data()).span;
+  return answers;
+}
+
+void Learner::adopt(State&& state, Answers&& answers) noexcept {
   state_ = std::move(state);
+  answers_ = std::move(answers);
   if (teachable_) teachable_->masters_changed();
 }
 
@@ -156,51 +160,60 @@ bool Learner::prepare(const float* features, const std::vector<std::string>& nam
     refuse(text("steps is 1 to 1000000, the batch 1 to ", kMaxBatch, ", the learning rate above 0 and at most 1e6"));
   }
   if (has_tail() && (options.epochs < 1 || options.epochs > 10000 || options.replayed < 1 ||
-                     options.replayed >= options.batch || !(options.tail_rate >= 0 && options.tail_rate <= 1e6))) {
-    refuse("with a tail epochs is 1 to 10000, the tail's rate 0 to 1e6, replayed from 1 and below the batch");
+                     !(options.tail_rate >= 0 && options.tail_rate <= 1e6))) {
+    refuse("with a tail epochs is 1 to 10000, the tail's rate 0 to 1e6, replayed from 1 on");
+  }
+  if (has_tail() && options.replayed >= options.batch) {
+    refuse(text("a mini-batch of ", options.batch, " has no new sample beside ", options.replayed, " replayed ones"),
+           "let batch be larger than replayed");
   }
   if (counted(experience)) return false;
   check_finite(features, names.size());
 
+  State named;
+  named.classes = state_.classes;
+  std::vector<uint32_t> slots;
+  for (const std::string& name : names) slots.push_back(named.slot_for(name));
   before_ = {state_.classes, state_.cw, state_.experiences, state_.taught, state_.random, {}, {}};
+  answers_before_ = answers_;
   State next = std::move(state_);
   prepared_ = true;
+  tail_missing_ = has_tail();
   try {
-    train(next, features, names, options);
+    next.classes = std::move(named.classes);
+    train(next, features, slots, options);
+    next.experiences[next.taught % next.experiences.size()] = experience_hash(experience);
+    ++next.taught;
+    Answers answers = answers_of(next);
+    adopt(std::move(next), std::move(answers));
+    tail_missing_ = false;
   } catch (...) {
-    discard();
+    next = {};  // room for the tail that is read again
+    abandon();
     throw;
   }
-  next.experiences[next.taught % next.experiences.size()] = experience_hash(experience);
-  ++next.taught;
-  load(std::move(next));
   return true;
 }
 
-void Learner::train(State& next, const float* features, const std::vector<std::string>& names,
+void Learner::train(State& next, const float* features, const std::vector<uint32_t>& slots,
                     const TrainOptions& options) {
   const Numbers& numbers = constant_.numbers;
-  std::vector<uint32_t> slots;
-  for (const std::string& name : names) slots.push_back(next.slot_for(name));
   if (teachable_) {
     teachable_->teach(numbers, next, features, slots, options);
     return;
   }
-  std::vector<int16_t> inputs(names.size() * numbers.width());
-  for (size_t i = 0; i < names.size(); ++i)
+  std::vector<int16_t> inputs(slots.size() * numbers.width());
+  for (size_t i = 0; i < slots.size(); ++i)
     numbers.quantize(features + i * numbers.features, &inputs[i * numbers.width()]);
   cwr_teach(numbers, next, inputs, slots, options);
 }
 
 void Learner::commit() {
-  if (!prepared_ || state_.classes.empty()) refuse("no lesson is prepared", "prepare one first");
+  if (!prepared_) refuse("no lesson is prepared", "prepare one first");
   try {
     store_.commit([this](store::Writer& out) { encode(state_, out); });
   } catch (...) {
-    try {
-      discard();
-    } catch (const Error&) {  // another time; the first reason is the one to tell
-    }
+    abandon();
     throw;
   }
   prepared_ = false;
@@ -208,32 +221,38 @@ void Learner::commit() {
 
 void Learner::discard() {
   if (prepared_) {
-    load(std::move(before_));
+    adopt(std::move(before_), std::move(answers_before_));
     tail_missing_ = has_tail();
     prepared_ = false;
   }
   restore_tail();
 }
 
+void Learner::abandon() noexcept {
+  try {
+    discard();
+  } catch (...) {  // the tail is read another time; the first reason is the one to tell
+  }
+}
+
 void Learner::predict(const float* features, size_t count, uint32_t* probabilities) const {
   if (tail_missing_) throw Error(ONEBIT_IO, "the learner's state could not be read again", "open the learner again");
-  if (classes_.empty()) refuse("this learner knows no class yet", "teach it one");
+  if (classes().empty()) refuse("this learner knows no class yet", "teach it one");
   check_finite(features, count);
   const size_t width = constant_.numbers.width();
-  const Factor factor = constant_.numbers.score_factor(span_);
-  const HeadKernels& head = best_head();
+  const Factor factor = constant_.numbers.score_factor(answers_.span);
   std::vector<int16_t> inputs(Teachable::kAtOnce * width);
-  std::vector<int32_t> scores(classes_.size());
-  std::vector<int64_t> powers(classes_.size());
+  std::vector<int32_t> scores(classes().size());
+  std::vector<int64_t> powers(classes().size());
   for (size_t i = 0; i < count; ++i) {
     const size_t place = i % Teachable::kAtOnce, rest = std::min(count - i, Teachable::kAtOnce);
     const float* sample = features + i * input_width();
     if (!teachable_) constant_.numbers.quantize(sample, &inputs[place * width]);
     if (teachable_ && place == 0) teachable_->features(constant_.numbers, state_.tail, sample, rest, inputs.data());
     const int16_t* input = &inputs[place * width];
-    head.scores({weights_.data(), static_cast<int64_t>(classes_.size()), static_cast<int64_t>(width), &input, 1,
-                 scores.data(), 1});
-    softmax(scores.data(), scores.size(), factor, powers.data(), probabilities + i * classes_.size());
+    head_->scores({answers_.weights.data(), static_cast<int64_t>(classes().size()), static_cast<int64_t>(width), &input,
+                   1, scores.data(), 1});
+    softmax(scores.data(), scores.size(), factor, powers.data(), probabilities + i * classes().size());
   }
 }
 
@@ -245,29 +264,36 @@ void Learner::forget(const std::string& name) {
   slot = {};
   next.replay.erase(static_cast<uint32_t>(row));
   std::fill_n(next.cw.begin() + static_cast<std::ptrdiff_t>(row * width), width, int16_t{0});
+  Answers answers = answers_of(next);
   const uint64_t sequence = store_.sequence();
   try {
     store_.commit_and_erase([&](store::Writer& out) { encode(next, out); });
   } catch (...) {
-    if (store_.sequence() != sequence) load(std::move(next));  // the commit is made and the erasing is not
+    if (store_.sequence() != sequence)  // the commit is made and the erasing is not
+      adopt(std::move(next), std::move(answers));
     throw;
   }
-  load(std::move(next));
+  adopt(std::move(next), std::move(answers));
 }
 
 void Learner::rename(const std::string& name, const std::string& new_name) {
   settle();
   State next = state_;
   next.rename(name, new_name);
+  Answers answers = answers_of(next);
   store_.commit([&](store::Writer& out) { encode(next, out); });
-  load(std::move(next));
+  adopt(std::move(next), std::move(answers));
 }
 
 void Learner::rollback(uint32_t commits) {
   settle();
   State state;
-  store_.rollback(commits, [&](store::Reader& in) { state = decode_state(constant_, in); });
-  load(std::move(state));
+  Answers answers;
+  store_.rollback(commits, [&](store::Reader& in) {
+    state = decode_state(constant_, in);
+    answers = answers_of(state);
+  });
+  adopt(std::move(state), std::move(answers));
 }
 
 }  // namespace onebit::learner

@@ -56,16 +56,25 @@ class Learner {
   void rename(const std::string& name, const std::string& new_name);
   void rollback(uint32_t commits);
 
-  const std::vector<ClassSlot>& classes() const { return classes_; }  // those seen
+  const std::vector<ClassSlot>& classes() const { return answers_.classes; }  // those seen
   const Constant& constant() const { return constant_; }
   const State& state() const { return state_; }
   const store::Store& store() const { return store_; }
   store::Store& store() { return store_; }
 
  private:
+  // What predict() asks of a state, beside its tail.
+  struct Answers {
+    std::vector<ClassSlot> classes;
+    std::vector<int16_t> weights;  // Q_8 of the seen rows of cw, padded (kernels/head.h)
+    int32_t span = 0;
+  };
+
   Learner(store::Store store, Constant constant, std::unique_ptr<Teachable> teachable);
-  void load(State state);
-  void train(State& next, const float* features, const std::vector<std::string>& names, const TrainOptions& options);
+  Answers answers_of(const State& state) const;
+  void adopt(State&& state, Answers&& answers) noexcept;
+  void train(State& next, const float* features, const std::vector<uint32_t>& slots, const TrainOptions& options);
+  void abandon() noexcept;
   void restore_tail();
   void settle();
   void check_finite(const float* features, size_t count) const;
@@ -73,13 +82,13 @@ class Learner {
   store::Store store_;
   Constant constant_;
   std::unique_ptr<Teachable> teachable_;
-  State state_;   // that of the newest commit, or what prepare() made of it
-  State before_;  // while a lesson is prepared, but for the tail: that is too large to be there twice, and the store
-                  // has it
+  const HeadKernels* head_;
+  State state_;  // that of the newest commit, or what prepare() made of it
+  Answers answers_;
+  // While a lesson is prepared; without the tail: that is too large to be there twice, and the store has it.
+  State before_;
+  Answers answers_before_;
   bool prepared_ = false, tail_missing_ = false;
-  std::vector<ClassSlot> classes_;
-  std::vector<int16_t> weights_;  // Q_8 of the seen rows of cw, padded (kernels/head.h)
-  int32_t span_ = 0;
 };
 
 }  // namespace onebit::learner

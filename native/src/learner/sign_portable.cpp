@@ -10,7 +10,7 @@ namespace {
 struct Plain {
   static constexpr int kTerms = 4, kColumns = 8, kVectors = 2, kRows = 2;
   static constexpr int64_t kVectorBytes = 32, kLeftBytes = 4;
-  static constexpr int64_t kSteps = 32767 / (4 * 127);
+  static constexpr int64_t kSteps = 32767 / (4 * 128);
   typedef int8_t Bytes __attribute__((vector_size(8)));
   typedef int16_t Sums __attribute__((vector_size(16)));
 

@@ -38,8 +38,9 @@ TailNetwork::TailNetwork(const Tail& tail, const Kernels& kernels, uint32_t batc
     if (!from.convolution()) continue;
     ConvShape shape = from.shape;
     shape.batch = static_cast<int32_t>(batch);
-    const char* why = Products::unfit(shape);
-    if (!why && from.op == Op::conv_float) why = RealProducts::unfit(shape);
+    const char* why = nullptr;
+    if (use == Use::training) why = Products::unfit(shape);
+    if (use == Use::training && !why && from.op == Op::conv_float) why = RealProducts::unfit(shape);
     if (why)
       throw Error(ONEBIT_INVALID_ARGUMENT, text("a mini-batch of ", batch, " samples has ", why), "take a smaller one");
     if (from.op == Op::conv_float) {

@@ -49,7 +49,7 @@ class TailProducts {
   // Takes the memory for convolutions of this shape, batch included; nothing below takes any.
   void reserve(const ConvShape& shape, int64_t threads);
 
-  // Room for h, which is from -127 to 127, [sample][output pixel][h_step].
+  // Room for h, which is from -128 to 127, [sample][output pixel][h_step].
   int64_t h_step(const ConvShape& shape) const { return steps_of(shape.out_c) * kernels_.terms; }
   int8_t* start(const ConvShape& shape);
 

@@ -10,7 +10,8 @@
 namespace onebit::store {
 namespace {
 
-constexpr size_t kPart = 65536;  // in memory at a time
+constexpr size_t kPart = 65536;                       // in memory at a time
+constexpr uint64_t kMaxSequence = uint64_t{1} << 62;  // so that the next commits have one too
 constexpr char kPlace[] = "the learner's state";
 constexpr char kSlotMagic[4] = {'S', 'L', 'O', 'T'};
 
@@ -55,7 +56,7 @@ Slot read_slot(File& file, uint64_t offset, uint64_t payload_size) {
   const auto payload_crc = cursor.u32();
   const uint32_t header_crc = Cursor(kPlace, header + kHeader - 4, 4).u32();
   if (header_crc == crc32c(header, kHeader - 4) && std::memcmp(magic, kSlotMagic, sizeof kSlotMagic) == 0 &&
-      sequence != 0 && parent < sequence && erases <= 1 && payload_crc == crc)
+      sequence != 0 && sequence <= kMaxSequence && parent < sequence && erases <= 1 && payload_crc == crc)
     slot = {Slot::intact, sequence, parent, erases == 1, crc};
   return slot;
 }

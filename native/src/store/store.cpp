@@ -17,6 +17,52 @@ constexpr uint32_t kVersion = 1;
 constexpr char kPlace[] = "the learner's state";
 constexpr char kMagic[8] = {'\x89', 'O', 'B', 'L', '\r', '\n', '\x1a', '\n'};
 
+struct Page {
+  uint32_t slots;
+  uint64_t payload_size;
+  Bytes constant;
+};
+
+Page read_page(File& file) {
+  if (file.size() < kPage) throw Error(ONEBIT_BAD_FILE, "this is not a learner's state: it is too short");
+  Bytes bytes(kPage);
+  file.read(0, bytes.data(), kPage);
+  Cursor cursor(kPlace, bytes.data(), kPage);
+  const uint8_t* magic = cursor.take(sizeof kMagic);
+  const uint32_t crc = Cursor(kPlace, bytes.data() + kPage - 4, 4).u32();
+  const bool whole = crc == crc32c(bytes.data(), kPage - 4);
+  if (std::memcmp(magic, kMagic, sizeof kMagic) != 0 && !whole)
+    throw Error(ONEBIT_BAD_FILE, "this is not a learner's state");
+  if (!whole) damaged_state("its first page does not match its checksum");
+  const auto version = cursor.u32();
+  if (version != kVersion) {
+    throw Error(ONEBIT_UNSUPPORTED,
+                text("the learner's state has version ", version, "; this onebit reads version ", kVersion),
+                "update onebit");
+  }
+  Page page;
+  page.slots = cursor.u32();
+  page.payload_size = cursor.u64();
+  const auto constant_size = cursor.u32();
+  if (page.slots < 3 || page.slots > kMaxHistory + 2 || page.payload_size > kMaxPayload || constant_size > kMaxConstant)
+    damaged_state("its sizes are impossible");
+  if (file.size() != Store::file_size(page.payload_size, page.slots - 2)) damaged_state("its length is wrong");
+  const uint8_t* constant = cursor.take(constant_size);
+  page.constant.assign(constant, constant + constant_size);
+  return page;
+}
+
+Report counted(const std::vector<Slot>& slots) {
+  Report report;
+  report.slots = static_cast<uint32_t>(slots.size());
+  for (const Slot& slot : slots) {
+    report.intact += slot.state == Slot::intact;
+    report.unfinished += slot.state == Slot::unfinished;
+    report.damaged += slot.state == Slot::damaged;
+  }
+  return report;
+}
+
 }  // namespace
 
 uint64_t Store::file_size(uint64_t payload_size, uint32_t history) {
@@ -55,52 +101,21 @@ void Store::format(File& file, uint32_t history, const Bytes& constant, uint64_t
   file.sync();
 }
 
-void Store::read_page() {
-  if (file_->size() < kPage) throw Error(ONEBIT_BAD_FILE, "this is not a learner's state: it is too short");
-  Bytes page(kPage);
-  file_->read(0, page.data(), kPage);
-  Cursor cursor(kPlace, page.data(), kPage);
-  const uint8_t* magic = cursor.take(sizeof kMagic);
-  const uint32_t crc = Cursor(kPlace, page.data() + kPage - 4, 4).u32();
-  const bool whole = crc == crc32c(page.data(), kPage - 4);
-  if (std::memcmp(magic, kMagic, sizeof kMagic) != 0 && !whole)
-    throw Error(ONEBIT_BAD_FILE, "this is not a learner's state");
-  if (!whole) damaged_state("its first page does not match its checksum");
-  const auto version = cursor.u32();
-  if (version != kVersion) {
-    throw Error(ONEBIT_UNSUPPORTED,
-                text("the learner's state has version ", version, "; this onebit reads version ", kVersion),
-                "update onebit");
-  }
-  const auto slots = cursor.u32();
-  payload_size_ = cursor.u64();
-  const auto constant_size = cursor.u32();
-  if (slots < 3 || slots > kMaxHistory + 2 || payload_size_ > kMaxPayload || constant_size > kMaxConstant) {
-    damaged_state("its sizes are impossible");
-  }
-  if (file_->size() != file_size(payload_size_, slots - 2)) damaged_state("its length is wrong");
-  slots_.assign(slots, {});
-  const uint8_t* constant = cursor.take(constant_size);
-  constant_.assign(constant, constant + constant_size);
-}
-
-Report Store::read_slots() {
-  Report report;
-  report.slots = static_cast<uint32_t>(slots_.size());
-  for (uint32_t i = 0; i < slots_.size(); ++i) {
-    slots_[i] = read_slot(*file_, offset(i), payload_size_);
-    report.intact += slots_[i].state == Slot::intact;
-    report.unfinished += slots_[i].state == Slot::unfinished;
-    report.damaged += slots_[i].state == Slot::damaged;
-  }
-  return report;
+std::vector<Slot> Store::read_slots() const {
+  std::vector<Slot> slots;
+  for (uint32_t i = 0; i < slots_.size(); ++i) slots.push_back(read_slot(*file_, offset(i), payload_size_));
+  return slots;
 }
 
 Store Store::open(std::unique_ptr<File> file) {
   Store store;
   store.file_ = std::move(file);
-  store.read_page();
-  store.found_ = store.read_slots();
+  const Page page = read_page(*store.file_);
+  store.constant_ = page.constant;
+  store.payload_size_ = page.payload_size;
+  store.slots_.resize(page.slots);
+  store.slots_ = store.read_slots();
+  store.found_ = counted(store.slots_);
   for (const Slot& slot : store.slots_) store.sequence_ = std::max(store.sequence_, slot.sequence);
   const int newest = store.find(store.sequence_);
   if (newest < 0) damaged_state("it holds no intact commit");
@@ -206,12 +221,15 @@ void Store::rollback(uint32_t steps, const Use& use) {
   write_slot(copy, target.parent, false);
 }
 
-Report Store::check() {
-  const Bytes constant = constant_;
-  read_page();
-  const Report report = read_slots();
-  if (constant != constant_ || find(sequence_) < 0) damaged_state("the newest commit does not match its checksum");
-  return report;
+Report Store::check() const {
+  const Page page = read_page(*file_);
+  if (page.constant != constant_ || page.payload_size != payload_size_ || page.slots != slots_.size())
+    damaged_state("its first page is another");
+  const auto slots = read_slots();
+  const Slot& newest = slots[static_cast<size_t>(find(sequence_))];
+  if (newest.state != Slot::intact || newest.sequence != sequence_)
+    damaged_state("the newest commit does not match its checksum");
+  return counted(slots);
 }
 
 }  // namespace onebit::store

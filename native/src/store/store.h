@@ -54,13 +54,12 @@ class Store {
   // if there are not so many.
   void rollback(uint32_t steps, const Use& use);
 
-  // Reads every byte again. Throws Error if the first page or the newest commit is damaged.
-  Report check();
+  // Reads every byte again, and changes nothing. Throws Error if the first page or the newest commit is damaged.
+  Report check() const;
 
  private:
   Store() = default;
-  void read_page();
-  Report read_slots();
+  std::vector<Slot> read_slots() const;
   void write_slot(const Fill& payload, uint64_t parent, bool erases);
   void erase_others();
   uint64_t slot_size() const;

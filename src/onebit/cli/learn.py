@@ -11,7 +11,7 @@ import onebit
 from onebit.cli.watching import teach_what_arrives
 from onebit.errors import OnebitError
 from onebit.runtime.gate import Gate
-from onebit.runtime.learner import BATCH, EPOCHS, LEARNING_RATE, REPLAY, REPLAYED, STEPS, TAIL_RATE
+from onebit.runtime.learner import BATCH, EPOCHS, LEARNING_RATE, REPLAY, STEPS, TAIL_RATE
 from onebit.runtime.lesson import Taught
 from onebit.runtime.pictures import Pictures, read_pictures
 from onebit.tables import folding_table
@@ -60,7 +60,7 @@ def configure(parser: ArgumentParser) -> None:
     parser.add_argument("--learning-rate", type=float, default=LEARNING_RATE, help="teach: of SGD")
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="teach: over the images, where a tail learns")
     parser.add_argument(
-        "--replayed", type=int, default=REPLAYED, help="teach: samples of a mini-batch that are kept ones, for a tail"
+        "--replayed", type=int, help="teach: samples of a mini-batch that are kept ones, for a tail (default: 36 of 50)"
     )
     parser.add_argument("--tail-rate", type=float, default=TAIL_RATE, help="teach: of SGD on the tail")
     parser.add_argument("--commits", type=int, default=1, help="rollback: how many commits to go back")

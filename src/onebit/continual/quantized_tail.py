@@ -31,6 +31,7 @@ from onebit.continual.tail_arithmetic import Gradient, Levels, add, normalise, s
 from onebit.continual.tail_convolutions import BinaryConvolution, Convolution, RealConvolution
 from onebit.continual.tail_nodes import Node
 from onebit.continual.tail_pools import UNTRAINED, Untrained
+from onebit.errors import OnebitError
 
 _QUADRATIC = 2
 
@@ -179,9 +180,12 @@ class QuantizedTailLearner(QuantizedCWRStar):
         seed: the generator's first state.
         epochs: over the new samples of an experience.
         batch: samples of a mini-batch.
-        replayed: those of them that are items, fewer than all.
+        replayed: those of them that are items, fewer than all; by default 36 of 50.
         learning_rate: of the head.
         tail_rate: of the tail.
+
+    Raises:
+        OnebitError: ``replayed`` leaves no new sample in a mini-batch.
 
     Attributes:
         tail: what its masters are now.
@@ -208,10 +212,16 @@ class QuantizedTailLearner(QuantizedCWRStar):
         seed: int = 0,
         epochs: int = 10,
         batch: int = 50,
-        replayed: int = 36,
+        replayed: int | None = None,
         learning_rate: float = 0.1,
         tail_rate: float = 0.1,
     ) -> None:
+        replayed = max(1, batch * 36 // 50) if replayed is None else replayed
+        if not 1 <= replayed < batch:
+            raise OnebitError(
+                f"a mini-batch of {batch} has no new sample beside {replayed} replayed ones",
+                hint="let replayed be 1 or more, and batch larger",
+            )
         weight = torch.from_numpy(packed.weight)
         bias = None if packed.bias is None else torch.from_numpy(packed.bias)
         extent = packed.ranges[packed.features]

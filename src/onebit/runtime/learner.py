@@ -135,7 +135,7 @@ class Learner:
         learning_rate: float = LEARNING_RATE,
         epochs: int = EPOCHS,
         tail_rate: float = TAIL_RATE,
-        replayed: int = REPLAYED,
+        replayed: int | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Taught:
         """Learns from some images, new classes and old ones alike, as one commit.
@@ -153,7 +153,7 @@ class Learner:
             learning_rate: of SGD; the default, 0.1, suits features whose spread is about 1.
             epochs: over the new images, where a tail learns; 10.
             tail_rate: of SGD on the tail, where one learns; 0.1.
-            replayed: of a mini-batch, samples that were kept, where a tail learns; 36.
+            replayed: of a mini-batch, samples that were kept, where a tail learns; by default 36 of 50.
             progress: is called with (images done, images) while the backbone runs, the gate's images included.
 
         Raises:
@@ -162,6 +162,7 @@ class Learner:
         """
         labels = labels_of(images, names)
         check_text("" if experience is None else experience)
+        replayed = max(1, batch * REPLAYED // BATCH) if replayed is None else replayed
         if experience == "" or not all(0 < count < 2**32 for count in (steps, batch, epochs, replayed)):
             raise OnebitError("the experience's id is empty, or steps, batch, epochs or replayed are not above 0")
         clock = Stopwatch()

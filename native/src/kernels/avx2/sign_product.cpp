@@ -9,7 +9,7 @@ namespace {
 struct Pairs {
   static constexpr int kTerms = 4, kColumns = 8, kVectors = 2, kRows = 4;
   static constexpr int64_t kVectorBytes = 32, kLeftBytes = 4;
-  static constexpr int64_t kSteps = 32767 / (2 * 127);
+  static constexpr int64_t kSteps = 32767 / (2 * 128);
   typedef int16_t Sums __attribute__((vector_size(32)));
 
   static void expand(const uint32_t (&words)[4], uint8_t* to) { expand_columns(words, to); }

@@ -10,7 +10,7 @@ namespace {
 struct Lookup {
   static constexpr int kTerms = 5, kColumns = 32, kVectors = 4, kRows = 4;
   static constexpr int64_t kVectorBytes = 64, kLeftBytes = 64;
-  static constexpr int64_t kSteps = 32767 / (5 * 127);
+  static constexpr int64_t kSteps = 32767 / (5 * 128);
   typedef int16_t Sums __attribute__((vector_size(64)));
 
   static void expand(const uint32_t (&words)[5], uint8_t* to) {

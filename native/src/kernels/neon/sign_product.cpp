@@ -14,7 +14,7 @@ struct Columns {
 #endif
   static constexpr int kTerms = 4, kColumns = 8;
   static constexpr int64_t kVectorBytes = 32, kLeftBytes = 4;
-  static constexpr int64_t kSteps = 32767 / (4 * 127);
+  static constexpr int64_t kSteps = 32767 / (4 * 128);
   typedef int16x8_t Sums;
 
   static void expand(const uint32_t (&words)[4], uint8_t* to) { expand_terms(words, to); }
