@@ -13,6 +13,9 @@ inline int64_t round_up(int64_t value, int64_t multiple) { return (value + multi
 
 inline int64_t taps_of(const ConvShape& s) { return static_cast<int64_t>(s.kernel_h) * s.kernel_w; }
 
+inline int64_t inputs_of(const ConvShape& s) { return static_cast<int64_t>(s.in_h) * s.in_w; }  // pixels of a sample
+inline int64_t outputs_of(const ConvShape& s) { return static_cast<int64_t>(s.out_h) * s.out_w; }
+
 inline int64_t rows_of(const ConvShape& s) { return static_cast<int64_t>(s.batch) * s.out_h; }
 
 inline bool inside(int64_t y, int64_t x, int64_t height, int64_t width) {

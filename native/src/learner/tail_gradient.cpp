@@ -71,12 +71,10 @@ void TailNetwork::backward(const int32_t* gradient, double unit, double rate, Ta
 
 void TailNetwork::start(const int32_t* gradient, double unit) {
   const int64_t size = count_ * tail_.features().elements();
-  int64_t most = 0;
-  for (int64_t i = 0; i < size; ++i) most = std::max(most, std::abs(int64_t{gradient[i]}));
+  const int64_t most = most_of(gradient, size);
   if (most == 0 || !usable(unit)) return;
   const int shift = to_16_bits(most);
-  for (int64_t i = 0; i < size; ++i)
-    other_.data()[i] = static_cast<int16_t>(clamp<-32767, 32767>(round_shift(gradient[i], shift)));
+  narrow(gradient, size, shift, other_.data());
   accept(tail_.values.size() - 1, std::ldexp(unit, shift));
 }
 

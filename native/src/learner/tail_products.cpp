@@ -5,12 +5,6 @@
 #include "kernels/shape.h"
 
 namespace onebit::learner {
-namespace {
-
-int64_t inputs_of(const ConvShape& s) { return int64_t{s.in_h} * s.in_w; }
-int64_t outputs_of(const ConvShape& s) { return int64_t{s.out_h} * s.out_w; }
-
-}  // namespace
 
 ConvPairs::ConvPairs(const ConvShape& s) {
   struct Triple {

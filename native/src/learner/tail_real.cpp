@@ -7,9 +7,6 @@ namespace {
 
 constexpr int64_t kMostPixels = INT32_MAX / (128 * 255);  // of a batch: a sum over them has 32 bits
 
-int64_t inputs_of(const ConvShape& s) { return int64_t{s.in_h} * s.in_w; }
-int64_t outputs_of(const ConvShape& s) { return int64_t{s.out_h} * s.out_w; }
-
 // The input pixel that an output pixel reads through a tap, within its sample; -1 in the padding.
 int64_t read_by(const ConvShape& s, int64_t output, int64_t tap) {
   const int64_t y = output / s.out_w * s.stride_h - s.pad_top + tap / s.kernel_w;

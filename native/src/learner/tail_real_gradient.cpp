@@ -37,15 +37,11 @@ void TailNetwork::through_real(size_t layer, int64_t most, const Keys& keys, dou
     shape.batch = static_cast<int32_t>(count_);
     real_.inputs(shape, layers_[layer].levels.data(), real_sums_.data(), pool_);
     const int64_t size = count_ * in.elements();
-    const int64_t largest_sum = largest(size, [&](int64_t begin, int64_t end) {
-      int64_t found = 0;
-      for (int64_t i = begin; i < end; ++i) found = std::max(found, std::abs(int64_t{real_sums_.data()[i]}));
-      return found;
-    });
+    const int64_t largest_sum = largest(
+        size, [&](int64_t begin, int64_t end) { return most_of(real_sums_.data() + begin, end - begin); });
     if (largest_sum > 0) {
       const int shift = to_16_bits(largest_sum);
-      for (int64_t i = 0; i < size; ++i)
-        other_.data()[i] = static_cast<int16_t>(clamp<-32767, 32767>(round_shift(real_sums_.data()[i], shift)));
+      narrow(real_sums_.data(), size, shift, other_.data());
       accept(from.input, std::ldexp(unit / in.step(), shift));
     }
   }

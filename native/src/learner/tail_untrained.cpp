@@ -81,7 +81,7 @@ void TailNetwork::through_untrained(size_t layer) {
     int32_t* sums = spread_.data() + static_cast<int64_t>(thread) * size;
     for (int64_t i = begin; i < end; ++i) {
       spread(layer, i, sums);
-      for (int64_t j = 0; j < size; ++j) largest_[thread] = std::max(largest_[thread], std::abs(int64_t{sums[j]}));
+      largest_[thread] = std::max(largest_[thread], most_of(sums, size));
     }
   });
   const int64_t most = *std::max_element(largest_.begin(), largest_.end());
@@ -91,8 +91,7 @@ void TailNetwork::through_untrained(size_t layer) {
     int32_t* sums = spread_.data() + static_cast<int64_t>(thread) * size;
     for (int64_t i = begin; i < end; ++i) {
       spread(layer, i, sums);
-      for (int64_t j = 0; j < size; ++j)
-        other_.data()[i * size + j] = static_cast<int16_t>(clamp<-32767, 32767>(round_shift(sums[j], shift)));
+      narrow(sums, size, shift, other_.data() + i * size);
     }
   });
   accept(from.input, std::ldexp(output.unit / static_cast<double>(from.count), shift));
