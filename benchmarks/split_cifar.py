@@ -134,7 +134,7 @@ def summary(runs: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     for learner in dict.fromkeys(run["learner"] for run in runs):
         own = [run for run in runs if run["learner"] == learner]
         row: dict[str, Any] = {key: own[0][key] for key in (*WORK, "images_of_a_class")}
-        row["commits"] = sorted({run["provenance"]["commit"] for run in own})
+        row["commits"] = sorted({run["provenance"]["commit"] or "unknown" for run in own})
         row["modified"] = any(run["provenance"]["modified"] for run in own)
         for key in ("accuracy", "average", "forgetting", "backward_transfer", "seconds"):
             values = [run[key] for run in own]
@@ -202,12 +202,12 @@ def cumulative(case: Case) -> Outcome:
 
 
 class Deployed(Learner):
-    """`onebit.Learner` over the packed backbone, from images on; by its own defaults of batch and rates.
+    """`onebit.Learner` over the packed backbone, from images on; ``options`` are those of ``teach``.
 
     Its file brings the latents of experience 0 to replay, so that is not taught again where the backbone knows it.
     """
 
-    def __init__(self, case: Case, folder: Path) -> None:
+    def __init__(self, case: Case, folder: Path, **options: Any) -> None:
         images, labels = case.seen
         names = [f"backbone {c}" if not case.knows_first else str(c) for c in range(int(labels.max()) + 1)]
         known = torch.bincount(labels).tolist()
@@ -218,11 +218,11 @@ class Deployed(Learner):
         if not case.knows_first:
             for name in names:
                 self.learner.forget(name)
-        self.knows = case.knows_first
+        self.knows, self.options = case.knows_first, options
 
     def learn(self, inputs: Tensor, labels: Tensor) -> None:
         if not self.knows:
-            self.learner.teach(inputs.numpy(), [str(c) for c in labels.tolist()], epochs=EPOCHS)
+            self.learner.teach(inputs.numpy(), [str(c) for c in labels.tolist()], **self.options)
         self.knows = False
 
     def predict(self, inputs: Tensor) -> Tensor:
@@ -232,7 +232,7 @@ class Deployed(Learner):
 
 def deployed(case: Case) -> Outcome:
     with tempfile.TemporaryDirectory() as folder:
-        learner = Deployed(case, Path(folder))
+        learner = Deployed(case, Path(folder), epochs=EPOCHS)
         with learner.learner:
             accuracies = continual.run(learner, case.stream, *case.parts)
     item = case.signed_latents[0][0][0].numel() // 8 + 4  # its class takes 4 bytes
