@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tables import accuracy, markdown, source
+from tables import accuracy, markdown
 
 from onebit.continual import Accuracies
 from onebit.continual.plot import plot_accuracies
@@ -19,6 +19,10 @@ PAIRS = {  # fewer bits, and the same method in float
     "AR1* 1 bit q8/16": "AR1* float",
     "CWR* q8/16": "CWR* float",
 }
+EARLIER = (
+    "Rows of an unknown commit were made the day before, when runs did not note it; a mini-batch of theirs had 128 "
+    "replayed latents, or what was left of a round. "
+)
 INTEGERS = "integers, `onebit.Learner`"
 
 
@@ -56,10 +60,10 @@ def _table(learners: dict[str, dict[str, Any]], seeds: int) -> str:
         figures = [accuracy(result[key]) for key in ("accuracy", "forgetting")]
         size = result["memory_bytes"]
         kept = "all images" if learner == "cumulative" else f"{size:,}" if size else "none"
-        rows.append([INTEGERS if learner == "integers" else learner, *figures, kept])
-    return markdown(
-        [f"{seeds} seeds", "accuracy at the end, %", "forgetting, points", "memory of samples, bytes"], rows
-    )
+        work = f"{result['steps']} of {result['new']} + {result['replayed']}" if result["steps"] else "none"
+        rows.append([INTEGERS if learner == "integers" else learner, *figures, kept, work])
+    heads = ["accuracy at the end, %", "forgetting, points", "memory of samples, bytes", "mini-batches an experience"]
+    return markdown([f"{seeds} seeds", *heads], rows)
 
 
 def _differences(records: list[dict[str, Any]]) -> str:
@@ -75,12 +79,22 @@ def _differences(records: list[dict[str, Any]]) -> str:
 
 
 def _note(record: dict[str, Any]) -> str:
-    share = record["images"]
+    streams = {name: list(learners.values()) for name, learners in record["streams"].items()}
+    lots = [(name, rows[0]["images_of_a_class"]) for name, rows in streams.items()]
+    images = "; ".join(
+        f"`{name}`: {lot['train']} training images of a class, {lot['test']} held-out ones, a backbone trained on "
+        f"{lot['backbone']} of a class"
+        for name, lot in lots
+    )
+    rows = [row for own in streams.values() for row in own]
+    commits = sorted({commit[:7] for row in rows for commit in row["commits"]})
     return (
-        f"A shortened run: {share} training images of a class at most, {record['tests']} held-out ones, the backbone "
-        f"`{record['backbone']}` with 32 to 256 channels, cut before its last convolution. Mean ± standard deviation. "
-        f"{record['epochs']} epochs an experience, {record['memory']} latents, {record['replayed']} beside each "
-        "50 new ones; the integers run by the defaults of `teach`, chosen with another seed on other training images "
-        "and on the digits; that kept samples must be most of a mini-batch was seen on held-out images. "
-        f"{source(record)}"
+        f"A shortened run: {images}; `{record['backbone']}` with 32 to 256 channels, cut before its last convolution, "
+        f"and {record['memory']} latents. Mean ± standard deviation. A mini-batch has new samples + replayed ones, on "
+        "average; where a backbone knows the first experience, the integers begin with the second. They run by the "
+        "defaults of `teach`, which were chosen on the digits and on training images that no lesson had; that most of "
+        "a mini-batch must be replayed was seen on test images of `nc` (trials without a record). `cumulative` is no "
+        "upper bound here: it has as many mini-batches as naive fine-tuning. "
+        f"{EARLIER if 'unknown' in commits else ''}{record['provenance']['machine']['cpu']}, "
+        f"commits {', '.join(commits)}, written {record['provenance']['date'][:10]}."
     )
