@@ -19,10 +19,7 @@ PAIRS = {  # fewer bits, and the same method in float
     "AR1* 1 bit q8/16": "AR1* float",
     "CWR* q8/16": "CWR* float",
 }
-EARLIER = (
-    "Rows of an unknown commit were made the day before, when runs did not note it; a mini-batch of theirs had 128 "
-    "replayed latents, or what was left of a round. "
-)
+EARLIER = "Runs of `cumulative` at an unknown commit were made the day before, when runs did not note it. "
 INTEGERS = "integers, `onebit.Learner`"
 
 
@@ -90,8 +87,8 @@ def _note(record: dict[str, Any]) -> str:
     commits = sorted({commit[:7] for row in rows for commit in row["commits"]})
     return (
         f"A shortened run: {images}; `{record['backbone']}` with 32 to 256 channels, cut before its last convolution, "
-        f"and {record['memory']} latents. Mean ± standard deviation. A mini-batch has new samples + replayed ones, on "
-        "average; where a backbone knows the first experience, the integers begin with the second. They run by the "
+        f"and {record['memory']} latents. Mean ± standard deviation. A mini-batch has new samples + replayed "
+        "ones; where a backbone knows the first experience, the integers begin with the second. They run by the "
         "defaults of `teach`, which were chosen on the digits and on training images that no lesson had; that most of "
         "a mini-batch must be replayed was seen on test images of `nc` (trials without a record). `cumulative` is no "
         "upper bound here: it has as many mini-batches as naive fine-tuning. "
