@@ -135,7 +135,8 @@ def summary(runs: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         own = [run for run in runs if run["learner"] == learner]
         row: dict[str, Any] = {key: own[0][key] for key in (*WORK, "images_of_a_class")}
         row["commits"] = sorted({run["provenance"]["commit"] or "unknown" for run in own})
-        row["modified"] = any(run["provenance"]["modified"] for run in own)
+        changed = [run["provenance"]["modified"] for run in own]
+        row["modified"] = True if True in changed else None if None in changed else False
         for key in ("accuracy", "average", "forgetting", "backward_transfer", "seconds"):
             values = [run[key] for run in own]
             deviation = statistics.stdev(values) if len(values) > 1 else None
