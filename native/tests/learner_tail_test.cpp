@@ -113,6 +113,24 @@ void no_allocation() {
   }
 }
 
+// What is too many pixels for a mini-batch is not for answers.
+void many_pixels() {
+  Random random(9);
+  TailFile writer(random, 66, 66, 4, 3);
+  writer.pool(writer.real_conv(writer.values().back(), 2, {1, 1}, {0, 0, 0, 0}, {}));
+  const Buffer file = writer.finish(0);
+  const auto model = read_model(bytes_of(file));
+  const Tail tail = learner::read_tail(*model);
+  TailNetwork answering(tail, *tables().front(), 16, TailNetwork::Use::forward);
+  bool refused = false;
+  try {
+    TailNetwork training(tail, *tables().front(), 16, TailNetwork::Use::training);
+  } catch (const Error&) {
+    refused = true;
+  }
+  CHECK(refused, "a mini-batch of 69,696 pixels");
+}
+
 // Reads a file as a learner does, and trains a step.
 void use(const Buffer& file) {
   const auto model = read_model(bytes_of(file));
@@ -261,6 +279,7 @@ void run() {
   mutants(changed([](FileWriter&) {}));
   mutants(changed_down([](FileWriter&) {}));
   no_allocation();
+  many_pixels();
   Random random(5);
   Seen seen;
   for (uint32_t i = 0; i < shape_count(100); ++i) equals_plain(random, seen);
