@@ -11,6 +11,7 @@
 #include <string>
 
 #include "kernels/shape.h"
+#include "shape.h"
 #include "training/products.h"
 
 namespace nb = nanobind;
@@ -21,14 +22,6 @@ using Floats = nb::ndarray<const float, nb::c_contig, nb::device::cpu>;
 using FloatsOut = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
 using Words = nb::ndarray<const int32_t, nb::c_contig, nb::device::cpu>;
 using WordsOut = nb::ndarray<int32_t, nb::c_contig, nb::device::cpu>;
-using Sides = std::array<int32_t, 13>;  // batch, in_h, in_w, in_c, out_h, out_w, out_c, kernel, stride, padding
-
-onebit::ConvShape shape_of(const Sides& s) {
-  for (size_t i = 0; i < s.size(); ++i)
-    if (s[i] < (i < 11 ? 1 : 0)) throw nb::value_error("the shape is not that of a convolution");
-  return {s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], s[8], s[9], s[10], s[11], s[12], 1, 1, 1};
-}
-
 class Products {
  public:
   Products(int threads, const std::string& isa) : products_(make(threads, isa)) {}

@@ -1,0 +1,172 @@
+// The elementwise passes of a fused training unit (training/unit.h) that every instruction set provides.
+//
+// Lanes are channels. A pass works on a run of pixels; arrays of a unit are [pixels][channels], of floats (float32 or
+// bfloat16, in `Store`), 16-bit dot products or packed signs. All sets give the same bits: operations are those written
+// in kernels/vector/fused.h, in that order, and sums over pixels are taken in the order of the pixels, a sum a channel.
+// Kernels neither allocate nor throw.
+#pragma once
+
+#include <cstdint>
+
+namespace onebit {
+
+// The upper half of a float32.
+struct Bfloat16 {
+  uint16_t bits;
+};
+
+enum class UnitActivation : int32_t { none = 0, hardtanh = 1, rprelu = 2 };
+
+// What stands for the derivative of the sign at u.
+enum class SignEstimator : int32_t {
+  none = 0,       // 1
+  clipped = 1,    // 1 where |u| <= 1
+  quadratic = 2,  // max(0, 2 - 2 |u|)
+  tanh = 3,       // a (1 - tanh^2(b u))
+  swish = 4,      // a (2 - b u tanh(b u / 2)) / (1 + cosh(b u))
+  cyclic = 5,     // quadratic, of u on levels: a + b rint(clamp((u - a) / b, 0, levels))
+};
+
+// Signs of x >= threshold (per channel), packed: 1 is -1, as a NaN is.
+template <class Store>
+struct SignArgs {
+  int64_t pixels, channels;
+  const Store* x;
+  const float* threshold;  // [channels], or null for 0
+  float base;              // the threshold where there are none of the channels
+  uint32_t* bits;          // [pixels][words]
+};
+
+// Dot products as the engine's convolution writes them, to 16 bits; adds their sums and those of their squares.
+struct DotArgs {
+  int64_t pixels, channels;
+  const float* dots;
+  int64_t squares;  // pixels whose squares add up within 31 bits
+  int16_t* y;
+  int64_t* sums;  // [2][channels]
+};
+
+// z = slope y + offset + residual, x = activation(z), and the signs of x. Each of z, x, bits may be null.
+template <class Store>
+struct NormalizeArgs {
+  int64_t pixels, channels;
+  const int16_t* y;
+  const float *slope, *offset;
+  const Store* residual;  // or null
+  UnitActivation activation;
+  const float* parameters;  // of RPReLU: [3][channels], gamma, beta, zeta
+  Store *z, *x;
+  const float* threshold;  // [channels], or null for 0
+  uint32_t* bits;
+};
+
+// Of one sample: what scaling it by its deviation asks for.
+struct SampleStatistics {
+  double sum, squares;  // of x; of (x - mean)^2
+  double minimum, maximum;
+};
+
+// g = k[0] dz + k[1] y + k[2], a k a channel.
+template <class Store>
+struct UnitGradient {
+  int64_t pixels, channels;
+  const Store* dz;
+  const int16_t* y;
+  const float* k;  // [3][channels]
+};
+
+struct GradientRange {
+  float minimum, maximum;  // NaN where a gradient is not finite
+};
+
+// Levels q = min(floor((g - minimum) * inverse + u), levels). u is noise of 16 bits in [0, 1), a function of the seed and
+// the element's place in the batch; `pixels` is even or ends the sample.
+template <class Store>
+struct UnitLevelsArgs {
+  UnitGradient<Store> gradient;
+  float minimum, inverse;
+  int32_t levels;  // at most 255
+  uint32_t seed;
+  int64_t first;   // half the number of the first pixel, times the channels
+  uint8_t* output;
+};
+
+// Neighbouring pixels whose windows have the same taps inside, and where their shifts are.
+struct ShiftRun {
+  int64_t pixels;
+  int64_t at;  // in `shift`
+};
+
+// d = est'(u) * (scale * (sum - shift) + offset), in place of the sums of the product; u = (x - threshold) / deviation.
+// x is stored, or, in front of an inner unit's sign, slope y + offset.
+template <class Store>
+struct EstimateArgs {
+  int64_t channels;
+  const ShiftRun* runs;
+  int64_t count;  // of runs
+  float* sums;    // [pixels of all runs][channels]
+  const float *shift, *offset;
+  float scale;
+  SignEstimator estimator;
+  float a, b, levels;       // of the estimator
+  const float* threshold;   // or null
+  float deviation;          // of the sample; used where `coupled`
+  bool coupled;
+  const Store* x;           // or null
+  const int16_t* front_y;   // else
+  const float *front_slope, *front_offset;
+  int64_t step;             // of x and front_y from a pixel to the next, in elements
+  float* threshold_sums;    // -= d, or null
+  float* coupling;          // += d x [channels], where `coupled`
+};
+
+// g = d, or, of a scaled sample, d * inverse - (x - mean) * share; plus the shortcut's; dz = activation'(.) g.
+// sums [4][row]: of dz, dz (y - mean), and of RPReLU g, g (z - gamma) where z <= gamma.
+template <class Store>
+struct BackArgs {
+  int64_t pixels, channels;
+  int64_t row;             // of the parameters and the sums: the channels of the whole unit
+  const float* d;          // [pixels][channels], or null
+  const Store* gradient;   // else: g at the block's end
+  bool coupled;
+  float inverse, sample_mean, share;
+  const Store* shortcut;   // or null
+  UnitActivation activation;
+  const float* parameters;  // of RPReLU: [3][row]
+  const Store* x;           // stored output, for `coupled` and Hardtanh; or null
+  const Store* z;           // for RPReLU
+  const int16_t* y;         // dot products of the unit in front; null at the block's entrance
+  const float *slope, *offset;  // where x is null: an inner unit's
+  const float* mean;        // of y
+  int64_t step;             // of all but d from a pixel to the next, in elements
+  Store* output;
+  float* sums;
+};
+
+template <class Store>
+struct FusedPasses {
+  void (*signs)(const SignArgs<Store>&);
+  void (*normalize)(const NormalizeArgs<Store>&);
+  SampleStatistics (*statistics)(const Store* x, int64_t count);
+  GradientRange (*range)(const UnitGradient<Store>&);
+  void (*levels)(const UnitLevelsArgs<Store>&);
+  void (*estimate)(const EstimateArgs<Store>&);
+  void (*back)(const BackArgs<Store>&);
+};
+
+struct FusedKernels {
+  const char* name;
+  void (*dots)(const DotArgs&);
+  FusedPasses<float> float32;
+  FusedPasses<Bfloat16> bfloat16;
+};
+
+const FusedKernels& portable_fused();
+const FusedKernels& neon_fused();
+const FusedKernels& avx2_fused();
+const FusedKernels& avx512bw_fused();
+
+// Those that go with a table of kernels.h.
+const FusedKernels& fused_kernels(const char* table);
+
+}  // namespace onebit

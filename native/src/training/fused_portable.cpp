@@ -1,0 +1,13 @@
+// The passes of a fused unit for any CPU. Not in kernels/portable, which is the whole of a microcontroller's kernels.
+#include "kernels/vector/fused.h"
+
+#include "kernels/portable/isa.h"
+
+namespace onebit {
+
+const FusedKernels& portable_fused() {
+  static constexpr FusedKernels table = Fused<Portable>::table("portable");
+  return table;
+}
+
+}  // namespace onebit
