@@ -36,7 +36,7 @@ void visit_taps(const ConvShape& s, Visit visit) {
           }
 }
 
-double derivative(Estimator estimator, float x) {
+double expected_derivative(Estimator estimator, float x) {
   const double distance = std::abs(static_cast<double>(x));
   if (estimator == Estimator::none) return 1.0;
   return estimator == Estimator::clipped ? (distance <= 1.0 ? 1.0 : 0.0) : std::max(0.0, 2.0 - 2.0 * distance);
@@ -73,7 +73,7 @@ void cross(Random& random, Products& products) {
         dx[static_cast<size_t>(in * s.in_c + c)] += static_cast<double>(w[at]) * gradient;
       }
   });
-  for (int64_t i = 0; i < x.size(); ++i) dx[static_cast<size_t>(i)] *= derivative(estimator, x[i]);
+  for (int64_t i = 0; i < x.size(); ++i) dx[static_cast<size_t>(i)] *= expected_derivative(estimator, x[i]);
 
   Array<uint32_t> words(s.out_c * taps * words_of(s.in_c)), bits(pixels * words_of(s.in_c));
   CHECK(products.pack(w.data(), s.out_c * taps, s.in_c, words.data()), "weights are signs");

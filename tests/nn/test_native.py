@@ -15,7 +15,11 @@ from onebit.nn import BinaryConv2d, BinaryLinear, use_native
 from onebit.quantize import ApproxSign, GradientQuantizer, IdentitySign, MagnitudeAwareSign, Sign, SwishSign
 from onebit.runtime import _engine
 
-ISAS = [isa for isa in ("avx512", "portable") if isa in _engine.isas()]
+ISAS = [
+    isa
+    for isa in ("avx512", "avx512bw", "avx2", "neon_dotprod", "neon", "portable")
+    if isa in _engine.isas() and _engine.training_isa(isa)
+]
 EPSILON = torch.finfo(torch.float32).eps
 
 

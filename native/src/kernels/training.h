@@ -1,14 +1,14 @@
 // What training in integers asks of an instruction set, beside the convolutions of kernels.h: an 8-bit gradient from
-// floats, the layout in which samples are the lanes, and the product that gives the weights' gradient.
+// floats, and the products of its levels with signs that give the gradients of the input and of the weights.
 //
 // All sets give the same integers. Kernels neither allocate nor throw.
 #pragma once
 
 #include <cstdint>
 
-namespace onebit {
+#include "kernels/kernels.h"
 
-constexpr int64_t kSamples = 64;  // the lanes of a block of samples
+namespace onebit {
 
 // Floats to levels: q = min(floor((g - minimum) * inverse + u), levels), and 0 for what is not a number. u is noise of
 // 16 bits in [0, 1), a function of the seed and `first + i` (modulo 2^32) alone; so a g on a level keeps it.
@@ -22,22 +22,53 @@ struct LevelsArgs {
   uint8_t* output;
 };
 
-// Sums over samples and pixels of bytes by signs, for every pair of channels and every tap:
-//   sums[o][c][ky][kx] = sum over n, y, x of gradient[o][y][x][n] * input[c][y stride_h + ky][x stride_w + kx][n]
-// A unit is two output channels, the last one perhaps one. Pointers to bytes are 64-byte aligned. Of [block][channel]
-// planes, each is a pixel longer than its image, so that those of images whose sides are powers of two do not all begin
-// in one set of a cache.
-namespace {
-inline int64_t plane_bytes(int64_t height, int64_t width) { return (height * width + 1) * kSamples; }
-}  // namespace
+// A row of levels with 4 neighbouring pixels side by side, a set's `lanes` channels a vector:
+//   quads[v * quad_step + (x / 4 * lanes + l) * 4 + x % 4] = levels[x][v * lanes + l]
+// and what adds nothing where the row or the channels end before.
+struct QuadsArgs {
+  const uint8_t* levels;  // [pixels][channels]
+  int64_t pixels, channels;
+  uint8_t* quads;
+  int64_t quad_step;
+};
 
+constexpr int64_t kPlaneGranule = 64;
+
+// Bits to planes of ±1, one a channel: planes[c * size + i] = inside[i] & (bit ? -1 : 1). Adds the samples that lie
+// behind each other in them:
+//   totals[c * total_step + i] += sum over n of planes[c * size + n * sample + i], for i < sample, modulo 2^8
+// whatever becomes of the others. `planes` has kPlaneGranule bytes more.
+struct PlanesArgs {
+  const uint8_t* bits;    // [channels / 8, rounded up][size], a byte for 8 channels, lowest first
+  const uint8_t* inside;  // [size], 0 or 255
+  int64_t size, channels;
+  int8_t* planes;
+  int64_t samples, sample;
+  int8_t* totals;
+  int64_t total_step;  // of kPlaneGranule
+};
+
+// Sums of levels by signs for every output channel and every column, which is an input channel and a tap. A step is 4
+// neighbouring pixels of the gradient:
+//   sums[v][column][l] += sum over steps and j of quads[v][step][l][j] * planes[offsets[column] + starts[step] + j]
 struct WeightGradientArgs {
-  int64_t blocks;                                 // of kSamples samples
-  int64_t out_h, out_w, out_c, in_h, in_w, in_c;  // the input holds its padding
-  int64_t kernel_h, kernel_w, stride_h, stride_w;
-  const uint8_t* gradient;  // [block][out_c] planes of [out_h][out_w][kSamples]
-  const int8_t* input;      // [block][in_c] planes of [in_h][in_w][kSamples]
-  int32_t* sums;            // [out_c][in_c][kernel_h][kernel_w]
+  int64_t vectors, columns, steps;
+  const uint8_t* quads;
+  int64_t quad_step;
+  const int8_t* planes;
+  const int64_t *offsets, *starts;
+  int32_t* sums;  // [vectors][columns][lanes]
+};
+
+// From those sums to the gradient: output[o][tap][c] = scale * sum + minimum * signs, in double, for the vectors of
+// outputs [begin, end).
+struct WeightFinishArgs {
+  int64_t out_c, in_c, taps;
+  const int32_t* const* sums;  // of each thread
+  int64_t threads;
+  const int32_t* signs;  // [in_c][taps]: sum of the signs that a column met
+  double scale, minimum;
+  float* output;
 };
 
 struct Range {
@@ -49,16 +80,20 @@ struct TrainingKernels {
   const char* name;
   Range (*range)(const float* values, int64_t count);  // of at least one
   void (*levels)(const LevelsArgs&);
-  // to[c * to_step + n] = from[n * from_step + c], and 0 from `samples` to kSamples.
-  void (*gather)(const uint8_t* from, int64_t from_step, int64_t samples, int64_t channels, uint8_t* to,
-                 int64_t to_step);
-  // to[bit * to_step + i] = +1 or -1 as the bit of words[i] is 0 or 1, for kSamples words.
-  void (*expand)(const uint32_t* words, int64_t bits, int8_t* to, int64_t to_step);
-  void (*weight_gradient)(const WeightGradientArgs&, int64_t begin, int64_t end);
+  KernelList<Int8ConvKernel> input_gradient;  // of levels by weights that are -1, 0 or 1; without an epilogue
+  int64_t lanes;                              // output channels of a vector in the weights' gradient
+  void (*quads)(const QuadsArgs&);
+  void (*planes)(const PlanesArgs&);
+  void (*weight_gradient)(const WeightGradientArgs&);
+  void (*weight_finish)(const WeightFinishArgs&, int64_t begin, int64_t end);
 };
 
 const TrainingKernels& portable_training();
+const TrainingKernels& avx2_training();
+const TrainingKernels& avx512bw_training();
 const TrainingKernels& avx512_training();
+const TrainingKernels& neon_training();
+const TrainingKernels& neon_dotprod_training();
 
 // Those that go with a table of kernels.h; null where training has none.
 const TrainingKernels* training_kernels(const char* table);

@@ -5,7 +5,6 @@
 #include "kernels/kernels.h"
 #include "kernels/training.h"
 #include "training/phases.h"
-#include "training/scratch.h"
 
 namespace onebit {
 
@@ -20,21 +19,31 @@ struct Grid {
   float minimum, scale, zero, rest;
 };
 
+Grid grid_of(const Range& range, int32_t levels);
+
+// Both products take a chunk of samples while its levels are in the cache: some, of about 1024 output pixels. A function
+// of the shape without its batch.
+inline int64_t chunk_samples(const ConvShape& s) {
+  const int64_t samples = 1024 / (int64_t{s.out_h} * s.out_w);
+  return std::clamp<int64_t>(samples, 1, 16);
+}
+
 class GridGradient {
  public:
   explicit GridGradient(const TrainingKernels& kernels) : kernels_(kernels) {}
 
-  // Over the range of `gradient`, [batch][out_h][out_w][out_c]; zeros around each image, as the axes ask.
-  void quantize(const ConvShape& s, const GradientAxis& y, const GradientAxis& x, const float* gradient,
-                const Rounding& rounding, Pool& pool, int threads);
+  // Takes the range of `gradient`, [batch][out_h][out_w][out_c].
+  void measure(const ConvShape& s, const float* gradient, const Rounding& rounding, Pool& pool, int threads);
 
   const Grid& grid() const { return grid_; }
-  const uint8_t* levels() const { return levels_.data(); }  // [batch][y.size][x.size][out_c], and kInt8Slack
+
+  // The levels of samples [begin, end), [samples][y.size][x.size][out_c], with zeros around each image as the axes ask.
+  void quantize(const ConvShape& s, const GradientAxis& y, const GradientAxis& x, const float* gradient,
+                const Rounding& rounding, int64_t begin, int64_t end, uint8_t* levels) const;
 
  private:
   const TrainingKernels& kernels_;
   Grid grid_ = {};
-  Scratch<uint8_t> levels_;
   std::vector<Range> ranges_;  // of each thread's share
 };
 

@@ -1,49 +1,59 @@
-// The gradient of a convolution's ±1 input: bytes by signs, by the engine's convolution of bytes.
+// The gradient of a convolution's ±1 input: levels by signs, a convolution over the output's gradient.
 #pragma once
 
 #include "training/gradient.h"
+#include "training/scratch.h"
 
 namespace onebit {
 
-// What stands for the derivative of the sign that made the input: 1, 1 where |x| <= 1, or max(0, 2 - 2 |x|).
-enum class Estimator : int32_t { none = 0, clipped = 1, quadratic = 2 };
-
 class InputGradient {
  public:
-  explicit InputGradient(const Kernels& kernels, const TrainingKernels& training)
-      : kernels_(kernels), training_(training) {}
-
-  // `weight`: sign bits [out_c][kernel_h][kernel_w][words]; `input`, where the estimator takes its derivative, and
-  // `output`: [batch][in_h][in_w][in_c].
-  void run(const ConvShape& s, const GradientAxis& y, const GradientAxis& x, const GridGradient& gradient,
-           const uint32_t* weight, const float* input, Estimator estimator, float* output, Pool& pool, int threads);
-
- private:
   // The inputs of a phase in both axes, and some of their channels.
   struct Part {
     Phase y, x;
     int64_t first, channels;
-    ConvShape shape;  // over the levels; batch as is asked for
-    const Int8ConvKernel* kernel;
-    int64_t packed;  // where its weights begin
+    ConvShape shape;               // over the levels
+    const Int8ConvKernel* kernel;  // null where no output reads these inputs
+    int64_t packed;                // where its weights begin
+
+    int64_t pixels() const { return y.count * x.count; }  // of a sample
   };
 
-  struct Call;
+  explicit InputGradient(const TrainingKernels& kernels) : kernels_(kernels) {}
 
+  // Packs the weights, sign bits [out_c][kernel_h][kernel_w][words]. Throws std::bad_alloc.
+  void prepare(const ConvShape& s, const GradientAxis& y, const GradientAxis& x, const uint32_t* weight, Pool& pool,
+               int threads);
+
+  // What the sums of each class of border pixels are shifted by.
+  void set_grid(const Grid& grid);
+
+  const std::vector<Part>& parts() const { return parts_; }
+
+  // Sums over the taps of levels by signs, integers, [samples][y.count][x.count][channels], of samples whose levels
+  // [y.size][x.size][out_c] begin at `levels`; kInt8Slack bytes behind them are read.
+  void product(const Part& part, const uint8_t* levels, int64_t samples, float* sums) const;
+
+  // Of an input pixel: its gradient is scale * (sum - shift[c]) + shift[in_c + c].
+  const float* shift(int64_t y, int64_t x) const {
+    const auto columns = static_cast<int64_t>(column_taps_.size());
+    const int64_t kind = row_class_[static_cast<size_t>(y)] * columns + column_class_[static_cast<size_t>(x)];
+    return borders_.data() + 2 * kind * in_c_;
+  }
+
+ private:
   void plan(const ConvShape& s, const GradientAxis& y, const GradientAxis& x);
-  void pack(const Call& call, const Part& part, int8_t* signs);
-  void sum_borders(const Call& call);
-  void samples(const Call& call, const Part& part, int64_t begin, int64_t end, float* sums) const;
-  void finish(const Call& call, const Part& part, int64_t begin, int64_t end, const float* sums) const;
+  void pack(const ConvShape& s, const Part& part, const uint32_t* weight, int8_t* signs);
 
-  const Kernels& kernels_;
-  const TrainingKernels& training_;
+  const TrainingKernels& kernels_;
   std::vector<Part> parts_;
+  int64_t in_c_ = 0, taps_ = 0, kernel_w_ = 0;
+  int64_t lead_y_ = 0, lead_x_ = 0, row_bytes_ = 0, pixel_bytes_ = 0;  // of the levels
   std::vector<int32_t> row_class_, column_class_;
   std::vector<uint64_t> row_taps_, column_taps_;  // of each class
   Scratch<uint8_t> packed_;
   Scratch<int8_t> signs_;
-  Scratch<float> sums_, borders_;
+  Scratch<float> borders_;
   Scratch<int32_t> tap_sums_;
 };
 

@@ -1,48 +1,58 @@
 // The kernels of training for any CPU: plain loops, which the compiler may make vectors of. Not in kernels/portable,
 // which is the whole of a microcontroller's kernels.
+#include "kernels/vector/level_conv.h"
 #include "kernels/vector/training.h"
 #include "kernels/vector/weight_gradient.h"
 
 namespace onebit {
 namespace {
 
+// Levels less 128 are signed bytes, whose products with signs fit 16 bits 255 times.
 struct Plain {
-  template <int C, int KH, int KW>
-  static void product(const WeightGradientArgs& a, const Planes& planes, int32_t (&sums)[C][KH * KW]) {
-    for (int c = 0; c < C; ++c) {
-      for (int t = 0; t < KH * KW; ++t) {
-        int32_t sum = 0;
-        for (int64_t y = 0; y < a.out_h; ++y) {
-          const uint8_t* gradient = planes.gradient + c * planes.gradient_plane + y * a.out_w * kSamples;
-          const int8_t* input = planes.input + ((y * a.stride_h + t / KW) * a.in_w + t % KW) * kSamples;
-          for (int64_t x = 0; x < a.out_w; ++x, gradient += kSamples, input += a.stride_w * kSamples) {
-            for (int64_t n = 0; n < kSamples; ++n) sum += gradient[n] * input[n];
-          }
-        }
-        sums[c][t] = sum;
-      }
-    }
+  static constexpr int kLanes = 4;
+  static constexpr int kVectors = 1, kPixels = 4;         // input gradient
+  static constexpr int kWeightVectors = 1, kColumns = 3;  // weight gradient
+  static constexpr int32_t kCentre = 128;
+  static constexpr int64_t kSteps = 255;
+
+  typedef int8_t Bytes __attribute__((vector_size(16)));
+  typedef int16_t Sum __attribute__((vector_size(32)));
+
+  static Bytes vector(const void* from) { return load<Bytes>(static_cast<const uint8_t*>(from)); }
+
+  static Bytes broadcast(const void* four) {
+    Vector<4>::Int v = {};
+    v += load<int32_t>(static_cast<const uint8_t*>(four));
+    return (Bytes)v;
+  }
+
+  static Bytes centred(Bytes levels) { return levels ^ static_cast<int8_t>(-128); }
+  static void clear(Sum& sum) { sum = Sum{}; }
+
+  static void multiply_add(Sum& sum, Bytes levels, Bytes signs) {
+    sum += __builtin_convertvector(levels, Sum) * __builtin_convertvector(signs, Sum);
+  }
+
+  static Vector<4>::Int widened(const Sum& sum) {
+    Vector<4>::Int total;
+    for (int i = 0; i < 4; ++i) total[i] = sum[4 * i] + sum[4 * i + 1] + sum[4 * i + 2] + sum[4 * i + 3];
+    return total;
+  }
+
+  static void transpose(const uint8_t* from, int64_t step, uint8_t* to) {
+    for (int64_t l = 0; l < 4; ++l)
+      for (int64_t j = 0; j < 4; ++j) to[4 * l + j] = from[j * step + l];
   }
 };
 
-void gather(const uint8_t* from, int64_t from_step, int64_t samples, int64_t channels, uint8_t* to, int64_t to_step) {
-  for (int64_t c = 0; c < channels; ++c) {
-    for (int64_t n = 0; n < kSamples; ++n) to[c * to_step + n] = n < samples ? from[n * from_step + c] : uint8_t{0};
-  }
-}
-
-void expand(const uint32_t* words, int64_t bits, int8_t* to, int64_t to_step) {
-  for (int64_t bit = 0; bit < bits; ++bit) {
-    for (int64_t i = 0; i < kSamples; ++i)
-      to[bit * to_step + i] = static_cast<int8_t>(1 - 2 * static_cast<int32_t>(words[i] >> bit & 1u));
-  }
-}
+constexpr Int8ConvKernel level_conv = Int8ConvKernel::of<LevelConv<Plain>>("portable levels", false);
 
 }  // namespace
 
 const TrainingKernels& portable_training() {
-  static constexpr TrainingKernels table = {"portable", range_of<4>, levels_of,
-                                            gather,     expand,      WeightGradient<Plain>::run};
+  using Weight = WeightGradient<Plain>;
+  static constexpr TrainingKernels table = {"portable",    range_of<4>,    levels_of,   {{&level_conv}}, Plain::kLanes,
+                                            Weight::quads, Weight::planes, Weight::run, Weight::finish};
   return table;
 }
 

@@ -18,6 +18,35 @@ const float* nonnegative(int64_t channels, Scratch<float>& memory) {
   return interval;
 }
 
+// y = scale * (sum - shift) + offset, times the derivative.
+template <Estimator E>
+void finish_pixel(const float* __restrict sums, const float* __restrict shift, const float* __restrict offset,
+                  const float* __restrict x, float scale, int64_t channels, float* __restrict y) {
+  for (int64_t c = 0; c < channels; ++c) {
+    const float gradient = scale * (sums[c] - shift[c]) + offset[c];
+    y[c] = E == Estimator::none ? gradient : derivative(E, x[c]) * gradient;
+  }
+}
+
+// What an input gradient's part gives of samples from `first` on.
+void finish(const ConvShape& s, const InputGradient& gradient, const InputGradient::Part& part, float scale,
+            const float* sums, int64_t first, int64_t samples, const float* x, Estimator estimator, float* output) {
+  const auto pixel = estimator == Estimator::none      ? finish_pixel<Estimator::none>
+                     : estimator == Estimator::clipped ? finish_pixel<Estimator::clipped>
+                                                       : finish_pixel<Estimator::quadratic>;
+  for (int64_t n = first; n < first + samples; ++n) {
+    for (int64_t i = 0; i < part.y.count; ++i) {
+      const int64_t iy = part.y.input + i * s.stride_h;
+      for (int64_t j = 0; j < part.x.count; ++j, sums += part.channels) {
+        const int64_t ix = part.x.input + j * s.stride_w;
+        const int64_t at = ((n * s.in_h + iy) * s.in_w + ix) * s.in_c + part.first;
+        const float* shift = gradient.shift(iy, ix) + part.first;
+        pixel(sums, shift, shift + s.in_c, x ? x + at : nullptr, scale, part.channels, output + at);
+      }
+    }
+  }
+}
+
 }  // namespace
 
 const char* Products::unfit(const ConvShape& s) {
@@ -67,10 +96,35 @@ void Products::backward(const ConvShape& s, const float* gradient, const Roundin
   const std::lock_guard lock(mutex_);
   const GradientAxis rows(s.in_h, s.out_h, s.kernel_h, s.stride_h, s.pad_top);
   const GradientAxis columns(s.in_w, s.out_w, s.kernel_w, s.stride_w, s.pad_left);
-  gradient_.quantize(s, rows, columns, gradient, rounding, pool_, threads_);
-  if (input_gradient)
-    input_gradient_.run(s, rows, columns, gradient_, weight, x, estimator, input_gradient, pool_, threads_);
-  if (weight_gradient) weight_gradient_.run(s, rows, columns, gradient_, bits, weight_gradient, pool_);
+  gradient_.measure(s, gradient, rounding, pool_, threads_);
+  const Grid& grid = gradient_.grid();
+  const int64_t most = std::min<int64_t>(chunk_samples(s), s.batch), image = rows.size * columns.size * s.out_c;
+  int64_t sums = 0;
+  if (input_gradient) {
+    input_gradient_.prepare(s, rows, columns, weight, pool_, threads_);
+    input_gradient_.set_grid(grid);
+    for (const InputGradient::Part& part : input_gradient_.parts())
+      sums = std::max(sums, most * part.pixels() * part.channels);
+  }
+  if (weight_gradient) weight_gradient_.prepare(s, rows, columns, most, threads_);
+  for (Own& own : own_) own.levels.at_least(most * image + kInt8Slack), own.sums.at_least(sums);
+
+  const int64_t input_words = inputs_of(s) * words_of(s.in_c);
+  pool_.split((s.batch + most - 1) / most, [&](int64_t begin, int64_t end, size_t thread) {
+    uint8_t* levels = own_[thread].levels.data();
+    for (int64_t n = begin * most; n < std::min<int64_t>(end * most, s.batch); n += most) {
+      const int64_t samples = std::min(most, s.batch - n);
+      gradient_.quantize(s, rows, columns, gradient, rounding, n, n + samples, levels);
+      if (weight_gradient) weight_gradient_.add(levels, bits + n * input_words, samples, thread);
+      if (!input_gradient) continue;
+      for (const InputGradient::Part& part : input_gradient_.parts()) {
+        input_gradient_.product(part, levels, samples, own_[thread].sums.data());
+        finish(s, input_gradient_, part, grid.scale, own_[thread].sums.data(), n, samples, x, estimator,
+               input_gradient);
+      }
+    }
+  });
+  if (weight_gradient) weight_gradient_.finish(grid, weight_gradient, pool_);
 }
 
 }  // namespace onebit

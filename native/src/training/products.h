@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "graph/pool.h"
+#include "training/estimator.h"
 #include "training/input_gradient.h"
 #include "training/weight_gradient.h"
 
@@ -20,8 +21,9 @@ class Products {
         threads_(threads),
         pool_(threads),
         gradient_(training),
-        input_gradient_(kernels, training),
-        weight_gradient_(training) {}
+        input_gradient_(training),
+        weight_gradient_(training),
+        own_(static_cast<size_t>(threads)) {}
 
   const char* isa() const { return kernels_.name; }
 
@@ -42,6 +44,11 @@ class Products {
                 float* weight_gradient);
 
  private:
+  struct Own {  // of a thread
+    Scratch<uint8_t> levels;
+    Scratch<float> sums;
+  };
+
   const Kernels& kernels_;
   const int threads_;
   std::mutex mutex_;  // one call at a time
@@ -49,6 +56,7 @@ class Products {
   GridGradient gradient_;
   InputGradient input_gradient_;
   WeightGradient weight_gradient_;
+  std::vector<Own> own_;
   Scratch<uint8_t> packed_;
   Scratch<float> intervals_;
 };

@@ -5,10 +5,14 @@
 namespace onebit {
 
 const TrainingKernels* training_kernels(const char* table) {
+  const auto is = [&](const char* name) { return std::strcmp(table, name) == 0; };
 #ifdef ONEBIT_HAVE_AVX512
-  if (std::strcmp(table, "avx512") == 0 || std::strcmp(table, "amx") == 0) return &avx512_training();
+  if (is("avx512") || is("amx")) return &avx512_training();
 #endif
-  return std::strcmp(table, "portable") == 0 ? &portable_training() : nullptr;
+#ifdef ONEBIT_HAVE_AVX512BW
+  if (is("avx512bw")) return &avx512bw_training();
+#endif
+  return is("portable") ? &portable_training() : nullptr;
 }
 
 }  // namespace onebit

@@ -1,7 +1,8 @@
-// The gradient of a convolution's ±1 weights: bytes by signs, summed over samples and pixels.
+// The gradient of a convolution's ±1 weights: levels by signs, summed over samples and pixels.
 #pragma once
 
 #include "training/gradient.h"
+#include "training/scratch.h"
 
 namespace onebit {
 
@@ -9,21 +10,41 @@ class WeightGradient {
  public:
   explicit WeightGradient(const TrainingKernels& kernels) : kernels_(kernels) {}
 
-  // `bits`: the input's signs [batch][in_h][in_w][words]; `output`: [out_c][kernel_h][kernel_w][in_c].
-  void run(const ConvShape& s, const GradientAxis& y, const GradientAxis& x, const GridGradient& gradient,
-           const uint32_t* bits, float* output, Pool& pool);
+  // For calls of `add` with at most `samples` samples; the sums are zero. Throws std::bad_alloc.
+  void prepare(const ConvShape& s, const GradientAxis& y, const GradientAxis& x, int64_t samples, int threads);
+
+  // Adds what `samples` samples give, to the sums of a thread. `levels`: [samples][y.size][x.size][out_c]; `bits`: the
+  // input's signs [samples][in_h][in_w][words].
+  void add(const uint8_t* levels, const uint32_t* bits, int64_t samples, size_t thread);
+
+  // `output`: [out_c][kernel_h][kernel_w][in_c].
+  void finish(const Grid& grid, float* output, Pool& pool);
 
  private:
-  void spread_gradient(const ConvShape& s, const GradientAxis& y, const GradientAxis& x, const uint8_t* levels,
-                       Pool& pool);
-  void spread_input(const ConvShape& s, const uint32_t* bits, Pool& pool);
-  void finish(const ConvShape& s, const Grid& grid, float* output, Pool& pool) const;
+  // Of a thread. Signs that the taps meet are counted by the places of a sample's plane: few samples in bytes.
+  struct Own {
+    Scratch<uint8_t> quads, bits;
+    Scratch<int8_t> planes, few_totals;
+    Scratch<int32_t> sums, totals;
+    int64_t few;  // samples in few_totals
+    bool begun;
+  };
+
+  void spread_levels(const uint8_t* levels, int64_t samples, Own& own) const;
+  void spread_bits(const uint32_t* bits, int64_t samples, Own& own) const;
+  void count_few(Own& own) const;
+  void sum_signs(int32_t* signs) const;
 
   const TrainingKernels& kernels_;
-  WeightGradientArgs args_ = {};
-  Scratch<uint8_t> gradient_;  // one channel more, of ones: its sums are what a constant gradient adds
-  Scratch<int8_t> input_;
-  Scratch<int32_t> sums_;
+  ConvShape s_ = {};
+  int64_t levels_row_ = 0, levels_image_ = 0, levels_first_ = 0;
+  int64_t vectors_ = 0, columns_ = 0, row_steps_ = 0, most_ = 0;
+  int64_t phases_ = 0, phase_ = 0, row_ = 0, rows_ = 0, sample_ = 0, plane_ = 0;  // of a plane, in bytes
+  Scratch<int64_t> starts_, offsets_;
+  Scratch<uint8_t> inside_;
+  Scratch<int32_t> signs_;
+  std::vector<Own> own_;
+  std::vector<const int32_t*> sums_;
 };
 
 }  // namespace onebit

@@ -1,66 +1,147 @@
-// The loops around the product of the weights' gradient, which the instruction sets share. Isa::product<C, KH, KW> sums
-// the taps from (ky, kx) on of C output channels and one input channel, over all pixels of a block of samples.
+// The weights' gradient: lanes are output channels, each with 4 neighbouring pixels of a row, which are multiplied with
+// 4 neighbouring signs of an input channel. kColumns columns stay in registers.
 #pragma once
 
 #include "kernels/training.h"
+#include "kernels/vector/simd.h"
 
 namespace onebit {
 namespace {
 
-// What a product reads: the planes of its channels.
-struct Planes {
-  const uint8_t* gradient;
-  int64_t gradient_plane;  // from an output channel to the next
-  const int8_t* input;     // at the tap (ky, kx)
-};
-
 template <class Isa>
 class WeightGradient {
  public:
-  static void run(const WeightGradientArgs& args, int64_t begin, int64_t end) {
-    for (int64_t unit = begin; unit < end; ++unit) {
-      const int64_t o = 2 * unit;
-      if (o + 1 < args.out_c) {
-        channels<2>(args, o);
-      } else {
-        channels<1>(args, o);
+  static void quads(const QuadsArgs& args) {
+    alignas(64) uint8_t some[4][N];
+    for (int64_t v = 0; v * N < args.channels; ++v) {
+      const uint8_t* from = args.levels + v * N;
+      uint8_t* to = args.quads + v * args.quad_step;
+      const int64_t channels = args.channels - v * N < N ? args.channels - v * N : N;
+      for (int64_t x = 0; x < args.pixels; x += 4, from += 4 * args.channels, to += 4 * N) {
+        if (channels == N && x + 4 <= args.pixels) {
+          Isa::transpose(from, args.channels, to);
+          continue;
+        }
+        std::memset(some, Isa::kCentre, sizeof(some));
+        for (int64_t j = 0; j < 4 && x + j < args.pixels; ++j)
+          std::memcpy(some[j], from + j * args.channels, static_cast<size_t>(channels));
+        Isa::transpose(some[0], N, to);
+      }
+    }
+  }
+
+  static void planes(const PlanesArgs& args) {
+    for (int64_t i = 0; i < args.size; i += kPlaneGranule) {
+      for (int64_t c = 0; c < args.channels; c += 8) {
+        const int64_t bits = args.channels - c < 8 ? args.channels - c : 8;
+        for (int64_t at = i; at < i + kPlaneGranule; at += sizeof(Signs)) {
+          const auto eight = load<Signs>(args.bits + c / 8 * args.size + at), inside = load<Signs>(args.inside + at);
+          int8_t* to = args.planes + c * args.size + at;
+          Signs bit = Signs{} + 1;
+          for (int64_t b = 0; b < bits; ++b, to += args.size, bit += bit) {
+            const Signs signs = ((Signs)((eight & bit) == bit) | 1) & inside;
+            std::memcpy(to, &signs, sizeof(signs));
+          }
+        }
+      }
+    }
+    for (int64_t c = 0; c < args.channels; ++c) {
+      for (int64_t i = 0; i < args.sample; i += sizeof(Signs)) {
+        const int8_t* from = args.planes + c * args.size + i;
+        auto total = load<Signs>(args.totals + c * args.total_step + i);
+        for (int64_t n = 0; n < args.samples; ++n, from += args.sample) total += load<Signs>(from);
+        std::memcpy(args.totals + c * args.total_step + i, &total, sizeof(total));
+      }
+    }
+  }
+
+  static void run(const WeightGradientArgs& args) {
+    int64_t v = 0;
+    if constexpr (V > 1) {
+      for (; v + V <= args.vectors; v += V) vectors<V>(args, v);
+    }
+    for (; v < args.vectors; ++v) vectors<1>(args, v);
+  }
+
+  static void finish(const WeightFinishArgs& args, int64_t begin, int64_t end) {
+    constexpr int64_t kBlock = 16;
+    const int64_t columns = args.in_c * args.taps;
+    for (int64_t v = begin; v < end; ++v) {
+      const int64_t outputs = args.out_c - v * N < N ? args.out_c - v * N : N;
+      for (int64_t tap = 0; tap < args.taps; ++tap) {
+        for (int64_t first = 0; first < args.in_c; first += kBlock) {
+          const int64_t channels = args.in_c - first < kBlock ? args.in_c - first : kBlock;
+          float block[kBlock][N];
+          for (int64_t c = 0; c < channels; ++c) {
+            const int64_t column = (first + c) * args.taps + tap;
+            const int32_t signs = args.signs[column];
+            int32_t sums[N];
+            for (int l = 0; l < N; ++l) sums[l] = Isa::kCentre * signs;
+            for (int64_t t = 0; t < args.threads; ++t) {
+              const int32_t* from = args.sums[t] + (v * columns + column) * N;
+              for (int l = 0; l < N; ++l) sums[l] += from[l];
+            }
+            for (int l = 0; l < N; ++l)
+              block[c][l] = static_cast<float>(args.scale * sums[l] + args.minimum * signs);
+          }
+          for (int64_t l = 0; l < outputs; ++l) {
+            float* to = args.output + ((v * N + l) * args.taps + tap) * args.in_c + first;
+            for (int64_t c = 0; c < channels; ++c) to[c] = block[c][l];
+          }
+        }
       }
     }
   }
 
  private:
-  template <int C>
-  static void channels(const WeightGradientArgs& a, int64_t o) {
-    const int64_t taps = a.kernel_h * a.kernel_w;
-    int32_t* sums = a.sums + o * a.in_c * taps;
-    for (int64_t i = 0; i < C * a.in_c * taps; ++i) sums[i] = 0;
-    const int64_t gradient_plane = plane_bytes(a.out_h, a.out_w), input_plane = plane_bytes(a.in_h, a.in_w);
-    for (int64_t block = 0; block < a.blocks; ++block) {
-      const uint8_t* gradient = a.gradient + (block * a.out_c + o) * gradient_plane;
-      for (int64_t c = 0; c < a.in_c; ++c) {
-        const int8_t* input = a.input + (block * a.in_c + c) * input_plane;
-        pair<C>(a, {gradient, gradient_plane, input}, sums + c * taps);
-      }
-    }
+  static constexpr int N = Isa::kLanes, V = Isa::kWeightVectors, C = Isa::kColumns;
+  using Int = typename Vector<N>::Int;
+  using Bytes = typename Isa::Bytes;
+  using Signs = typename Vector<N>::Bytes;
+
+  template <int W>
+  static void vectors(const WeightGradientArgs& args, int64_t v) {
+    int64_t column = 0;
+    for (; column + C <= args.columns; column += C) columns<W, C>(args, v, column);
+    for (; column < args.columns; ++column) columns<W, 1>(args, v, column);
   }
 
-  template <int C>
-  static void pair(const WeightGradientArgs& a, const Planes& planes, int32_t* sums) {
-    const int64_t step = a.in_c * a.kernel_h * a.kernel_w;
-    if (a.kernel_h == 3 && a.kernel_w == 3) {
-      int32_t taps[C][9];
-      Isa::template product<C, 3, 3>(a, planes, taps);
-      for (int c = 0; c < C; ++c)
-        for (int t = 0; t < 9; ++t) sums[c * step + t] += taps[c][t];
-      return;
-    }
-    for (int64_t ky = 0; ky < a.kernel_h; ++ky) {
-      for (int64_t kx = 0; kx < a.kernel_w; ++kx, ++sums) {
-        int32_t tap[C][1];
-        Planes at = planes;
-        at.input += (ky * a.in_w + kx) * kSamples;
-        Isa::template product<C, 1, 1>(a, at, tap);
-        for (int c = 0; c < C; ++c) sums[c * step] += tap[c][0];
+  template <int W, int K>
+  static void columns(const WeightGradientArgs& args, int64_t v, int64_t column) {
+    const int8_t* signs[K];
+#pragma GCC unroll 16
+    for (int k = 0; k < K; ++k) signs[k] = args.planes + args.offsets[column + k];
+    const uint8_t* quad = args.quads + v * args.quad_step;
+    for (int64_t done = 0; done < args.steps; done += Isa::kSteps) {
+      const int64_t left = args.steps - done, count = left < Isa::kSteps ? left : Isa::kSteps;
+      typename Isa::Sum sum[W][K];
+#pragma GCC unroll 4
+      for (int w = 0; w < W; ++w) {
+#pragma GCC unroll 16
+        for (int k = 0; k < K; ++k) Isa::clear(sum[w][k]);
+      }
+      const int64_t *start = args.starts + done, *const end = start + count;
+#pragma GCC unroll 1
+      for (; start < end; ++start, quad += 4 * N) {
+        const int64_t offset = *start;
+        Bytes levels[W];
+#pragma GCC unroll 4
+        for (int w = 0; w < W; ++w) levels[w] = Isa::centred(Isa::vector(quad + w * args.quad_step));
+#pragma GCC unroll 16
+        for (int k = 0; k < K; ++k) {
+          const Bytes four = Isa::broadcast(signs[k] + offset);
+#pragma GCC unroll 4
+          for (int w = 0; w < W; ++w) Isa::multiply_add(sum[w][k], levels[w], four);
+        }
+      }
+#pragma GCC unroll 4
+      for (int w = 0; w < W; ++w) {
+        int32_t* to = args.sums + ((v + w) * args.columns + column) * N;
+#pragma GCC unroll 16
+        for (int k = 0; k < K; ++k, to += N) {
+          const Int total = load<Int>(to) + Isa::widened(sum[w][k]);
+          std::memcpy(to, &total, sizeof(total));
+        }
       }
     }
   }

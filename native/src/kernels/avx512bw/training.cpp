@@ -1,0 +1,31 @@
+#include "kernels/vector/training.h"
+
+#include "kernels/avx512bw/training.h"
+#include "kernels/vector/level_conv.h"
+#include "kernels/vector/weight_gradient.h"
+
+namespace onebit {
+namespace {
+
+// VPMADDUBSW: with signs its sums of two products are at most 2 * 255, so that 64 of them fit 16 bits.
+struct Pairs : Zmm {
+  static constexpr int64_t kSteps = 64;
+
+  static void multiply_add(Sum& sum, Bytes levels, Bytes signs) {
+    sum = _mm512_add_epi16(sum, _mm512_maddubs_epi16(levels, signs));
+  }
+  static Vector<16>::Int widened(Sum sum) { return (Vector<16>::Int)_mm512_madd_epi16(sum, _mm512_set1_epi16(1)); }
+};
+
+constexpr Int8ConvKernel level_conv = Int8ConvKernel::of<LevelConv<Pairs>>("avx512bw levels", false);
+
+}  // namespace
+
+const TrainingKernels& avx512bw_training() {
+  using Weight = WeightGradient<Pairs>;
+  static constexpr TrainingKernels table = {"avx512bw",     range_of<16>,   levels_of,   {{&level_conv}}, Pairs::kLanes,
+                                            Weight::quads, Weight::planes, Weight::run, Weight::finish};
+  return table;
+}
+
+}  // namespace onebit
