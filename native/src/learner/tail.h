@@ -13,7 +13,7 @@
 #include "format/model.h"
 #include "learner/masters.h"
 #include "learner/quantizer.h"
-#include "training/input_gradient.h"
+#include "training/estimator.h"
 
 namespace onebit::learner {
 
