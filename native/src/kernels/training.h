@@ -101,7 +101,7 @@ struct TrainingKernels {
   void (*levels)(const LevelsArgs&);
   KernelList<Int8ConvKernel> input_gradient;  // of levels by weights that are -1, 0 or 1; without an epilogue
   void (*input_finish)(const InputFinishArgs&);
-  int64_t lanes;                              // output channels of a vector in the weights' gradient
+  int64_t lanes;  // output channels of a vector in the weights' gradient
   void (*quads)(const QuadsArgs&);
   void (*planes)(const PlanesArgs&);
   void (*weight_gradient)(const WeightGradientArgs&);

@@ -22,13 +22,19 @@ void classify(const GradientAxis& axis, int64_t size, std::vector<int32_t>& clas
   }
 }
 
-// The bytes of 8 signs: -1 where a bit is set.
+// 8 signs as bytes, -1 where a bit is set, and their sum.
 struct SignBytes {
   SignBytes() {
-    for (int byte = 0; byte < 256; ++byte)
-      for (int bit = 0; bit < 8; ++bit) signs[byte][bit] = static_cast<int8_t>(byte >> bit & 1 ? -1 : 1);
+    for (int byte = 0; byte < 256; ++byte) {
+      sums[byte] = 0;
+      for (int bit = 0; bit < 8; ++bit) {
+        signs[byte][bit] = static_cast<int8_t>(byte >> bit & 1 ? -1 : 1);
+        sums[byte] += signs[byte][bit];
+      }
+    }
   }
   int8_t signs[256][8];
+  int32_t sums[256];
 };
 
 // 8 rows of 8 bits, the columns of which become rows.
@@ -107,24 +113,26 @@ void InputGradient::pack(const Part& part, const uint32_t* weight, int8_t* signs
     const int64_t ky = part.y.tap + s.stride_h * (part.y.taps - 1 - i / part.x.taps);
     const int64_t kx = part.x.tap + s.stride_w * (part.x.taps - 1 - i % part.x.taps), tap = ky * s.kernel_w + kx;
     int32_t* tap_sums = tap_sums_.data() + tap * s.in_c + part.first;
-    for (int64_t c = 0; c < part.channels; c += 8) {
-      const int64_t channels = std::min<int64_t>(8, part.channels - c);
+    for (int64_t c = 0; c < part.channels; c += 32) {
+      const int64_t channels = std::min<int64_t>(32, part.channels - c);
       const uint32_t* word = weight + tap * words + (part.first + c) / 32;
-      int32_t negative[8] = {};
+      int32_t sums[32] = {};
       for (int64_t o = 0; o < s.out_c; o += 8) {
         const int64_t outputs = std::min<int64_t>(8, s.out_c - o);
-        uint64_t bits = 0;
+        uint64_t bytes[4] = {};
         for (int64_t j = 0; j < outputs; ++j, word += taps_of(s) * words)
-          bits |= uint64_t{*word >> (part.first + c) % 32 & 255u} << 8 * j;
-        bits = transposed(bits);
+          for (int k = 0; k < 4; ++k) bytes[k] |= uint64_t{*word >> 8 * k & 255u} << 8 * j;
         int8_t* to = signs + (c * part_taps + i) * s.out_c + o;
         for (int64_t j = 0; j < channels; ++j, to += part_taps * s.out_c) {
-          const auto byte = static_cast<uint32_t>(bits >> 8 * j & 255u);
+          if (j % 8 == 0) bytes[j / 8] = transposed(bytes[j / 8]);
+          const auto byte = static_cast<size_t>(bytes[j / 8] >> j % 8 * 8 & 255u);
           std::memcpy(to, table.signs[byte], static_cast<size_t>(outputs));
-          negative[j] += static_cast<int32_t>(popcount(byte));
+          sums[j] += table.sums[byte];
         }
       }
-      for (int64_t j = 0; j < channels; ++j) tap_sums[c + j] = s.out_c - 2 * negative[j];
+      // outputs that are not there count as +1
+      for (int64_t j = 0; j < channels; ++j)
+        tap_sums[c + j] = sums[j] - static_cast<int32_t>(round_up(s.out_c, 8) - s.out_c);
     }
   }
   part.kernel->pack(part.shape, 0, signs, packed_.data() + part.packed);

@@ -20,7 +20,9 @@ struct Pairs {
   using Sum = __m256i;
 
   static Bytes vector(const void* from) { return _mm256_loadu_si256(static_cast<const __m256i*>(from)); }
-  static Bytes broadcast(const void* four) { return _mm256_set1_epi32(load<int32_t>(static_cast<const uint8_t*>(four))); }
+  static Bytes broadcast(const void* four) {
+    return _mm256_set1_epi32(load<int32_t>(static_cast<const uint8_t*>(four)));
+  }
   static Bytes centred(Bytes levels) { return levels; }
   static void clear(Sum& sum) { sum = _mm256_setzero_si256(); }
 
@@ -48,8 +50,9 @@ constexpr Int8ConvKernel level_conv = Int8ConvKernel::of<LevelConv<Pairs>>("avx2
 
 const TrainingKernels& avx2_training() {
   using Weight = WeightGradient<Pairs>;
-  static constexpr TrainingKernels table = {"avx2",        range_of<8>,    levels_of,   {{&level_conv}}, input_finish<8>, Pairs::kLanes,
-                                            Weight::quads, Weight::planes, Weight::run, Weight::finish};
+  static constexpr TrainingKernels table = {"avx2",          range_of<8>,   levels_of,     {{&level_conv}},
+                                            input_finish<8>, Pairs::kLanes, Weight::quads, Weight::planes,
+                                            Weight::run,     Weight::finish};
   return table;
 }
 

@@ -25,8 +25,9 @@ constexpr Int8ConvKernel level_conv = Int8ConvKernel::of<LevelConv<Pairs>>("avx5
 
 const TrainingKernels& avx512bw_training() {
   using Weight = WeightGradient<Pairs>;
-  static constexpr TrainingKernels table = {"avx512bw",     range_of<16>,   levels_of,   {{&level_conv}}, input_finish<16>, Pairs::kLanes,
-                                            Weight::quads, Weight::planes, Weight::run, Weight::finish};
+  static constexpr TrainingKernels table = {"avx512bw",       range_of<16>,  levels_of,     {{&level_conv}},
+                                            input_finish<16>, Pairs::kLanes, Weight::quads, Weight::planes,
+                                            Weight::run,      Weight::finish};
   return table;
 }
 

@@ -42,9 +42,9 @@ constexpr Int8ConvKernel level_conv = Int8ConvKernel::of<LevelConv<Halves>>("neo
 
 const TrainingKernels& neon_training() {
   using Weight = WeightGradient<Halves>;
-  static constexpr TrainingKernels table = {
-      "neon",        range_of<4>,    levels_of,   {{&level_conv}}, input_finish<4>, Halves::kLanes,
-      Weight::quads, Weight::planes, Weight::run, Weight::finish};
+  static constexpr TrainingKernels table = {"neon",          range_of<4>,    levels_of,     {{&level_conv}},
+                                            input_finish<4>, Halves::kLanes, Weight::quads, Weight::planes,
+                                            Weight::run,     Weight::finish};
   return table;
 }
 

@@ -25,9 +25,9 @@ constexpr Int8ConvKernel level_conv = Int8ConvKernel::of<LevelConv<Dots>>("neon_
 
 const TrainingKernels& neon_dotprod_training() {
   using Weight = WeightGradient<Dots>;
-  static constexpr TrainingKernels table = {
-      "neon_dotprod", range_of<4>,    levels_of,   {{&level_conv}}, input_finish<4>, Dots::kLanes,
-      Weight::quads,  Weight::planes, Weight::run, Weight::finish};
+  static constexpr TrainingKernels table = {"neon_dotprod",  range_of<4>,   levels_of,     {{&level_conv}},
+                                            input_finish<4>, Dots::kLanes,  Weight::quads, Weight::planes,
+                                            Weight::run,     Weight::finish};
   return table;
 }
 

@@ -4,8 +4,8 @@
 // An instruction set gives Sum, which adds up kSteps steps without overflow; the loop over those is one loop with the
 // places of its steps in a table, because from a nest of loops GCC 12 copies the sums.
 //
-// Packed weights: int64 place of each step in a window; then for each block of up to kVectors * kLanes outputs (the last
-// one narrower: a multiple of kLanes) int32 start [width] and steps of 4 * width bytes.
+// Packed weights: int64 place of each step in a window; then for each block of up to kVectors * kLanes outputs (the
+// last one narrower: a multiple of kLanes) int32 start [width] and steps of 4 * width bytes.
 #pragma once
 
 #include "kernels/shape.h"
@@ -140,7 +140,7 @@ class LevelConv {
         for (int v = 0; v < W; ++v) Isa::clear(sum[p][v]);
       }
       const int64_t *place = block.places + done, *const end = place + count;
-#pragma GCC unroll 1
+#pragma GCC unroll 2
       for (; place < end; ++place, weight += W * sizeof(Int)) {
         const int64_t offset = *place;
         Bytes signs[W];

@@ -80,7 +80,10 @@ void input_finish_row(const InputFinishArgs& args) {
       if constexpr (E != Estimator::none) {
         const F x = load<F>(args.input + i * args.step + c, count), distance = x < zero ? -x : x;
         const F slope = distance * -2.0f + 2.0f;
-        y = (E == Estimator::clipped ? (distance <= zero + 1.0f ? zero + 1.0f : zero) : slope < zero ? zero : slope) * y;
+        y = (E == Estimator::clipped ? (distance <= zero + 1.0f ? zero + 1.0f : zero)
+             : slope < zero          ? zero
+                                     : slope) *
+            y;
       }
       store(args.output + i * args.step + c, y, count);
     }

@@ -74,12 +74,17 @@ class WeightGradient {
           const int64_t taps = args.taps - tap < kTaps ? args.taps - tap : kTaps;
           float block[kTaps][kChannels][N];
           for (int64_t c = 0; c < channels; ++c) {
-            for (int64_t t = 0; t < taps; ++t) gradient(args, v * columns, (first + c) * args.taps + tap + t, block[t][c]);
+            for (int64_t t = 0; t < taps; ++t)
+              gradient(args, v * columns, (first + c) * args.taps + tap + t, block[t][c]);
           }
           for (int64_t l = 0; l < outputs; ++l) {
             for (int64_t t = 0; t < taps; ++t) {
               float* to = args.output + ((v * N + l) * args.taps + tap + t) * args.in_c + first;
-              for (int64_t c = 0; c < channels; ++c) to[c] = block[t][c][l];
+              if (channels == kChannels) {
+                for (int64_t c = 0; c < kChannels; ++c) to[c] = block[t][c][l];
+              } else {
+                for (int64_t c = 0; c < channels; ++c) to[c] = block[t][c][l];
+              }
             }
           }
         }
@@ -129,7 +134,7 @@ class WeightGradient {
         for (int k = 0; k < K; ++k) Isa::clear(sum[w][k]);
       }
       const int64_t *start = args.starts + done, *const end = start + count;
-#pragma GCC unroll 1
+#pragma GCC unroll 2
       for (; start < end; ++start, quad += 4 * N) {
         const int64_t offset = *start;
         Bytes levels[W];
