@@ -5,7 +5,7 @@
 namespace onebit {
 
 const FusedKernels& neon_fused() {
-  static constexpr FusedKernels table = Fused<Neon>::table("neon");
+  static constexpr FusedKernels table = Fused<Widening<Neon>>::table("neon");
   return table;
 }
 
