@@ -13,13 +13,14 @@
 //                     four a cycle, two of them look-ups or shifts                             341
 //           avx512bw  the kernel of avx2                                                       341
 //           portable  xor, ten operations of the in-word sum, add for 128; four a cycle         43
-//           amx       TDPBSSD for 16384 products in 16 cycles (as published: never run by us)  1024
-//   int8    avx512    VPDPBUSD for 64 products; one a cycle                                     64
+//           amx       TDPBSSD for 16384 products in 16 cycles, as published                   1024
+//   int8    amx       TDPBUSD, the same                                                       1024
+//           avx512    VPDPBUSD for 64 products; one a cycle                                     64
 //           avx2      VPMADDWD and VPADDD for 16 products; 1.61 such pairs a cycle, measured    26
 //           avx512bw  the kernel of avx2                                                        26
 //           portable  the same for 8 products                                                   13
 // (AMD Zen 4; Intel cores since Ice Lake start three 256-bit operations a cycle instead of four.) floor_share is the
-// floor over the median; the clock is measured with a chain of dependent adds just before each layer.
+// floor over the median; the clock is measured with a chain of dependent rotations just before each layer.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -61,28 +62,29 @@ constexpr Layer int8_layers[] = {
 
 double seconds(Clock::time_point since) { return std::chrono::duration<double>(Clock::now() - since).count(); }
 
+// By dependent rotations, one a cycle: a core that renames registers may fold a chain of adds of constants.
 double clock_hertz() {
-  const int64_t adds = 4'000'000;
+  const int64_t rotations = 4'000'000;
   double best = 1e9;
   for (int repeat = 0; repeat < 5; ++repeat) {
-    uint64_t x = static_cast<uint64_t>(repeat);
+    uint64_t x = static_cast<uint64_t>(repeat) + 1;
     const auto start = Clock::now();
-    for (int64_t i = 0; i < adds; i += 8) {
+    for (int64_t i = 0; i < rotations; i += 8) {
       for (int k = 0; k < 8; ++k) {
-        x += 3;
+        x = x << 7 | x >> 57;
         __asm__ volatile("" : "+r"(x));
       }
     }
     best = std::min(best, seconds(start));
   }
-  return static_cast<double>(adds) / best;
+  return static_cast<double>(rotations) / best;
 }
 
 // As the engine's arena gives it.
 void* aligned(size_t bytes) { return std::aligned_alloc(64, (bytes + 63) / 64 * 64); }
 
 double products_per_cycle(const char* isa, bool binary) {
-  if (!std::strcmp(isa, "amx")) return binary ? 1024.0 : 64.0;
+  if (!std::strcmp(isa, "amx")) return 1024.0;
   if (!std::strcmp(isa, "avx512")) return binary ? 512.0 / 3 * 2 : 64.0;
   if (!std::strcmp(isa, "avx2") || !std::strcmp(isa, "avx512bw")) return binary ? 768.0 / 9 * 4 : 16.0 * 1.61;
   if (!std::strcmp(isa, "portable")) return binary ? 128.0 / 12 * 4 : 8.0 * 1.61;

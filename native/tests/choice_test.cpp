@@ -1,14 +1,19 @@
-// The choice of a kernel: measured only where rivals fit, once, and the same for every thread.
+// The choice of a kernel: measured only where rivals fit, once, and the same for every thread; the faster one, whatever
+// else the machine does meanwhile.
 #include "graph/choice.h"
 
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <cstring>
+#include <memory>
+#include <random>
 #include <set>
 #include <thread>
 #include <vector>
 
 #include "check.h"
+#include "graph/contest.h"
 
 using namespace onebit;
 
@@ -63,6 +68,110 @@ void by_measurement() {
   CHECK_THAT(choose_kernel(list, shape(64)) == 1 && all_runs() > before, "another shape is measured");
   static constexpr KernelList<BinaryConvKernel> fast_first = {{&fast, &slow, &last}};
   CHECK_THAT(choose_kernel(fast_first, shape(32)) == 0, "another list has a choice of its own");
+}
+
+// Asked together, some twice and some known: the answers in that order, and one measurement of each shape.
+void at_once() {
+  const int before = all_runs();
+  const std::vector<int32_t> got = choose_kernels(
+      {{&list, shape(40)}, {&list, shape(8)}, {&list, shape(40)}, {&list, shape(32)}, {&list, shape(48)}});
+  CHECK_THAT((got == std::vector<int32_t>{1, 2, 1, 1, 1}), "another answer than one by one");
+  const int runs = all_runs() - before;
+  CHECK_THAT(choose_kernel(list, shape(56)) == 1 && 2 * (all_runs() - before - runs) <= 2 * runs, "a shape twice");
+  CHECK_THAT(choose_kernels({}).empty(), "nothing asked");
+}
+
+// A machine on which another thread has the core for a share of the time, `burst` seconds on average. Its clock is that
+// of the runs alone.
+struct Machine {
+  using duration = Contest::Seconds;
+  using time_point = std::chrono::time_point<Machine, duration>;
+
+  static time_point now() { return time_point(time); }
+
+  static void start(uint32_t seed, double share, double burst) {
+    random.seed(seed);
+    busy_length = Contest::Seconds(burst);
+    quiet_length = busy_length * (1 - share) / share;
+    time = Contest::Seconds(0);
+    busy = random() < share * 4294967296.0;
+    change = length();
+  }
+
+  // Work that takes `quiet` on a quiet core, and `slower` times as long on a busy one.
+  static void work(Contest::Seconds quiet, double slower) {
+    for (;;) {
+      const double factor = busy ? slower : 1;
+      if (time + factor * quiet <= change) break;
+      quiet -= (change - time) / factor;
+      time = change;
+      busy = !busy;
+      change += length();
+    }
+    time += (busy ? slower : 1) * quiet;
+  }
+
+  // Distributed exponentially.
+  static Contest::Seconds length() {
+    return (busy ? busy_length : quiet_length) * -std::log((random() + 1.0) / 4294967297.0);
+  }
+
+  static inline std::mt19937 random;
+  static inline Contest::Seconds time, change, busy_length, quiet_length;
+  static inline bool busy;
+};
+
+// Takes `Nanoseconds` for a row of output on a quiet core, and `Percent` of it on a busy one.
+template <int Nanoseconds, int Percent>
+struct Simulated : Fake<2, 0, 0> {
+  static void run(const BinaryConvArgs&, int64_t begin, int64_t end) {
+    Machine::work(static_cast<double>(end - begin) * Contest::Seconds(Nanoseconds * 1e-9), Percent / 100.0);
+  }
+};
+
+// What 100 plans of twenty layers choose between two kernels.
+struct Chosen {
+  int layers[2] = {};      // that take the first, the second
+  int plans_of_first = 0;  // all of whose layers take the first
+  double seconds = 0;      // for all layers of a plan, on average
+};
+
+Chosen choose(const KernelList<BinaryConvKernel>& two, double share, double burst) {
+  Chosen chosen;
+  for (uint32_t seed = 0; seed < 100; ++seed) {
+    Machine::start(seed, share, burst);
+    std::vector<std::unique_ptr<Contest>> layers;
+    for (int32_t rows = 9; rows <= 28; ++rows) {
+      const ConvShape s{1, rows, 8, 32, rows, 8, 32, 1, 1, 1, 1, 0, 0, 1, 1, 1};
+      layers.push_back(std::make_unique<ConvContest<Machine, BinaryConvKernel>>(two, std::vector<int32_t>{0, 1}, s));
+    }
+    hold(layers);
+    const int before = chosen.layers[1];
+    for (const std::unique_ptr<Contest>& layer : layers) ++chosen.layers[layer->winner()];
+    chosen.plans_of_first += chosen.layers[1] == before;
+    chosen.seconds += Machine::time.count() / 100;
+  }
+  return chosen;
+}
+
+// What is faster on a quiet core wins, also if a busy core slows it more than its rival, or if it stands behind it. A
+// kernel's runs take about 1 ms, or 4 ms before the later one is taken, and before them those of one row.
+void disturbed() {
+  static constexpr BinaryConvKernel tiles = BinaryConvKernel::of<Simulated<4000, 200>>("tiles", true);
+  static constexpr BinaryConvKernel vectors = BinaryConvKernel::of<Simulated<5200, 120>>("vectors", true);
+  static constexpr BinaryConvKernel quick = BinaryConvKernel::of<Simulated<3600, 120>>("quick", true);
+  static constexpr KernelList<BinaryConvKernel> first_wins = {{&tiles, &vectors}}, second_wins = {{&tiles, &quick}};
+  for (const double burst : {100e-6, 1e-3, 5e-3, 10e-3}) {
+    for (const double share : {0.05, 0.15, 0.3}) {
+      const Chosen first = choose(first_wins, share, burst), second = choose(second_wins, share, burst);
+      CHECK_THAT(first.plans_of_first >= 99, "%d of 100 plans take the first; busy %g of the time, for %g s",
+                 first.plans_of_first, share, burst);
+      CHECK_THAT(second.layers[1] >= 1980, "%d of 2000 layers take the second; busy %g of the time, for %g s",
+                 second.layers[1], share, burst);
+      CHECK_THAT(first.seconds < 20 * 2 * 1.2e-3 && second.seconds < 20 * 2 * 4.8e-3, "choices take %g s and %g s",
+                 first.seconds, second.seconds);
+    }
+  }
 }
 
 // Two kernels that are equally fast: the clock may prefer either, but all threads get the same.
@@ -121,6 +230,8 @@ void portable() {
 int main() {
   by_rule();
   by_measurement();
+  at_once();
+  disturbed();
   together();
   tables();
   portable();

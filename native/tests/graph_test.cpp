@@ -2,7 +2,10 @@
 // batch, threads, instruction set nor wanted outputs, and a run allocates nothing.
 #include <atomic>
 #include <cstring>
+#include <memory>
 #include <random>
+#include <set>
+#include <string>
 
 #include "check.h"
 #include "error.h"
@@ -108,6 +111,87 @@ void sessions(const test::FileWriter& writer, int32_t samples) {
   }
 }
 
+// Whole words of bits and bytes, which every kind of kernel takes: 9 x 9 x 64 floats in, 9 x 9 x 48 out.
+test::FileWriter plain_layers() {
+  using test::absent;
+  test::FileWriter w;
+  std::vector<uint32_t> words(64 * 9 * 2);
+  for (size_t i = 0; i < words.size(); ++i) words[i] = static_cast<uint32_t>(i) * 2654435761u;
+  std::vector<int8_t> bytes(48 * 64);
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<int8_t>(static_cast<int>(i * 7919 % 255) - 127);
+  std::vector<float> bounds;
+  for (int i = 0; i < 64; ++i) bounds.insert(bounds.end(), {0.0f, __builtin_inff()});
+  w.text("weights.sha256", std::string(64, '0'));
+  const uint32_t input = w.value(ValueType::f32, 9, 9, 64);
+  const uint32_t bits =
+      w.node(Op::binarize, {input}, w.value(ValueType::bits, 9, 9, 64), {w.tensor(DType::f32, {64, 2}, bounds)});
+  const uint32_t sums = w.node(Op::conv_binary, {bits, input}, w.value(ValueType::f32, 9, 9, 64),
+                               {w.tensor(DType::bits, {64, 3, 3, 64}, words), absent, absent, absent, absent, absent},
+                               {1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0});
+  const uint32_t last = w.node(Op::conv_int8, {sums}, w.value(ValueType::f32, 9, 9, 48),
+                               {w.tensor(DType::i8, {48, 1, 1, 64}, bytes), absent, absent, absent, absent,
+                                w.tensor<float>(DType::f32, {1}, {2.5f})},
+                               {1, 1, 0, 0, 0, 0, 1, 1, 1, 0, 90});
+  w.outputs = {{last, "last"}};
+  return w;
+}
+
+// A table in which the kernels of one place come first, whatever the clock would say.
+class Forced {
+ public:
+  Forced(const Kernels& kernels, int32_t place) : table_(kernels) {
+    force(table_.float_conv, float_, place);
+    force(table_.binary_conv, binary_, place);
+    force(table_.int8_conv, int8_, place);
+  }
+
+  const Kernels& table() const { return table_; }
+
+ private:
+  template <class Kernel>
+  static void force(KernelList<Kernel>& list, Kernel& first, int32_t place) {
+    if (place >= list.count()) return;
+    first = list[place];
+    first.rival = false;
+    list = list.after(first);
+  }
+
+  Kernels table_;
+  FloatConvKernel float_ = {};
+  BinaryConvKernel binary_ = {};
+  Int8ConvKernel int8_ = {};
+};
+
+// The answer does not depend on which kernels are chosen.
+void choices() {
+  static std::vector<std::unique_ptr<Forced>> tables;  // a choice is kept as long as the process
+  const test::Buffer file = plain_layers().bytes();
+  const auto model = read_model(Bytes::from_memory(file.data(), file.size()));
+  std::vector<float> input(9 * 9 * 64), expected(9 * 9 * 48);
+  std::mt19937 random(4);
+  for (float& x : input) x = static_cast<float>(random() % 2001) / 1000.0f - 1.0f;
+  const auto answer = [&](const Kernels& kernels, float* output) {
+    const auto plan = make_plan(model, kernels, 1);
+    float* const outputs[] = {output};
+    Session(plan).run(input.data(), 1, outputs);
+    std::string names;
+    for (const PackedWeights::Layer& layer : plan->weights->layers) names += std::string(layer.kernel_name) + ", ";
+    return names;
+  };
+  answer(reference_kernels(), expected.data());
+  for (const char* const* name = available_kernels(); *name != nullptr; ++name) {
+    std::set<std::string> chosen;
+    for (int32_t place = 0; place < KernelList<BinaryConvKernel>::kMost; ++place) {
+      std::vector<float> got(expected.size(), -1.0f);
+      tables.push_back(std::make_unique<Forced>(*select_kernels(*name), place));
+      const std::string names = answer(tables.back()->table(), got.data());
+      CHECK_THAT(got == expected, "%s answers differently on %s", *name, names.c_str());
+      chosen.insert(names);
+    }
+    CHECK_THAT(select_kernels(*name) == &reference_kernels() || chosen.size() > 1, "%s: no choice", *name);
+  }
+}
+
 void unneeded_nodes() {
   const test::Buffer file = test::example().bytes();
   const auto model = read_model(Bytes::from_memory(file.data(), file.size()));
@@ -203,6 +287,7 @@ int main() {
   operation_counts();
   sessions(test::example(), 24);
   sessions(test::strips(), 100);
+  choices();
   unneeded_nodes();
   refusals();
 }

@@ -12,6 +12,7 @@ import pytest
 import onebit
 from onebit import OnebitError
 from onebit.runtime import _engine
+from onebit.runtime.model import _channels_last
 from tests.runtime import transcription
 from tests.runtime.samples import CLASSES, classifier
 
@@ -49,6 +50,15 @@ def test_layers(model):
     assert (layer.input_shape, layer.output_shape, layer.weight_bits) == ((32, 8, 8), (32, 8, 8), 1)
     assert layer.bytes == 32 * 9 * 4 + 32 * 4
     assert layer.operations == 22 * 22 * 32 * 32  # 3 taps at each of 8 positions, but 2 at the two ends
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4, 5, 64])
+def test_images_are_put_channels_last(channels):
+    x = np.random.default_rng(channels).standard_normal((2, channels, 3, 5)).astype(np.float32)
+    images = _channels_last(x)
+    np.testing.assert_array_equal(images, x.transpose(0, 2, 3, 1))
+    assert images.flags.c_contiguous
+    assert images.dtype == np.float32
 
 
 def test_the_sessions_of_a_process_run_the_same_kernels(model, classifier_path):

@@ -2,15 +2,34 @@
 // made-up data of that shape.
 //
 // Kernels of a list give the same bits, so a choice never changes an answer. It is made once a process: whoever asks
-// again, in whatever thread, gets the same. A measurement takes at most some milliseconds, in which others wait.
+// again, in whatever thread, gets the same. A measurement takes some milliseconds, in which others wait.
 #pragma once
+
+#include <variant>
+#include <vector>
 
 #include "kernels/kernels.h"
 
 namespace onebit {
 
-// The place in `list`, which lives as long as the process. Throws std::bad_alloc.
+// A convolution, and the list that it takes a kernel from, which lives as long as the process.
+struct Choice {
+  std::variant<const KernelList<FloatConvKernel>*, const KernelList<BinaryConvKernel>*,
+               const KernelList<Int8ConvKernel>*>
+      list;
+  ConvShape shape;
+};
+
+// The kernel's place in the list. Throws std::bad_alloc, if the choice is not made yet.
+int32_t choose_kernel(const Choice& choice);
+
 template <class Kernel>
-int32_t choose_kernel(const KernelList<Kernel>& list, const ConvShape& shape);
+int32_t choose_kernel(const KernelList<Kernel>& list, const ConvShape& shape) {
+  return choose_kernel(Choice{&list, shape});
+}
+
+// The place for each of them. To ask for all convolutions of a plan at once makes the measurements steadier: the runs
+// of a kernel are spread over the time that all take. Throws std::bad_alloc.
+std::vector<int32_t> choose_kernels(const std::vector<Choice>& choices);
 
 }  // namespace onebit

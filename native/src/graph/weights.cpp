@@ -10,26 +10,33 @@ ConvShape shape_of(const Model& model, const Node& node) {
   return node.op == Op::conv_int8 ? padded_shape(model, node, 1) : conv_shape(model, node, 1);
 }
 
-// The kernel of a convolution; its weights begin at `offset` and end where the offset returned is.
-template <class Kernel>
-uint64_t choose(const KernelList<Kernel>& list, const ConvShape& shape, uint64_t offset,
-                std::vector<PackedWeights::Layer>& layers) {
-  const int32_t index = choose_kernel(list, shape);
-  layers.push_back({offset, index, list[index].name});
-  return (offset + list[index].pack_bytes(shape) + kAlignment - 1) / kAlignment * kAlignment;
+template <class List>
+void place(const List& list, int32_t kernel, const ConvShape& shape, PackedWeights& weights) {
+  weights.layers.push_back({weights.bytes, kernel, list[kernel].name});
+  weights.bytes = (weights.bytes + list[kernel].pack_bytes(shape) + kAlignment - 1) / kAlignment * kAlignment;
 }
 
 }  // namespace
 
 PackedWeights::PackedWeights(const Model& model, const Kernels& kernels) {
+  std::vector<Choice> choices;
   for (const Node& node : model.nodes) {
-    const ConvShape shape = node.has_weight() ? shape_of(model, node) : ConvShape{};
     switch (node.op) {
-      case Op::conv_float: bytes = choose(kernels.float_conv, shape, bytes, layers); break;
-      case Op::conv_binary: bytes = choose(kernels.binary_conv, shape, bytes, layers); break;
-      case Op::conv_int8: bytes = choose(kernels.int8_conv, shape, bytes, layers); break;
-      default: layers.push_back({0, 0, kernels.name});
+      case Op::conv_float: choices.push_back({&kernels.float_conv, shape_of(model, node)}); break;
+      case Op::conv_binary: choices.push_back({&kernels.binary_conv, shape_of(model, node)}); break;
+      case Op::conv_int8: choices.push_back({&kernels.int8_conv, shape_of(model, node)}); break;
+      default: break;
     }
+  }
+  const std::vector<int32_t> chosen = choose_kernels(choices);
+  for (size_t i = 0, next = 0; i < model.nodes.size(); ++i) {
+    if (!model.nodes[i].has_weight()) {
+      layers.push_back({0, 0, kernels.name});
+      continue;
+    }
+    const Choice& choice = choices[next];
+    std::visit([&](const auto* list) { place(*list, chosen[next], choice.shape, *this); }, choice.list);
+    ++next;
   }
   memory = allocate_pages(bytes);
   for (size_t i = 0; i < model.nodes.size(); ++i) {

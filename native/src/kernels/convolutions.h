@@ -32,6 +32,7 @@ extern const Int8ConvKernel int8_conv;
 
 namespace amx {
 extern const BinaryConvKernel binary_conv;
+extern const Int8ConvKernel int8_conv;
 }  // namespace amx
 
 namespace neon {

@@ -186,8 +186,7 @@ const Kernels& neon_dotprod_kernels();
 // this CPU lacks it.
 const Kernels* select_kernels(const char* name);
 
-// Names that select_kernels accepts here, best first, and after `reference` those that are chosen by name only; ends
-// with null.
+// Names that select_kernels accepts here, best first; ends with null.
 const char* const* available_kernels();
 
 }  // namespace onebit

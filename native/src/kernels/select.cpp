@@ -44,7 +44,7 @@ bool has_avx512() {
 #endif
 
 #ifdef ONEBIT_HAVE_AMX
-// Linux gives a process the tiles' registers when it asks for them.
+// Linux gives a process the tiles' registers when it asks for them, and keeps them from then on.
 bool has_amx() {
 #ifdef __linux__
   static const bool granted = [] {
@@ -83,6 +83,9 @@ bool has_neon_dotprod() {
 
 // Best first.
 constexpr Candidate candidates[] = {
+#ifdef ONEBIT_HAVE_AMX
+    {amx_kernels, has_amx},
+#endif
 #ifdef ONEBIT_HAVE_AVX512
     {avx512_kernels, has_avx512},
 #endif
@@ -100,9 +103,6 @@ constexpr Candidate candidates[] = {
 #endif
     {portable_kernels, always},
     {reference_kernels, always},
-#ifdef ONEBIT_HAVE_AMX
-    {amx_kernels, has_amx},  // after tables that are always usable, so by its name only: it never ran on such a CPU
-#endif
 };
 
 constexpr size_t candidate_count = sizeof(candidates) / sizeof(candidates[0]);

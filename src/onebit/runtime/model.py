@@ -144,7 +144,7 @@ class Model:
             raise OnebitError(f"the model has no output '{output}'", hint=f"its outputs: {', '.join(self.outputs)}")
         self._check(x)
         channels, height, width = self.outputs[output]
-        images = np.ascontiguousarray(x.transpose(0, 2, 3, 1))
+        images = _channels_last(x)
         results = np.empty((len(x), height, width, channels), np.float32)
         done = 0
         while done < len(x):
@@ -212,6 +212,17 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
         )
     shares = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
     return (shares / shares.sum(axis=-1, keepdims=True)).astype(np.float32)
+
+
+def _channels_last(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    count, channels, height, width = x.shape
+    images = np.empty((count, height, width, channels), np.float32)
+    if channels > 4:
+        images[:] = x.transpose(0, 2, 3, 1)
+    else:  # numpy copies long rows fast, and pixels of a few channels slowly
+        for channel in range(channels):
+            images[..., channel] = x[:, channel]
+    return images
 
 
 def _channels_first(shape: Shape) -> Shape:

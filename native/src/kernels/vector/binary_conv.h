@@ -12,6 +12,7 @@
 #pragma once
 
 #include "kernels/vector/epilogue.h"
+#include "kernels/vector/limits.h"
 #include "kernels/vector/output_block.h"
 #include "kernels/vector/pixel_words.h"
 
@@ -69,7 +70,7 @@ class BlockedBinaryConv {
     for (Block block(args.shape); !block.done() && end > 0; block.next(), begin -= rows, end -= rows) {
       const int64_t first = begin > 0 ? begin : 0, last = end < rows ? end : rows;
       if (first < last) {
-        const Limits limits(args, block);
+        const Limits limits(args, block.first(), block.outputs());
         block_rows<Isa::kOutputs>({args, geometry, block, weight, limits}, first, last);
       }
       weight += (geometry.words * Isa::kWordBytes + 4) * geometry.taps * block.width();
@@ -83,38 +84,7 @@ class BlockedBinaryConv {
 
   using Block = OutputBlock<Isa>;
 
-  // The intervals of a block's outputs, in the form that the comparison takes.
-  class Limits {
-   public:
-    Limits(const BinaryConvArgs& args, const Block& block) {
-      if (args.output && !args.bits.words) return;
-      for (int64_t i = 0; i < block.width(); ++i) {
-        const int64_t o = block.first() + (i < block.outputs() ? i : 0);
-        if (args.output) {
-          std::memcpy(&low_[i], args.bits.interval + 2 * o, 4);
-          std::memcpy(&high_[i], args.bits.interval + 2 * o + 1, 4);
-        } else {
-          const int32_t low = args.interval[2 * o], high = args.interval[2 * o + 1];
-          low_[i] = static_cast<uint32_t>(low <= high ? low : kNever);
-          high_[i] = low <= high ? static_cast<uint32_t>(high) - static_cast<uint32_t>(low) : 0;
-        }
-      }
-    }
-
-    // Floats: both bounds. Integers: the lower bound, and how far above it a dot may be, modulo 2^32.
-    template <class V>
-    V low(int v) const {
-      return load<V>(low_ + v * N);
-    }
-    template <class V>
-    V high(int v) const {
-      return load<V>(high_ + v * N);
-    }
-
-   private:
-    static constexpr int32_t kNever = INT32_MIN;  // no dot is as low
-    alignas(64) uint32_t low_[Isa::kOutputs], high_[Isa::kOutputs];
-  };
+  using Limits = onebit::Limits<N, Isa::kOutputs>;
 
   // One block of outputs in a call.
   struct Task {
