@@ -116,8 +116,11 @@ def test_the_hybrid_head_learns_as_the_float_one() -> None:
         results.append(
             accuracies(continual.CWRStar(made.rows(10), NONE_YET, made.tail, arithmetic=arithmetic), features)
         )
-    assert min(min(pair) for pair in results) >= 0.65
-    assert max(abs(a - b) for a, b in zip(*results, strict=True)) < 0.06
+    (float_old, float_new), (old, new) = results
+    assert min(float_old, old) >= 0.5
+    assert min(float_new, new) >= 0.75
+    assert abs(float_old - old) < 0.12
+    assert abs(float_new - new) < 0.06
 
 
 def test_replayed_samples_are_counted_or_not() -> None:
