@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,14 +17,19 @@ WORDS = ("--lowest", "1", "--highest", "5", "--steps", "60", "--threshold", "0.1
 
 
 @pytest.fixture
-def recipe(tmp_path: Path) -> Path:
+def recipe(tmp_path: Path, seed: int) -> Path:
     path = tmp_path / "recipe.yaml"
-    path.write_text(RECIPE)
+    path.write_text(f"{RECIPE}seed: {seed}\n")
     return path
 
 
-def test_the_lowest_bits_are_the_last_that_were_tried(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.learning
+def test_the_lowest_bits_are_the_last_that_were_tried(
+    recipe: Path, capsys: pytest.CaptureFixture[str], record_property: Callable[[str, object], None]
+) -> None:
     result = call(capsys, "precision", recipe, *WORDS)
+    record_property("gain", result["tried"][-1]["gain"])
+    record_property("gain of one bit", result["tried"][0]["gain"])
     assert result["lowest_bits"] == result["tried"][-1]["bits"] > 1
     assert result["tried"][-1]["gain"] > 0.15 >= result["tried"][0]["gain"]
 
