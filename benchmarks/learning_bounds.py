@@ -1,8 +1,8 @@
-"""What the bounded tests of learning measure, over seeds and instruction sets: their bounds stand on it.
+"""What the tests that learn measure, over seeds and instruction sets: where their bounds may lie.
 
 A test marked ``learning`` takes its seed from pytest's ``--seed`` and records what it bounds as properties. PyTorch's
 kernels add in another order on each instruction set, so a trained network is another one there, as from another seed:
-the seeds are dealt over the instruction sets in turn.
+the seeds are dealt over the instruction sets in turn. A bound belongs three deviations or more from the mean.
 
 python benchmarks/learning_bounds.py --seeds 0 1 2 3 4 5 6 7 8 9 --output results/learning_bounds.json
 python benchmarks/learning_bounds.py --output one.json -- tests/methods -k rbonn

@@ -39,7 +39,7 @@ def test_repeats_the_accuracy_of_training(
     result = evaluated(capsys, trained[file])
     assert list(result) == ["top1", "top5", "images", "seconds", "skipped"]
     record_property("top1", result["top1"])
-    assert result["top1"] == trained["best_top1"] > 0.9
+    assert result["top1"] == trained["best_top1"] > 0.8
     assert result["top5"] == 1.0
     assert result["images"] == 36 + 36 + 36
     assert evaluated(capsys, trained[file], "--data", "digits")["top1"] == result["top1"]

@@ -79,16 +79,16 @@ def test_naive_fine_tuning_forgets(teach: Teach, seed: int) -> None:
 def test_latent_replay_keeps_the_old(teach: Teach, seed: int) -> None:
     memory = ReplayMemory(150, seed=seed)
     old, new = teach(lambda rows, tail: LatentReplay(rows, NONE_YET, tail, memory, seed=seed, **TRAINING))
-    assert old >= 0.75
-    assert new >= 0.85
+    assert old >= 0.7
+    assert new >= 0.8
 
 
 @pytest.mark.learning
 def test_one_bit_a_latent_keeps_the_old(teach: Teach, seed: int) -> None:
     memory = ReplayMemory(150, LatentBinarizer(), seed=seed)
     old, new = teach(lambda rows, tail: LatentReplay(rows, NONE_YET, tail, memory, seed=seed, **TRAINING))
-    assert old >= 0.7
-    assert new >= 0.85
+    assert old >= 0.65
+    assert new >= 0.8
     assert memory.bytes == 150 * (96 * 4 * 4 // 8 + 2)
 
 
@@ -107,14 +107,14 @@ def test_quantised_latent_replay_keeps_the_old(teach: Teach, seed: int) -> None:
     memory = ReplayMemory(150, LatentBinarizer(), seed=seed)
     options = {"arithmetic": FullyQuantized(8, 16, 8), "seed": seed, **PLAIN}
     old, new = teach(lambda rows, tail: LatentReplay(rows, NONE_YET, tail, memory, **options))
-    assert old >= 0.7
-    assert new >= 0.8
+    assert old >= 0.6
+    assert new >= 0.7
 
 
 @pytest.mark.learning
 def test_all_data_keep_the_old(teach: Teach, seed: int) -> None:
     old, new = teach(lambda rows, tail: Cumulative(rows, NONE_YET, tail, seed=seed, **TRAINING))
-    assert old >= 0.9
+    assert old >= 0.85
     assert new >= 0.8
 
 
@@ -124,8 +124,8 @@ def test_class_means_need_no_training(seed: int, record_property: Callable[[str,
     old, new = accuracies(NearestClassMean(10), features)
     record_property("old", old)
     record_property("new", new)
-    assert old >= 0.9
-    assert new >= 0.5
+    assert old >= 0.85
+    assert new >= 0.4
 
 
 @pytest.mark.learning
@@ -143,10 +143,11 @@ def test_the_hybrid_head_learns_as_the_float_one(seed: int, record_property: Cal
     record_property("new", new)
     record_property("old, lost to float", float_old - old)
     record_property("new, lost to float", float_new - new)
-    assert min(float_old, old) >= 0.5
-    assert min(float_new, new) >= 0.75
-    assert abs(float_old - old) < 0.12
-    assert abs(float_new - new) < 0.06
+    # Five backbones on AVX2 and on AVX-512 each:
+    assert min(float_old, old) >= 0.5  # 0.716 ± 0.041 and 0.674 ± 0.042
+    assert min(float_new, new) >= 0.75  # 0.898 ± 0.027 and 0.905 ± 0.027
+    assert abs(float_old - old) < 0.12  # 0.042 ± 0.015
+    assert abs(float_new - new) < 0.06  # -0.007 ± 0.005
 
 
 def test_replayed_samples_are_counted_or_not() -> None:

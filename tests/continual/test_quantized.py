@@ -143,5 +143,5 @@ def test_the_real_softmax_teaches_the_same(seed: int, record_property: Callable[
         record_property(f"{name}, difference", abs(right[0] - right[1]))
         rights.append(right)
     assert weights < 0.01
-    assert min(map(min, rights)) >= 0.8
-    assert max(abs(a - b) for a, b in rights) < 0.02
+    assert min(map(min, rights)) >= 0.65
+    assert max(abs(a - b) for a, b in rights) < 0.03

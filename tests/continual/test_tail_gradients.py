@@ -195,8 +195,8 @@ def test_on_the_same_values(digits_tail, monkeypatch: pytest.MonkeyPatch, record
     record_property("cosine", min(cosine for cosine, _ in found.values()))
     record_property("length", max(abs(ratio - 1) for _, ratio in found.values()))
     for key, (cosine, ratio) in found.items():
-        assert cosine > 0.99, key
-        assert abs(ratio - 1) < 0.03, key
+        assert cosine > 0.98, key
+        assert abs(ratio - 1) < 0.05, key
 
 
 @pytest.mark.learning
@@ -206,8 +206,8 @@ def test_against_the_float_network(digits_tail, monkeypatch: pytest.MonkeyPatch,
     record_property("cosine", min(cosine for cosine, _ in found.values()))
     record_property("length", max(abs(ratio - 1) for _, ratio in found.values()))
     for key, (cosine, ratio) in found.items():
-        assert cosine > 0.93, key
-        assert abs(ratio - 1) < 0.07, key
+        assert cosine > 0.9, key
+        assert abs(ratio - 1) < 0.1, key
 
 
 @pytest.mark.slow

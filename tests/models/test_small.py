@@ -40,4 +40,4 @@ def test_learns_the_digits(seed, record_property):
     with torch.no_grad():
         accuracy = (net(x_test).argmax(1) == y_test).float().mean().item()
     record_property("top1", accuracy)
-    assert accuracy >= 0.975
+    assert accuracy >= 0.95

@@ -64,6 +64,6 @@ def test_learns_the_digits(tmp_path: Path, seed: int, record_property: Callable[
     result = fit(recipe, tmp_path / "run", progress=False)
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
     record_property("top1", result["last_top1"])
-    assert result["last_top1"] >= 0.93
+    assert result["last_top1"] >= 0.88
     net, _ = load_checkpoint(result["checkpoint"])
     assert not any(name.startswith("_orig_mod") for name in net.state_dict())

@@ -28,7 +28,7 @@ def test_learns_the_digits(
 ) -> None:
     result = fit(tiny(model={"options": {"width": 16}}, method=method, trainer=NATIVE, seed=seed), tmp_path / "run")
     record_property("top1", result["last_top1"])
-    assert result["last_top1"] >= 0.93
+    assert result["last_top1"] >= 0.88
     assert "binary layers train natively (avx512, 1 threads)" in capfd.readouterr().err
     net, info = load_checkpoint(result["checkpoint"])
     assert info["recipe"]["trainer"]["backend"] == "native"
