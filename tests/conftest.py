@@ -24,6 +24,16 @@ settings.load_profile("onebit")
 HELD_BACK = ("6", "7", "8", "9")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--seed", type=int, default=0, help="of the tests that learn: benchmarks/learning_bounds.py")
+
+
+@pytest.fixture(scope="session")
+def seed(request: pytest.FixtureRequest) -> int:
+    """Of the weights and batches of a test that learns."""
+    return request.config.getoption("--seed")
+
+
 @pytest.fixture(scope="session")
 def digits_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained small binary network over the digits 0 to 5, packed."""
@@ -100,11 +110,11 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture
-def seeded() -> None:
+def seeded(seed: int) -> None:
     """The same weights and inputs in every run."""
     import torch
 
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """``onebit evaluate``: a checkpoint and its packed model on the same images."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,10 +12,11 @@ from tests.training.recipes import tiny
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def trained(tmp_path_factory: pytest.TempPathFactory, seed: int) -> dict[str, Any]:
     """A network that knows three classes in an order of their own."""
     folder = tmp_path_factory.mktemp("run")
-    recipe = tiny(data={"classes": ["7", "1", "4"]}, trainer={"max_steps": 60, "validate_every": 30})
+    trainer = {"max_steps": 60, "validate_every": 30}
+    recipe = tiny(data={"classes": ["7", "1", "4"]}, trainer=trainer, seed=seed)
     result = fit(recipe, folder, progress=False)
     assert main(["export", result["checkpoint"], "-o", str(folder / "model.obn")]) == 0
     return {**result, "obn": str(folder / "model.obn")}
@@ -26,13 +28,18 @@ def evaluated(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.learning
 @pytest.mark.parametrize("file", ["checkpoint", "obn"])
 def test_repeats_the_accuracy_of_training(
-    file: str, trained: dict[str, Any], capsys: pytest.CaptureFixture[str]
+    file: str,
+    trained: dict[str, Any],
+    capsys: pytest.CaptureFixture[str],
+    record_property: Callable[[str, object], None],
 ) -> None:
     result = evaluated(capsys, trained[file])
     assert list(result) == ["top1", "top5", "images", "seconds", "skipped"]
-    assert result["top1"] == trained["best_top1"] > 0.9
+    record_property("top1", result["top1"])
+    assert result["top1"] == trained["best_top1"] > 0.8
     assert result["top5"] == 1.0
     assert result["images"] == 36 + 36 + 36
     assert evaluated(capsys, trained[file], "--data", "digits")["top1"] == result["top1"]

@@ -1,5 +1,7 @@
 """CWR* in float, and what naive fine-tuning forgets, on digits."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
@@ -7,13 +9,13 @@ from onebit import continual
 from tests.continual.digits import OLD, digits
 
 
-def accuracies(kind: type[continual.NaiveFineTuning]) -> tuple[float, float]:
+def accuracies(kind: type[continual.NaiveFineTuning], seed: int) -> tuple[float, float]:
     """On the six old and the four new digits, after two experiences of two new ones."""
-    data = digits()
+    data = digits(seed)
     weight, bias = data.net.head.weight.detach(), data.net.head.bias.detach()
     rows = torch.zeros(10, weight.shape[1] + 1)
     rows[:OLD] = torch.cat([weight, bias[:, None]], dim=1)
-    head = kind(rows, torch.tensor(data.samples + [0] * 4))
+    head = kind(rows, torch.tensor(data.samples + [0] * 4), seed=seed)
     features = continual.with_bias(data.features)
     for low in (6, 8):
         taught = data.indices(data.train, low, low + 2)
@@ -26,15 +28,20 @@ def accuracies(kind: type[continual.NaiveFineTuning]) -> tuple[float, float]:
     return accuracy(0, OLD), accuracy(OLD, 10)
 
 
-def test_cwr_star_keeps_the_old_and_learns_the_new() -> None:
-    old, new = accuracies(continual.CWRStar)
-    assert old >= 0.8
-    assert new >= 0.8
+@pytest.mark.learning
+def test_cwr_star_keeps_the_old_and_learns_the_new(seed: int, record_property: Callable[[str, object], None]) -> None:
+    old, new = accuracies(continual.CWRStar, seed)
+    record_property("old", old)
+    record_property("new", new)
+    assert old >= 0.65
+    assert new >= 0.7
 
 
-def test_naive_fine_tuning_forgets() -> None:
-    naive_old, _ = accuracies(continual.NaiveFineTuning)
-    old, _ = accuracies(continual.CWRStar)
+@pytest.mark.learning
+def test_naive_fine_tuning_forgets(seed: int, record_property: Callable[[str, object], None]) -> None:
+    naive_old, _ = accuracies(continual.NaiveFineTuning, seed)
+    old, _ = accuracies(continual.CWRStar, seed)
+    record_property("old, lost to CWR*", old - naive_old)
     assert naive_old < old - 0.1
 
 

@@ -28,12 +28,15 @@ PLAIN = {"steps": 60, "batch": 50, "learning_rate": 0.1}
 NONE_YET = torch.zeros(10, dtype=torch.int64)
 
 
+Teach = Callable[[Callable[[Tensor, nn.Module], Learner]], tuple[float, float]]
+
+
 @cache
-def parts(at: str) -> tuple[continual.Split, Tensor]:
+def parts(at: str, seed: int = 0) -> tuple[continual.Split, Tensor]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    made = split(digits().net, at)
-    latents = made.latents(digits().images)
+    made = split(digits(seed).net, at)
+    latents = made.latents(digits(seed).images)
     torch.set_num_threads(threads)
     return made, latents
 
@@ -52,72 +55,99 @@ def accuracies(learner: Learner, latents: Tensor) -> tuple[float, float]:
     return accuracy(0, OLD), accuracy(OLD, 10)
 
 
-def tail_learner(make: Callable[[Tensor, nn.Module], Learner]) -> tuple[float, float]:
-    made, latents = parts("blocks.2")
-    return accuracies(make(made.rows(10), made.tail), latents)
+@pytest.fixture
+def teach(seed: int, record_property: Callable[[str, object], None]) -> Teach:
+    """Teaches the learner that a function makes of rows and tail; its ``accuracies``."""
+
+    def taught(make: Callable[[Tensor, nn.Module], Learner]) -> tuple[float, float]:
+        made, latents = parts("blocks.2", seed)
+        old, new = accuracies(make(made.rows(10), made.tail), latents)
+        record_property("old", old)
+        record_property("new", new)
+        return old, new
+
+    return taught
 
 
-def test_naive_fine_tuning_forgets() -> None:
-    old, _ = tail_learner(lambda rows, tail: NaiveFineTuning(rows, NONE_YET, tail, **TRAINING))
+@pytest.mark.learning
+def test_naive_fine_tuning_forgets(teach: Teach, seed: int) -> None:
+    old, _ = teach(lambda rows, tail: NaiveFineTuning(rows, NONE_YET, tail, seed=seed, **TRAINING))
     assert old < 0.3
 
 
-def test_latent_replay_keeps_the_old() -> None:
-    old, new = tail_learner(lambda rows, tail: LatentReplay(rows, NONE_YET, tail, ReplayMemory(150), **TRAINING))
-    assert old >= 0.75
-    assert new >= 0.85
-
-
-def test_one_bit_a_latent_keeps_the_old() -> None:
-    memory = ReplayMemory(150, LatentBinarizer())
-    old, new = tail_learner(lambda rows, tail: LatentReplay(rows, NONE_YET, tail, memory, **TRAINING))
+@pytest.mark.learning
+def test_latent_replay_keeps_the_old(teach: Teach, seed: int) -> None:
+    memory = ReplayMemory(150, seed=seed)
+    old, new = teach(lambda rows, tail: LatentReplay(rows, NONE_YET, tail, memory, seed=seed, **TRAINING))
     assert old >= 0.7
-    assert new >= 0.85
+    assert new >= 0.8
+
+
+@pytest.mark.learning
+def test_one_bit_a_latent_keeps_the_old(teach: Teach, seed: int) -> None:
+    memory = ReplayMemory(150, LatentBinarizer(), seed=seed)
+    old, new = teach(lambda rows, tail: LatentReplay(rows, NONE_YET, tail, memory, seed=seed, **TRAINING))
+    assert old >= 0.65
+    assert new >= 0.8
     assert memory.bytes == 150 * (96 * 4 * 4 // 8 + 2)
 
 
+@pytest.mark.learning
 @pytest.mark.parametrize("count_replayed", [True, False])
-def test_ar1_star_keeps_the_old(count_replayed: bool) -> None:
-    memory = ReplayMemory(150, LatentBinarizer())
-    old, new = tail_learner(
-        lambda rows, tail: AR1Star(rows, NONE_YET, tail, memory, count_replayed=count_replayed, **TRAINING)
-    )
+def test_ar1_star_keeps_the_old(teach: Teach, count_replayed: bool, seed: int) -> None:
+    memory = ReplayMemory(150, LatentBinarizer(), seed=seed)
+    options = {"count_replayed": count_replayed, "seed": seed, **TRAINING}
+    old, new = teach(lambda rows, tail: AR1Star(rows, NONE_YET, tail, memory, **options))
     assert old >= 0.8
     assert new >= 0.8
 
 
-def test_quantised_latent_replay_keeps_the_old() -> None:
-    memory = ReplayMemory(150, LatentBinarizer())
-    old, new = tail_learner(
-        lambda rows, tail: LatentReplay(rows, NONE_YET, tail, memory, arithmetic=FullyQuantized(8, 16, 8), **PLAIN)
-    )
-    assert old >= 0.7
+@pytest.mark.learning
+def test_quantised_latent_replay_keeps_the_old(teach: Teach, seed: int) -> None:
+    memory = ReplayMemory(150, LatentBinarizer(), seed=seed)
+    options = {"arithmetic": FullyQuantized(8, 16, 8), "seed": seed, **PLAIN}
+    old, new = teach(lambda rows, tail: LatentReplay(rows, NONE_YET, tail, memory, **options))
+    assert old >= 0.6
+    assert new >= 0.7
+
+
+@pytest.mark.learning
+def test_all_data_keep_the_old(teach: Teach, seed: int) -> None:
+    old, new = teach(lambda rows, tail: Cumulative(rows, NONE_YET, tail, seed=seed, **TRAINING))
+    assert old >= 0.85
     assert new >= 0.8
 
 
-def test_all_data_keep_the_old() -> None:
-    old, new = tail_learner(lambda rows, tail: Cumulative(rows, NONE_YET, tail, **TRAINING))
-    assert old >= 0.9
-    assert new >= 0.8
-
-
-def test_class_means_need_no_training() -> None:
-    _, features = parts("head")
+@pytest.mark.learning
+def test_class_means_need_no_training(seed: int, record_property: Callable[[str, object], None]) -> None:
+    _, features = parts("head", seed)
     old, new = accuracies(NearestClassMean(10), features)
-    assert old >= 0.9
-    assert new >= 0.5
+    record_property("old", old)
+    record_property("new", new)
+    assert old >= 0.85
+    assert new >= 0.4
 
 
-def test_the_hybrid_head_learns_as_the_float_one() -> None:
-    made, features = parts("head")
+@pytest.mark.learning
+def test_the_hybrid_head_learns_as_the_float_one(seed: int, record_property: Callable[[str, object], None]) -> None:
+    made, features = parts("head", seed)
     data, results = digits(), []
     old = features[data.indices(data.train, 0, OLD)]
     for arithmetic in (None, Hybrid((float(old.min()), max(float(old.max()), 1.0)))):
-        results.append(
-            accuracies(continual.CWRStar(made.rows(10), NONE_YET, made.tail, arithmetic=arithmetic), features)
-        )
-    assert min(min(pair) for pair in results) >= 0.65
-    assert max(abs(a - b) for a, b in zip(*results, strict=True)) < 0.06
+        learner = continual.CWRStar(made.rows(10), NONE_YET, made.tail, arithmetic=arithmetic, seed=seed)
+        results.append(accuracies(learner, features))
+    (float_old, float_new), (old, new) = results
+    record_property("float old", float_old)
+    record_property("float new", float_new)
+    record_property("old", old)
+    record_property("new", new)
+    record_property("old, lost to float", float_old - old)
+    record_property("new, lost to float", float_new - new)
+    # Five backbones on AVX2 and on AVX-512 each:
+    assert min(float_old, old) >= 0.5  # 0.716 ± 0.041 and 0.674 ± 0.042
+    assert min(float_new, new) >= 0.75  # 0.898 ± 0.027 and 0.905 ± 0.027
+    assert abs(float_old - old) < 0.12  # 0.042 ± 0.015
+    assert abs(float_new - new) < 0.06  # -0.007 ± 0.005
 
 
 def test_replayed_samples_are_counted_or_not() -> None:

@@ -179,27 +179,35 @@ def compared(packed: PackedTail, negative: Tensor, labels: Tensor, monkeypatch: 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["straight", "narrowing"])
 def digits_tail(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, seed: int
 ) -> tuple[PackedTail, Tensor, Tensor]:
-    data = cut_digits(6, down=request.param)
+    data = cut_digits(6, seed, down=request.param)
     path = tmp_path_factory.mktemp("tail") / "m.obn"
     data.export(path, 0)
     chosen = data.indices(data.train, 0, data.old)[:96]
     return read_tail(path), torch.from_numpy(data.latents(path, chosen)) < 0, data.labels[chosen]
 
 
-def test_on_the_same_values(digits_tail, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forward values being equal, only the rounding of gradients is left; 0.995 and 2.3 % were measured."""
-    for key, (cosine, ratio) in compared(*digits_tail, monkeypatch, same=True).items():
-        assert cosine > 0.99, key
-        assert abs(ratio - 1) < 0.03, key
+@pytest.mark.learning
+def test_on_the_same_values(digits_tail, monkeypatch: pytest.MonkeyPatch, record_property) -> None:
+    """Forward values being equal, only the rounding of gradients is left."""
+    found = compared(*digits_tail, monkeypatch, same=True)
+    record_property("cosine", min(cosine for cosine, _ in found.values()))
+    record_property("length", max(abs(ratio - 1) for _, ratio in found.values()))
+    for key, (cosine, ratio) in found.items():
+        assert cosine > 0.98, key
+        assert abs(ratio - 1) < 0.05, key
 
 
-def test_against_the_float_network(digits_tail, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With 8-bit values some bits behind thresholds are others; 0.964 and 3.6 % were measured."""
-    for key, (cosine, ratio) in compared(*digits_tail, monkeypatch, same=False).items():
-        assert cosine > 0.93, key
-        assert abs(ratio - 1) < 0.07, key
+@pytest.mark.learning
+def test_against_the_float_network(digits_tail, monkeypatch: pytest.MonkeyPatch, record_property) -> None:
+    """With 8-bit values some bits behind thresholds are others."""
+    found = compared(*digits_tail, monkeypatch, same=False)
+    record_property("cosine", min(cosine for cosine, _ in found.values()))
+    record_property("length", max(abs(ratio - 1) for _, ratio in found.values()))
+    for key, (cosine, ratio) in found.items():
+        assert cosine > 0.9, key
+        assert abs(ratio - 1) < 0.1, key
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Networks with int8 layers: no calibration image gets another top-1, and the report is true."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,9 +25,9 @@ def digits(images: Tensor) -> Tensor:
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["binary", "full_precision"])
-def trained(request: pytest.FixtureRequest) -> nn.Module:
+def trained(request: pytest.FixtureRequest, seed: int) -> nn.Module:
     """Four passes over the digits."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     torch.set_num_threads(1)
     net = models.create("small", num_classes=10, width=32, full_precision=request.param)
     images, labels = DIGITS.train()
@@ -81,25 +82,35 @@ def assert_true(pair: Pair) -> None:
             assert "; stays float32: " in row.why
 
 
-def test_trained_networks_keep_their_answers(trained: nn.Module, tmp_path: Path) -> None:
+@pytest.mark.learning
+def test_trained_networks_keep_their_answers(
+    trained: nn.Module, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     images = digits(DIGITS.train()[0][:300])
     pair = both(trained, tmp_path, images, mean=MEAN, std=STD)
     assert_true(pair)
     if not any(row.kind == "conv_binary" for row in pair.report.layers):  # signs are touchier than reals
         assert {row.kind for row in pair.report.layers if row.weight_bits} == {"conv_int8"}
-    assert pair.report.int8.largest_logit_difference < 0.3 * pair.report.int8.largest_logit
+    difference = pair.report.int8.largest_logit_difference / pair.report.int8.largest_logit
+    record_property("logits, difference", difference)
+    assert difference < 0.3
     features = pair.logits(pair.int8, output="features")
     assert onebit.load(pair.int8).features_range == [features.min(), features.max()]
     assert pair.int8.stat().st_size < pair.float32.stat().st_size
 
 
-def test_a_learner_stands_on_an_int8_head(trained: nn.Module, tmp_path: Path) -> None:
+@pytest.mark.learning
+def test_a_learner_stands_on_an_int8_head(
+    trained: nn.Module, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     images = digits(DIGITS.train()[0][:100])
     pair = both(trained, tmp_path, images, mean=MEAN, std=STD)
     assert pair.report.layers[-1].kind == "conv_int8"
     with onebit.Learner.create(tmp_path / "store", onebit.load(pair.int8)) as learner:
         scores = learner.scores(images.numpy())
-    assert np.abs(scores - softmax(pair.logits(pair.int8))).mean() < 0.01
+    difference = float(np.abs(scores - softmax(pair.logits(pair.int8))).mean())
+    record_property("scores, difference", difference)
+    assert difference < 0.01
 
 
 @pytest.mark.parametrize("classes", [2, 40])

@@ -16,10 +16,10 @@ def digits() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return (train / 255 - mean) / std, labels, (test / 255 - mean) / std, answers
 
 
-def accuracy_after(method: Method, steps: int = 200, *, full_precision: bool = False) -> float:
-    """Test accuracy on the digits of a small network, seed 0, that ``method`` trains."""
+def accuracy_after(method: Method, seed: int, *, full_precision: bool = False, steps: int = 200) -> float:
+    """Test accuracy on the digits of a small network that ``method`` trains."""
     train, labels, test, answers = digits()
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     net = models.create("small", width=16, full_precision=full_precision)
     method.attach(net)
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-2, weight_decay=1e-5)

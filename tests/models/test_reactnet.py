@@ -1,5 +1,6 @@
 """ReActNet-A, -B and -C: the published operations, the two branches, and a training step that exports."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -56,9 +57,12 @@ def test_one_wide_convolution_is_the_two_of_the_paper() -> None:
         assert torch.equal(Twice(8)(y), torch.cat([y, y], 1))
 
 
+@pytest.mark.learning
 @pytest.mark.parametrize("name", ["reactnet_a", "reactnet_b", "reactnet_c"])
-def test_trains_a_step_and_answers_the_same_packed(name: str, tmp_path: Path) -> None:
-    torch.manual_seed(0)
+def test_trains_a_step_and_answers_the_same_packed(
+    name: str, tmp_path: Path, seed: int, record_property: Callable[[str, object], None]
+) -> None:
+    torch.manual_seed(seed)
     net = models.create(name, num_classes=4, input_size=32, width=8)
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
     x, labels = torch.randn(8, 3, 32, 32), torch.arange(8) % 4
@@ -69,5 +73,6 @@ def test_trains_a_step_and_answers_the_same_packed(name: str, tmp_path: Path) ->
         loss.backward()
         optimizer.step()
         losses.append(float(loss.detach()))
+    record_property("loss, of the first", losses[-1] / losses[0])
     assert losses[-1] < losses[0]
     assert_same_answer(net.eval(), tmp_path, x)

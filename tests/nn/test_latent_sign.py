@@ -1,6 +1,7 @@
 """LatentSign against its formula, its running scale, and where it is put."""
 
 import copy
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -76,7 +77,8 @@ def test_a_place_that_does_not_fit_is_refused(at: str) -> None:
         models.create("small", latent_sign=at)
 
 
-def test_a_network_with_it_learns() -> None:
+@pytest.mark.learning
+def test_a_network_with_it_learns(record_property: Callable[[str, object], None]) -> None:
     bunch = load_digits()
     images = torch.tensor(bunch.images, dtype=torch.float32)[:, None] / 8 - 1
     labels = torch.tensor(bunch.target)
@@ -90,6 +92,7 @@ def test_a_network_with_it_learns() -> None:
             optimizer.step()
     net.eval()
     with torch.no_grad():
-        accuracy = (net(images[test]).argmax(dim=1) == labels[test]).float().mean()
+        accuracy = float((net(images[test]).argmax(dim=1) == labels[test]).float().mean())
+    record_property("top1", accuracy)
     assert accuracy >= 0.85
     assert isinstance(net.get_submodule("blocks.0"), nn.Sequential)

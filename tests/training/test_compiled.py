@@ -55,12 +55,15 @@ def test_the_layer_of_a_compiled_network_is_named() -> None:
 
 
 @pytest.mark.slow
-def test_learns_the_digits(tmp_path: Path) -> None:
-    recipe = tiny(model={"options": {"width": 16}}, method=None, trainer={"backend": "compiled", "max_steps": 240})
+@pytest.mark.learning
+def test_learns_the_digits(tmp_path: Path, seed: int, record_property: Callable[[str, object], None]) -> None:
+    trainer = {"backend": "compiled", "max_steps": 240}
+    recipe = tiny(model={"options": {"width": 16}}, method=None, trainer=trainer, seed=seed)
     torch._dynamo.reset()
     torch._dynamo.utils.counters.clear()
     result = fit(recipe, tmp_path / "run", progress=False)
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
-    assert result["last_top1"] >= 0.93
+    record_property("top1", result["last_top1"])
+    assert result["last_top1"] >= 0.88
     net, _ = load_checkpoint(result["checkpoint"])
     assert not any(name.startswith("_orig_mod") for name in net.state_dict())

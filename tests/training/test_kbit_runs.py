@@ -1,6 +1,7 @@
 """Runs of the k-bit methods: they resume to the same bits, and their checkpoints answer the same."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,29 +24,37 @@ METHODS: dict[str, dict[str, Any]] = {
 }
 
 
-def recipe(name: str) -> Recipe:
+def recipe(name: str, seed: int) -> Recipe:
     model = {"name": "small", "options": {"width": 8, "full_precision": True}}
     method = {"class_path": f"onebit.methods.{name}", "init_args": METHODS[name]}
-    return parse_recipe({**VALUES, "model": model, "method": method}, "tiny")
+    return parse_recipe({**VALUES, "model": model, "method": method, "seed": seed}, "tiny")
 
 
+@pytest.mark.learning
 @pytest.mark.parametrize("name", METHODS)
-def test_same_bits_as_an_unbroken_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = trained(recipe(name), tmp_path / "whole")
+def test_same_bits_as_an_unbroken_run(
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    seed: int,
+    record_property: Callable[[str, object], None],
+) -> None:
+    whole = trained(recipe(name, seed), tmp_path / "whole")
     with monkeypatch.context() as patch:
         stop_at(patch, 13)
         with pytest.raises(Stopped, match="stopped at step 13 of 30"):
-            fit(recipe(name), tmp_path / "broken", progress=False)
-    resumed = trained(recipe(name), tmp_path / "broken", resume=tmp_path / "broken" / "last.ckpt")
+            fit(recipe(name, seed), tmp_path / "broken", progress=False)
+    resumed = trained(recipe(name, seed), tmp_path / "broken", resume=tmp_path / "broken" / "last.ckpt")
     for part in ("state_dict", "optimizer_states", "random_streams", "callbacks", "onebit"):
         assert_same(whole[part], resumed[part], part)
     if name == "FracTrain":
+        record_property("stage", whole["callbacks"]["onebit.methods.FracTrain"]["stage"])
         assert whole["callbacks"]["onebit.methods.FracTrain"]["stage"] == 2  # else nothing above was put to the test
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_checkpoint_holds_the_width_and_answers_at_it(name: str, tmp_path: Path) -> None:
-    trained(recipe(name), tmp_path / "run")
+def test_a_checkpoint_holds_the_width_and_answers_at_it(name: str, tmp_path: Path, seed: int) -> None:
+    trained(recipe(name, seed), tmp_path / "run")
     net, info = load_checkpoint(tmp_path / "run" / "last.ckpt")
     assert info["method"]["class_path"] == f"onebit.methods.{name}"
     assert {layer.input_quantizer.bits for _, layer in quantized_layers(net)} == {8}
@@ -56,9 +65,9 @@ def test_a_checkpoint_holds_the_width_and_answers_at_it(name: str, tmp_path: Pat
     assert not torch.equal(net(x), y)
 
 
-def test_a_run_reports_the_widths_that_it_had(tmp_path: Path) -> None:
+def test_a_run_reports_the_widths_that_it_had(tmp_path: Path, seed: int) -> None:
     """FracTrain's stages are known afterwards only: before, the ledger has the last one all the time."""
-    run = recipe("FracTrain")
+    run = recipe("FracTrain", seed)
     net = models.create("small", width=8, full_precision=True)
     method = FracTrain(**METHODS["FracTrain"])
     method.attach(net)

@@ -1,5 +1,6 @@
 """Runs whose binary convolutions are computed in integers."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,17 @@ NATIVE = {"backend": "native", "max_steps": 240, "validate_every": 120}
 
 @pytest.mark.skipif("avx512" not in _engine.isas(), reason="only AVX-512 with VNNI has kernels for training")
 @pytest.mark.parametrize("method", [{}, None], ids=["CycleBNN", "plain"])
-def test_learns_the_digits(method: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    result = fit(tiny(model={"options": {"width": 16}}, method=method, trainer=NATIVE), tmp_path / "run")
-    assert result["last_top1"] >= 0.93
+@pytest.mark.learning
+def test_learns_the_digits(
+    method: Any,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    seed: int,
+    record_property: Callable[[str, object], None],
+) -> None:
+    result = fit(tiny(model={"options": {"width": 16}}, method=method, trainer=NATIVE, seed=seed), tmp_path / "run")
+    record_property("top1", result["last_top1"])
+    assert result["last_top1"] >= 0.88
     assert "binary layers train natively (avx512, 1 threads)" in capfd.readouterr().err
     net, info = load_checkpoint(result["checkpoint"])
     assert info["recipe"]["trainer"]["backend"] == "native"

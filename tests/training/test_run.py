@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,21 @@ RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def run(tmp_path_factory: pytest.TempPathFactory, seed: int) -> tuple[Path, dict[str, Any]]:
     folder = tmp_path_factory.mktemp("run") / "out"
-    return folder, fit(
-        tiny(model={"options": {"width": 16}}, trainer={"max_steps": 240, "validate_every": 120}), folder
-    )
+    trainer = {"max_steps": 240, "validate_every": 120}
+    return folder, fit(tiny(model={"options": {"width": 16}}, trainer=trainer, seed=seed), folder)
 
 
-def test_learns_the_digits(run: tuple[Path, dict[str, Any]]) -> None:
-    _, result = run
-    assert result["best_top1"] >= 0.93
-    assert result["best_top1"] >= result["last_top1"] >= 0.93
+@pytest.mark.learning
+def test_learns_the_digits(run: tuple[Path, dict[str, Any]], record_property: Callable[[str, object], None]) -> None:
+    folder, result = run
+    curve = json.loads((folder / "record.json").read_text())["curve"]
+    loss = curve[-1]["loss"] / curve[0]["loss"]
+    record_property("last", result["last_top1"])
+    record_property("loss, of the first", loss)
+    assert loss < 0.5
+    assert result["best_top1"] >= result["last_top1"] >= 0.88  # 0.948 ± 0.014 over four seeds on AVX2 and AVX-512 each
     assert (result["steps"], result["epochs"]) == (240, 20.0)
 
 
@@ -41,7 +46,6 @@ def test_leaves_a_record(run: tuple[Path, dict[str, Any]]) -> None:
     assert {"checkpoint": result["checkpoint"], **record["result"]} == result
     assert [v["step"] for v in record["validations"]] == [120, 240]
     assert record["curve"][-1]["step"] == 240
-    assert record["curve"][0]["loss"] > 2 * record["curve"][-1]["loss"]
     assert {point["precision"] for point in record["curve"]} == {2, 3, 4, 5, 6}
     assert record["saved_percent"]["paper_formula"] == pytest.approx(97.32, abs=0.01)
     assert {"commit", "modified", "date", "machine"} <= record["provenance"].keys()
@@ -53,7 +57,8 @@ def test_leaves_logs_and_a_plot(run: tuple[Path, dict[str, Any]]) -> None:
     (table,) = folder.glob("logs/*/metrics.csv")
     with table.open() as file:
         rows = list(csv.DictReader(file))
-    assert [float(row["top1"]) for row in rows if row["top1"]] == pytest.approx([run[1]["best_top1"]] * 2, abs=0.1)
+    validations = json.loads((folder / "record.json").read_text())["validations"]
+    assert [float(row["top1"]) for row in rows if row["top1"]] == pytest.approx([v["top1"] for v in validations])
     assert sum(bool(row["train_loss"]) for row in rows) == 240
     assert list(folder.glob("logs/*/events.out.tfevents.*"))
     assert (folder / "history.png").read_bytes().startswith(b"\x89PNG")

@@ -1,6 +1,7 @@
 """ReActNet's two steps by the recipes: a teacher, binary activations, then binary weights from where step 1 ended."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,20 +28,27 @@ def recipe(name: str, **changes: Any) -> Recipe:
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, dict[str, Any]]]:
+def runs(tmp_path_factory: pytest.TempPathFactory, seed: int) -> tuple[Path, dict[str, dict[str, Any]]]:
     folder = tmp_path_factory.mktemp("runs")
     teacher, first = str(folder / "teacher" / "best.ckpt"), str(folder / "step1" / "last.ckpt")
     results = {
-        "teacher": fit(recipe("digits_full_precision", optimizer__lr=1e-2), folder / "teacher", progress=False),
-        "step1": fit(recipe("digits_reactnet_step1", teacher__checkpoint=teacher), folder / "step1", progress=False),
+        name: fit(recipe(file, seed=seed, **changes), folder / name, progress=False)
+        for name, file, changes in (
+            ("teacher", "digits_full_precision", {"optimizer__lr": 1e-2}),
+            ("step1", "digits_reactnet_step1", {"teacher__checkpoint": teacher}),
+            ("step2", "digits_reactnet_step2", {"teacher__checkpoint": teacher, "initial__checkpoint": first}),
+        )
     }
-    second = recipe("digits_reactnet_step2", teacher__checkpoint=teacher, initial__checkpoint=first)
-    results["step2"] = fit(second, folder / "step2", progress=False)
     return folder, results
 
 
-def test_each_step_learns_the_digits(runs: tuple[Path, dict[str, Any]]) -> None:
-    assert all(result["last_top1"] > 0.93 for result in runs[1].values()), runs[1]
+@pytest.mark.learning
+def test_each_step_learns_the_digits(
+    runs: tuple[Path, dict[str, Any]], record_property: Callable[[str, object], None]
+) -> None:
+    for name, result in runs[1].items():
+        record_property(name, result["last_top1"])
+    assert all(result["last_top1"] > 0.88 for result in runs[1].values()), runs[1]
 
 
 def test_step_1_has_real_valued_weights_and_the_ledger_knows(runs: tuple[Path, dict[str, Any]]) -> None:
