@@ -188,7 +188,7 @@ class LookUpConv {
       for (int o = 0; o < kOutputs; ++o) bytes[o] = Isa::zero();
       const bool first = step == 0;
       for (; step < last; ++step, indices += kLanes, weight += kOutputs) {
-        const Bytes index = Isa::load(indices);
+        const auto index = Isa::load(indices);
 #pragma GCC unroll 16
         for (int o = 0; o < kOutputs; ++o) Isa::add(bytes[o], tables + weight[o], index);
       }
