@@ -49,7 +49,7 @@ def measure(words: list[str], seed: int, isa: str) -> dict[str, float]:
     environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": isa, "ATEN_CPU_CAPABILITY": ISAS[isa]}
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        options = ["-m", "learning", f"--seed={seed}", f"--junitxml={report}", "-q", "--tb=line"]
+        options = ["-m", "learning", f"--seed={seed}", f"--junitxml={report}", "-ojunit_family=xunit1", "-q"]
         command = [sys.executable, "-m", "pytest", *options, *words]
         done = subprocess.run(command, cwd=ROOT, env=environment, stdout=sys.stderr)
         if done.returncode not in (0, 1):  # 1: a bound was broken
