@@ -60,21 +60,19 @@ void WeightGradient::prepare(const ConvShape& s, const GradientAxis& y, const Gr
 
 void WeightGradient::add(const uint8_t* levels, const uint32_t* bits, int64_t samples, size_t thread) {
   Own& own = own_[thread];
-  const int64_t few_totals = s_.in_c * round_up(sample_, kPlaneGranule), sums = vectors_ * columns_ * kernels_.lanes;
   if (!own.begun) {
-    std::fill_n(own.sums.data(), sums, 0);
     std::fill_n(own.totals.data(), s_.in_c * sample_, 0);
-    std::fill_n(own.few_totals.data(), few_totals, int8_t{0});
-    own.begun = true;
+    std::fill_n(own.few_totals.data(), s_.in_c * round_up(sample_, kPlaneGranule), int8_t{0});
   }
   if (own.few + samples > kFew) count_few(own);
   own.few += samples;
   spread_levels(levels, samples, own);
   spread_bits(bits, samples, own);
-  const int64_t steps = samples * s_.out_h * row_steps_;
-  kernels_.weight_gradient({vectors_, columns_, steps, own.quads.data(),
-                            most_ * s_.out_h * row_steps_ * 4 * kernels_.lanes, own.planes.data(), offsets_.data(),
-                            starts_.data(), own.sums.data()});
+  const int64_t image_steps = s_.out_h * row_steps_;
+  kernels_.weight_gradient({vectors_, columns_, samples * image_steps, own.quads.data(),
+                            most_ * image_steps * 4 * kernels_.lanes, own.planes.data(), offsets_.data(),
+                            starts_.data(), own.sums.data(), !own.begun});
+  own.begun = true;
 }
 
 void WeightGradient::spread_levels(const uint8_t* levels, int64_t samples, Own& own) const {
