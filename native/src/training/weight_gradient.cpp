@@ -37,13 +37,14 @@ void WeightGradient::prepare(const ConvShape& s, const GradientAxis& y, const Gr
     for (int64_t ky = 0; ky < s.kernel_h; ++ky)
       for (int64_t kx = 0; kx < s.kernel_w; ++kx)
         *offset++ = c * plane_ + ky * row_ + kx % s.stride_w * phase_ + kx / s.stride_w;
-  uint8_t* inside = inside_.at_least(plane_);
-  std::memset(inside, 0, static_cast<size_t>(plane_));
-  for (int64_t i = 0; i < samples * sample_; ++i) {
-    const int64_t row = i % sample_ / row_ - s.pad_top, phase = i % row_ / phase_;
+  uint8_t* mask = inside_.at_least(plane_);
+  std::memset(mask, 0, static_cast<size_t>(plane_));
+  for (int64_t i = 0; i < sample_; ++i) {
+    const int64_t row = i / row_ - s.pad_top, phase = i % row_ / phase_;
     const int64_t column = i % phase_ * s.stride_w + phase - s.pad_left;
-    if (row >= 0 && row < s.in_h && column >= 0 && column < s.in_w) inside[i] = 255;
+    if (inside(row, column, s.in_h, s.in_w)) mask[i] = 255;
   }
+  for (int64_t n = 1; n < samples; ++n) std::memcpy(mask + n * sample_, mask, static_cast<size_t>(sample_));
 
   own_.resize(static_cast<size_t>(threads));
   for (Own& own : own_) {
