@@ -160,11 +160,11 @@ void test_weight_gradient(const TrainingKernels& kernels, Random& random) {
   const bool extreme = random.chance(20);
   Aligned<uint8_t> quads(vectors * steps * 4 * lanes);
   Aligned<int32_t> sums[2] = {Aligned<int32_t>(vectors * columns * lanes), Aligned<int32_t>(vectors * columns * lanes)};
-  for (int64_t i = 0; i < vectors * columns * lanes; ++i) sums[0][i] = sums[1][i] = 0;
   Array<int64_t> starts(steps), offsets(columns);
   for (int64_t i = 0; i < steps; ++i) starts[i] = 4 * i + random.between(0, 3);
   for (int64_t i = 0; i < columns; ++i) offsets[i] = i / taps * plane + random.between(0, 10);
   std::vector<int64_t> expected(static_cast<size_t>(out_c * columns)), met(static_cast<size_t>(columns));
+  bool first[2] = {true, true};
   for (const int thread : {0, 1, 0}) {
     Array<uint8_t> levels(pixels * out_c);
     Array<int8_t> planes(in_c * plane);
@@ -173,7 +173,8 @@ void test_weight_gradient(const TrainingKernels& kernels, Random& random) {
     for (int64_t i = 0; i < planes.size(); ++i) planes[i] = static_cast<int8_t>(extreme ? -1 : random.between(-1, 1));
     kernels.quads({levels.data(), pixels, out_c, quads.data(), steps * 4 * lanes});
     kernels.weight_gradient({vectors, columns, steps, quads.data(), steps * 4 * lanes, planes.data(), offsets.data(),
-                             starts.data(), sums[thread].data()});
+                             starts.data(), sums[thread].data(), first[thread]});
+    first[thread] = false;
     for (int64_t column = 0; column < columns; ++column) {
       for (int64_t x = 0; x < pixels; ++x) {
         const int64_t sign = planes[offsets[column] + starts[x / 4] + x % 4];

@@ -71,12 +71,13 @@ struct PlanesArgs {
 // neighbouring pixels of the gradient:
 //   sums[v][column][l] += sum over steps and j of quads[v][step][l][j] * planes[offsets[column] + starts[step] + j]
 struct WeightGradientArgs {
-  int64_t vectors, columns, steps;
+  int64_t vectors, columns, steps;  // of each at least one
   const uint8_t* quads;
   int64_t quad_step;
   const int8_t* planes;
   const int64_t *offsets, *starts;
   int32_t* sums;  // [vectors][columns][lanes]
+  bool first;     // nothing is in them yet
 };
 
 // From those sums to the gradient: output[o][tap][c] = scale * sum + minimum * signs, in double, for the vectors of

@@ -37,13 +37,14 @@ void WeightGradient::prepare(const ConvShape& s, const GradientAxis& y, const Gr
     for (int64_t ky = 0; ky < s.kernel_h; ++ky)
       for (int64_t kx = 0; kx < s.kernel_w; ++kx)
         *offset++ = c * plane_ + ky * row_ + kx % s.stride_w * phase_ + kx / s.stride_w;
-  uint8_t* inside = inside_.at_least(plane_);
-  std::memset(inside, 0, static_cast<size_t>(plane_));
-  for (int64_t i = 0; i < samples * sample_; ++i) {
-    const int64_t row = i % sample_ / row_ - s.pad_top, phase = i % row_ / phase_;
+  uint8_t* mask = inside_.at_least(plane_);
+  std::memset(mask, 0, static_cast<size_t>(plane_));
+  for (int64_t i = 0; i < sample_; ++i) {
+    const int64_t row = i / row_ - s.pad_top, phase = i % row_ / phase_;
     const int64_t column = i % phase_ * s.stride_w + phase - s.pad_left;
-    if (row >= 0 && row < s.in_h && column >= 0 && column < s.in_w) inside[i] = 255;
+    if (inside(row, column, s.in_h, s.in_w)) mask[i] = 255;
   }
+  for (int64_t n = 1; n < samples; ++n) std::memcpy(mask + n * sample_, mask, static_cast<size_t>(sample_));
 
   own_.resize(static_cast<size_t>(threads));
   for (Own& own : own_) {
@@ -60,21 +61,19 @@ void WeightGradient::prepare(const ConvShape& s, const GradientAxis& y, const Gr
 
 void WeightGradient::add(const uint8_t* levels, const uint32_t* bits, int64_t samples, size_t thread) {
   Own& own = own_[thread];
-  const int64_t few_totals = s_.in_c * round_up(sample_, kPlaneGranule), sums = vectors_ * columns_ * kernels_.lanes;
   if (!own.begun) {
-    std::fill_n(own.sums.data(), sums, 0);
     std::fill_n(own.totals.data(), s_.in_c * sample_, 0);
-    std::fill_n(own.few_totals.data(), few_totals, int8_t{0});
-    own.begun = true;
+    std::fill_n(own.few_totals.data(), s_.in_c * round_up(sample_, kPlaneGranule), int8_t{0});
   }
   if (own.few + samples > kFew) count_few(own);
   own.few += samples;
   spread_levels(levels, samples, own);
   spread_bits(bits, samples, own);
-  const int64_t steps = samples * s_.out_h * row_steps_;
-  kernels_.weight_gradient({vectors_, columns_, steps, own.quads.data(),
-                            most_ * s_.out_h * row_steps_ * 4 * kernels_.lanes, own.planes.data(), offsets_.data(),
-                            starts_.data(), own.sums.data()});
+  const int64_t image_steps = s_.out_h * row_steps_;
+  kernels_.weight_gradient({vectors_, columns_, samples * image_steps, own.quads.data(),
+                            most_ * image_steps * 4 * kernels_.lanes, own.planes.data(), offsets_.data(),
+                            starts_.data(), own.sums.data(), !own.begun});
+  own.begun = true;
 }
 
 void WeightGradient::spread_levels(const uint8_t* levels, int64_t samples, Own& own) const {

@@ -14,7 +14,7 @@ struct Vector {
   typedef float Float __attribute__((vector_size(N * 4)));
   typedef int32_t Int __attribute__((vector_size(N * 4)));
   typedef uint32_t Unsigned __attribute__((vector_size(N * 4)));
-  typedef int8_t Bytes __attribute__((vector_size(N * 4)));
+  typedef uint8_t Bytes __attribute__((vector_size(N * 4)));
 };
 
 template <int N>

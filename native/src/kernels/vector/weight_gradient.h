@@ -125,6 +125,8 @@ class WeightGradient {
 #pragma GCC unroll 16
     for (int k = 0; k < K; ++k) signs[k] = args.planes + args.offsets[column + k];
     const uint8_t* quad = args.quads + v * args.quad_step;
+    for (int w = 0; w < W; ++w)  // many sums are not in the cache
+      for (int k = 0; k < K; ++k) __builtin_prefetch(args.sums + ((v + w) * args.columns + column + k) * N, 1);
     for (int64_t done = 0; done < args.steps; done += Isa::kSteps) {
       const int64_t left = args.steps - done, count = left < Isa::kSteps ? left : Isa::kSteps;
       typename Isa::Sum sum[W][K];
@@ -152,7 +154,8 @@ class WeightGradient {
         int32_t* to = args.sums + ((v + w) * args.columns + column) * N;
 #pragma GCC unroll 16
         for (int k = 0; k < K; ++k, to += N) {
-          const Int total = load<Int>(to) + Isa::widened(sum[w][k]);
+          Int total = Isa::widened(sum[w][k]);
+          if (!args.first || done > 0) total += load<Int>(to);
           std::memcpy(to, &total, sizeof(total));
         }
       }
