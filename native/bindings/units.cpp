@@ -1,5 +1,5 @@
-// The passes of a fused unit in training, on arrays of (batch, height, width, channels). Floats of the units are float32,
-// or int16 that holds the bits of a bfloat16.
+// The passes of a fused unit in training, on arrays of (batch, height, width, channels). Floats of the units are
+// float32, or int16 that holds the bits of a bfloat16.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/array.h>
@@ -108,10 +108,13 @@ class Fused {
     if (per_sample && !threshold) throw nb::value_error("no thresholds of the samples");
     with_store(x, [&](auto store) {
       using Store = decltype(store);
-      const onebit::UnitSigns<Store> args = {
-          s.batch,    s.pixels,   s.channels,
-          floats<Store>(x, s.all()), data<float>(threshold, per_sample ? s.batch : s.channels),
-          per_sample, words(bits, s.words())};
+      const onebit::UnitSigns<Store> args = {s.batch,
+                                             s.pixels,
+                                             s.channels,
+                                             floats<Store>(x, s.all()),
+                                             data<float>(threshold, per_sample ? s.batch : s.channels),
+                                             per_sample,
+                                             words(bits, s.words())};
       const nb::gil_scoped_release release;
       units_.signs(args);
     });
@@ -161,7 +164,8 @@ class Fused {
                 const Array& mean, const Array& dz, const Array& sums) {
     const Sizes s(g);
     const auto kind = activation_of(activation);
-    if (kind != onebit::UnitActivation::none && !x) throw nb::value_error("the activation's gradient is taken at x or z");
+    if (kind != onebit::UnitActivation::none && !x)
+      throw nb::value_error("the activation's gradient is taken at x or z");
     if (kind == onebit::UnitActivation::rprelu && !parameters) throw nb::value_error("no parameters of RPReLU");
     with_store(g, [&](auto store) {
       using Store = decltype(store);
@@ -236,16 +240,13 @@ class Fused {
         a.a = p[0] * p[1], a.b = p[0];
         break;
       }
-      case onebit::SignEstimator::swish:
-        a.a = a.b = wanted(1)[0];
-        break;
+      case onebit::SignEstimator::swish: a.a = a.b = wanted(1)[0]; break;
       case onebit::SignEstimator::cyclic: {
         const float* p = wanted(3);
         a.a = p[0], a.b = p[1], a.levels = p[2];
         break;
       }
-      default:
-        break;
+      default: break;
     }
   }
 

@@ -120,7 +120,8 @@ void test_input_gradient(const TrainingKernels& kernels, Random& random) {
           const int64_t at = ((o * s.kernel_h + ky) * s.kernel_w + kx) * s.in_c;
           for (int64_t c = 0; c < s.in_c; ++c) sum += (input[from + c] - zero_point) * weight[at + c];
         }
-      CHECK(sums[i] == static_cast<float>(sum), "%s: %g is not %d", kernel.name, static_cast<double>(sums[i]), int(sum));
+      CHECK(sums[i] == static_cast<float>(sum), "%s: %g is not %d", kernel.name, static_cast<double>(sums[i]),
+            int(sum));
     }
   }
 }
@@ -167,7 +168,8 @@ void test_weight_gradient(const TrainingKernels& kernels, Random& random) {
   for (const int thread : {0, 1, 0}) {
     Array<uint8_t> levels(pixels * out_c);
     Array<int8_t> planes(in_c * plane);
-    for (int64_t i = 0; i < levels.size(); ++i) levels[i] = extreme ? uint8_t{255} : static_cast<uint8_t>(random.word());
+    for (int64_t i = 0; i < levels.size(); ++i)
+      levels[i] = extreme ? uint8_t{255} : static_cast<uint8_t>(random.word());
     for (int64_t i = 0; i < planes.size(); ++i) planes[i] = static_cast<int8_t>(extreme ? -1 : random.between(-1, 1));
     kernels.quads({levels.data(), pixels, out_c, quads.data(), steps * 4 * lanes});
     kernels.weight_gradient({vectors, columns, steps, quads.data(), steps * 4 * lanes, planes.data(), offsets.data(),
@@ -176,7 +178,8 @@ void test_weight_gradient(const TrainingKernels& kernels, Random& random) {
       for (int64_t x = 0; x < pixels; ++x) {
         const int64_t sign = planes[offsets[column] + starts[x / 4] + x % 4];
         met[static_cast<size_t>(column)] += sign;
-        for (int64_t o = 0; o < out_c; ++o) expected[static_cast<size_t>(o * columns + column)] += levels[x * out_c + o] * sign;
+        for (int64_t o = 0; o < out_c; ++o)
+          expected[static_cast<size_t>(o * columns + column)] += levels[x * out_c + o] * sign;
       }
     }
   }

@@ -1,7 +1,6 @@
-// The passes of a fused unit against loops written out here, in double; and the same bits on every instruction set and for
-// any number of threads.
-#include "training/unit.h"
-
+// The passes of a fused unit against loops written out here, in double; and the same bits on every instruction set and
+// for any number of threads.
+#include <algorithm>
 #include <cfloat>
 #include <cmath>
 #include <cstring>
@@ -9,6 +8,7 @@
 #include "kernels/shape.h"
 #include "kernels_support.h"
 #include "training/cyclic.h"
+#include "training/unit.h"
 
 namespace onebit::test {
 namespace {
@@ -66,8 +66,9 @@ Array<Store> random_stores(Random& random, int64_t size) {
 }
 
 void check_close(double found, double expected, double tolerance, const char* what, const Units& units) {
-  CHECK(std::abs(found - expected) <= tolerance, "%s, %s: %.9g is not %.9g (%.3g)", units.isa(), what, found, expected,
-        tolerance);
+  // below the normal numbers there are no relative errors
+  CHECK(std::abs(found - expected) <= tolerance + 0x1p-126, "%s, %s: %.9g is not %.9g (%.3g)", units.isa(), what, found,
+        expected, tolerance);
 }
 
 bool minus(Array<uint32_t>& words, int64_t pixel, int64_t channels, int64_t c) {
@@ -76,9 +77,9 @@ bool minus(Array<uint32_t>& words, int64_t pixel, int64_t channels, int64_t c) {
 
 double derivative(SignEstimator estimator, double u, float a, float b, float levels) {
   if (estimator == SignEstimator::cyclic)
-    u = static_cast<double>(a) + static_cast<double>(b) * std::rint(std::clamp((u - static_cast<double>(a)) /
-                                                                                   static_cast<double>(b),
-                                                                               0.0, static_cast<double>(levels)));
+    u = static_cast<double>(a) +
+        static_cast<double>(b) * std::rint(std::clamp((u - static_cast<double>(a)) / static_cast<double>(b), 0.0,
+                                                      static_cast<double>(levels)));
   const double size = std::abs(u), scaled = u * static_cast<double>(b);
   switch (estimator) {
     case SignEstimator::none: return 1;
@@ -110,7 +111,8 @@ struct Activated {
 
 Activated activate(UnitActivation activation, double z, double gamma, double beta, double zeta) {
   if (activation == UnitActivation::hardtanh) return {std::clamp(z, -1.0, 1.0), std::abs(z) < 1 ? 1.0 : 0.0};
-  if (activation == UnitActivation::rprelu) return {(z > gamma ? z - gamma : beta * (z - gamma)) + zeta, z > gamma ? 1 : beta};
+  if (activation == UnitActivation::rprelu)
+    return {(z > gamma ? z - gamma : beta * (z - gamma)) + zeta, z > gamma ? 1 : beta};
   return {z, 1};
 }
 
@@ -121,8 +123,8 @@ void forward(Random& random, Units& units, const ConvShape& s, Record& record) {
   const bool per_sample = random.chance(30), thresholds = per_sample || random.chance(50);
   Array<float> threshold = reals(random, per_sample ? s.batch : s.in_c);
   Array<uint32_t> bits(in * words_of(s.in_c));
-  units.signs<Store>({s.batch, inputs_of(s), s.in_c, x.data(), thresholds ? threshold.data() : nullptr, per_sample,
-                      bits.data()});
+  units.signs<Store>(
+      {s.batch, inputs_of(s), s.in_c, x.data(), thresholds ? threshold.data() : nullptr, per_sample, bits.data()});
   for (int64_t i = 0; i < in * s.in_c; ++i) {
     const double limit = !thresholds ? 0.0 : value(threshold[per_sample ? i / s.in_c / inputs_of(s) : i % s.in_c]);
     CHECK(minus(bits, i / s.in_c, s.in_c, i % s.in_c) == !(value(x[i]) >= limit), "%s: a sign", units.isa());
@@ -171,7 +173,8 @@ void forward(Random& random, Units& units, const ConvShape& s, Record& record) {
     const double gamma = value(parameters[c]), beta = value(parameters[s.out_c + c]);
     const double zeta = value(parameters[2 * s.out_c + c]);
     const double exact = activate(activation, expected, gamma, beta, zeta).x;
-    const double steep = 1 + std::abs(beta), wide = steep * (error + 0x1p-22 * std::abs(gamma)) + 0x1p-22 * std::abs(zeta);
+    const double steep = 1 + std::abs(beta),
+                 wide = steep * (error + 0x1p-22 * std::abs(gamma)) + 0x1p-22 * std::abs(zeta);
     check_close(value(act[i]), exact, wide + 1.01 * kRounding<Store> * std::abs(exact), "x", units);
     const double from = exact - (limits ? value(limit[c]) : 0.0);
     if (std::abs(from) > wide || from == 0.0)
@@ -186,7 +189,8 @@ void forward(Random& random, Units& units, const ConvShape& s, Record& record) {
       const double v = value(act[i]);
       sum += v, size += std::abs(v), low = std::min(low, v), high = std::max(high, v);
     }
-    for (int64_t i = n * count; i < (n + 1) * count; ++i) squares += std::pow(value(act[i]) - sum / static_cast<double>(count), 2);
+    for (int64_t i = n * count; i < (n + 1) * count; ++i)
+      squares += std::pow(value(act[i]) - sum / static_cast<double>(count), 2);
     check_close(statistics[4 * n], sum, 1e-5 * size, "the sum", units);
     check_close(statistics[4 * n + 1], squares, 1e-5 * squares + 1e-12 * size * size, "the squares", units);
     CHECK(statistics[4 * n + 2] == low && statistics[4 * n + 3] == high, "%s: the extremes", units.isa());
@@ -204,9 +208,13 @@ void forward(Random& random, Units& units, const ConvShape& s, Record& record) {
     const auto c = static_cast<size_t>(i % s.out_c), channels = static_cast<size_t>(s.out_c);
     const double gamma = value(parameters[i % s.out_c]), beta = value(parameters[s.out_c + i % s.out_c]);
     const double stored = value(activation == UnitActivation::hardtanh ? act[i] : z[i]);
-    const bool open = activation == UnitActivation::rprelu ? static_cast<float>(stored) - static_cast<float>(gamma) > 0.0f
-                                                           : std::abs(stored) < 1;
-    const double mask = activation == UnitActivation::none ? 1 : activation == UnitActivation::hardtanh ? open : open ? 1 : beta;
+    const bool open = activation == UnitActivation::rprelu
+                          ? static_cast<float>(stored) - static_cast<float>(gamma) > 0.0f
+                          : std::abs(stored) < 1;
+    const double mask = activation == UnitActivation::none       ? 1
+                        : activation == UnitActivation::hardtanh ? open
+                        : open                                   ? 1
+                                                                 : beta;
     const double want = mask * value(g[i]);
     check_close(value(dz[i]), want, 1.01 * kRounding<Store> * std::abs(want), "dz", units);
     const double terms[] = {value(dz[i]), value(dz[i]) * (y[i] - value(mean[i % s.out_c])), value(g[i]),
@@ -243,7 +251,8 @@ void backward(Random& random, Units& units, const ConvShape& s, Record& record) 
   a.a = a.estimator == SignEstimator::cyclic ? -1.5f : 0.75f, a.b = a.estimator == SignEstimator::cyclic ? 0.25f : 1.5f;
   a.levels = 15;
   a.activation = static_cast<UnitActivation>(random.between(0, 2));
-  const bool scaled = random.chance(30), entrance = random.chance(30), inner = !scaled && !entrance && random.chance(50);
+  const bool scaled = random.chance(30), entrance = random.chance(30),
+             inner = !scaled && !entrance && random.chance(50);
   if (entrance) a.activation = UnitActivation::none;
   if (inner && a.activation == UnitActivation::rprelu) a.activation = UnitActivation::none;
   const bool shifts = !scaled && random.chance(30), shortcut = random.chance(50);
@@ -288,13 +297,15 @@ void backward(Random& random, Units& units, const ConvShape& s, Record& record) 
     std::vector<double> d(static_cast<size_t>(image)), errors(d.size());
     for (int64_t i = 0; i < image; ++i) {
       const int64_t at = n * image + i, c = i % s.in_c;
-      const float input = inner ? static_cast<float>(front_y[at]) * slope[c] + offset[c] : static_cast<float>(value(x[at]));
+      const float input =
+          inner ? static_cast<float>(front_y[at]) * slope[c] + offset[c] : static_cast<float>(value(x[at]));
       const float u = scaled ? input / samples[4 * n] : input - (shifts ? threshold[c] : 0.0f);
       const double est = derivative(a.estimator, value(u), a.a, a.b, a.levels);
       d[static_cast<size_t>(i)] = est * dx[static_cast<size_t>(at)];
-      errors[static_cast<size_t>(i)] = est * bound + 1e-5 * std::abs(dx[static_cast<size_t>(at)]);
+      errors[static_cast<size_t>(i)] = std::abs(est) * bound + 1e-5 * std::abs(dx[static_cast<size_t>(at)]);
       share += d[static_cast<size_t>(i)] * value(input);
-      shares += std::abs(value(input)) * errors[static_cast<size_t>(i)] + 1e-5 * std::abs(d[static_cast<size_t>(i)] * value(input));
+      shares += std::abs(value(input)) * errors[static_cast<size_t>(i)] +
+                1e-5 * std::abs(d[static_cast<size_t>(i)] * value(input));
       const auto row = static_cast<size_t>(4 * s.in_c + c);
       if (shifts) want[row] -= d[static_cast<size_t>(i)], size[row] += errors[static_cast<size_t>(i)] * 1e5;
     }
@@ -308,14 +319,16 @@ void backward(Random& random, Units& units, const ConvShape& s, Record& record) 
         error = error * inverse + std::abs(factor) * (shares + 1e-6 * std::abs(share)) + 1e-6 * std::abs(g);
       }
       if (shortcut) g += value(way[at]);
-      const float input = inner ? static_cast<float>(front_y[at]) * slope[c] + offset[c] : static_cast<float>(value(x[at]));
+      const float input =
+          inner ? static_cast<float>(front_y[at]) * slope[c] + offset[c] : static_cast<float>(value(x[at]));
       const float shifted = static_cast<float>(value(z[at])) - parameters[c];
       const double beta = value(parameters[s.in_c + c]);
       double mask = 1;
       if (a.activation == UnitActivation::hardtanh) mask = std::abs(input) < 1.0f;
       if (a.activation == UnitActivation::rprelu) mask = shifted > 0.0f ? 1 : beta;
       const double exact = mask * g;
-      check_close(value(output[at]), exact, std::abs(mask) * error + 1e-5 * std::abs(exact) + 1.01 * kRounding<Store> * std::abs(exact) + 1e-9,
+      check_close(value(output[at]), exact,
+                  std::abs(mask) * error + 1e-5 * std::abs(exact) + 1.01 * kRounding<Store> * std::abs(exact) + 1e-9,
                   "dz in front", units);
       if (entrance) continue;
       const double terms[] = {value(output[at]), value(output[at]) * (front_y[at] - value(mean[c])), g,
@@ -345,10 +358,12 @@ void backward(Random& random, Units& units, const ConvShape& s, Record& record) 
 
 void test_cyclic_threshold(Random& random) {
   for (int i = 0; i < 2000; ++i) {
-    const float deviation = std::ldexp(1.0f + static_cast<float>(random.between(0, 65535)) / 65536.0f, random.between(-4, 4));
+    const float deviation =
+        std::ldexp(1.0f + static_cast<float>(random.between(0, 65535)) / 65536.0f, random.between(-4, 4));
     const int bits = random.between(1, 8);
     const float minimum = -static_cast<float>(random.between(0, 4096)) / 1024.0f;
-    const float extent = static_cast<float>(random.between(0, 8192)) / 1024.0f, levels = static_cast<float>((1 << bits) - 1);
+    const float extent = static_cast<float>(random.between(0, 8192)) / 1024.0f,
+                levels = static_cast<float>((1 << bits) - 1);
     const float step = std::max(extent / levels, 1e-8f);
     const float threshold = cyclic_threshold(deviation, minimum, step, levels);
     const auto positive = [&](float x) {
@@ -373,7 +388,7 @@ void run() {
     for (const int threads : {1, 2, 3}) {
       Random shapes(23);
       Units units(*kernels, *training, fused_kernels(kernels->name), threads);
-      for (uint32_t i = 0; i < shape_count(40); ++i) {
+      for (uint32_t i = 0; i < std::min(shape_count(40), 40u); ++i) {  // each is many cases; under emulation 40 do
         Record record;
         const ConvShape s = random_shape(shapes);
         forward<float>(shapes, units, s, record);

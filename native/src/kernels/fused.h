@@ -6,7 +6,10 @@
 // Kernels neither allocate nor throw.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+
+#include "kernels/kernels.h"
 
 namespace onebit {
 
@@ -37,13 +40,29 @@ struct SignArgs {
   uint32_t* bits;          // [pixels][words]
 };
 
-// Dot products as the engine's convolution writes them, to 16 bits; adds their sums and those of their squares.
-struct DotArgs {
+// The convolution of signs by signs, zero in the padding, to 16-bit dot products: of whole samples.
+struct SignConvArgs {
+  ConvShape shape;
+  const uint32_t* bits;  // [batch][in_h][in_w][words]
+  const void* weight;    // as the kernel packed it
+  void* scratch;         // 64-byte aligned
+  int16_t* y;            // [batch][out_h][out_w][out_c]
+};
+
+struct SignConvKernel {
+  bool (*fits)(const ConvShape&);
+  size_t (*pack_bytes)(const ConvShape&);
+  void (*pack)(const ConvShape&, const uint32_t* weight, void* packed);
+  size_t (*scratch_bytes)(const ConvShape&);
+  void (*run)(const SignConvArgs&);
+};
+
+// Adds the sums of dot products and of their squares.
+struct DotSumsArgs {
   int64_t pixels, channels;
-  const float* dots;
+  const int16_t* y;
   int64_t squares;  // pixels whose squares add up within 31 bits
-  int16_t* y;
-  int64_t* sums;  // [2][channels]
+  int64_t* sums;    // [2][channels]
 };
 
 // z = slope y + offset + residual, x = activation(z), and the signs of x. Each of z, x, bits may be null.
@@ -79,15 +98,15 @@ struct GradientRange {
   float minimum, maximum;  // NaN where a gradient is not finite
 };
 
-// Levels q = min(floor((g - minimum) * inverse + u), levels). u is noise of 16 bits in [0, 1), a function of the seed and
-// the element's place in the batch; `pixels` is even or ends the sample.
+// Levels q = min(floor((g - minimum) * inverse + u), levels). u is noise of 16 bits in [0, 1), a function of the seed
+// and the element's place in the batch; `pixels` is even or ends the sample.
 template <class Store>
 struct UnitLevelsArgs {
   UnitGradient<Store> gradient;
   float minimum, inverse;
   int32_t levels;  // at most 255
   uint32_t seed;
-  int64_t first;   // half the number of the first pixel, times the channels
+  int64_t first;  // half the number of the first pixel, times the channels
   uint8_t* output;
 };
 
@@ -108,16 +127,16 @@ struct EstimateArgs {
   const float *shift, *offset;
   float scale;
   SignEstimator estimator;
-  float a, b, levels;       // of the estimator
-  const float* threshold;   // or null
-  float deviation;          // of the sample; used where `coupled`
+  float a, b, levels;      // of the estimator
+  const float* threshold;  // or null
+  float deviation;         // of the sample; used where `coupled`
   bool coupled;
-  const Store* x;           // or null
-  const int16_t* front_y;   // else
+  const Store* x;          // or null
+  const int16_t* front_y;  // else
   const float *front_slope, *front_offset;
-  int64_t step;             // of x and front_y from a pixel to the next, in elements
-  float* threshold_sums;    // -= d, or null
-  float* coupling;          // += d x [channels], where `coupled`
+  int64_t step;           // of x and front_y from a pixel to the next, in elements
+  float* threshold_sums;  // -= d, or null
+  float* coupling;        // += d x [channels], where `coupled`
 };
 
 // g = d, or, of a scaled sample, d * inverse - (x - mean) * share; plus the shortcut's; dz = activation'(.) g.
@@ -125,20 +144,20 @@ struct EstimateArgs {
 template <class Store>
 struct BackArgs {
   int64_t pixels, channels;
-  int64_t row;             // of the parameters and the sums: the channels of the whole unit
-  const float* d;          // [pixels][channels], or null
-  const Store* gradient;   // else: g at the block's end
+  int64_t row;            // of the parameters and the sums: the channels of the whole unit
+  const float* d;         // [pixels][channels], or null
+  const Store* gradient;  // else: g at the block's end
   bool coupled;
   float inverse, sample_mean, share;
-  const Store* shortcut;   // or null
+  const Store* shortcut;  // or null
   UnitActivation activation;
-  const float* parameters;  // of RPReLU: [3][row]
-  const Store* x;           // stored output, for `coupled` and Hardtanh; or null
-  const Store* z;           // for RPReLU
-  const int16_t* y;         // dot products of the unit in front; null at the block's entrance
+  const float* parameters;      // of RPReLU: [3][row]
+  const Store* x;               // stored output, for `coupled` and Hardtanh; or null
+  const Store* z;               // for RPReLU
+  const int16_t* y;             // dot products of the unit in front; null at the block's entrance
   const float *slope, *offset;  // where x is null: an inner unit's
-  const float* mean;        // of y
-  int64_t step;             // of all but d from a pixel to the next, in elements
+  const float* mean;            // of y
+  int64_t step;                 // of all but d from a pixel to the next, in elements
   Store* output;
   float* sums;
 };
@@ -156,7 +175,9 @@ struct FusedPasses {
 
 struct FusedKernels {
   const char* name;
-  void (*dots)(const DotArgs&);
+  SignConvKernel convolve;                                     // all null where the engine's own is better
+  void (*dots)(const float* from, int64_t count, int16_t* y);  // whole numbers, as the engine's convolution writes them
+  void (*dot_sums)(const DotSumsArgs&);
   FusedPasses<float> float32;
   FusedPasses<Bfloat16> bfloat16;
 };

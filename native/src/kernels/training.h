@@ -32,6 +32,25 @@ struct QuadsArgs {
   int64_t quad_step;
 };
 
+// What stands for the derivative of the sign that made the input: 1, 1 where |x| <= 1, or max(0, 2 - 2 |x|).
+enum class Estimator : int32_t { none = 0, clipped = 1, quadratic = 2 };
+
+// A row of the input's gradient from its sums, for some of the channels:
+//   output[i * step + c] = derivative(input[i * step + c]) * (scale * (sums[i][c] - shift[c]) + offset[c])
+// where shift and, `in_c` floats behind it, offset are those of the class that pixel i has.
+struct InputFinishArgs {
+  int64_t pixels, channels;
+  const float* sums;       // [pixels][channels]
+  const float* shifts;     // [classes][2][in_c]
+  const int32_t* classes;  // of pixel i: classes[i * class_step]
+  int64_t class_step, in_c;
+  float scale;
+  Estimator estimator;
+  const float* input;  // null where the estimator is none
+  float* output;
+  int64_t step;
+};
+
 constexpr int64_t kPlaneGranule = 64;
 
 // Bits to planes of ±1, one a channel: planes[c * size + i] = inside[i] & (bit ? -1 : 1). Adds the samples that lie
@@ -81,7 +100,8 @@ struct TrainingKernels {
   Range (*range)(const float* values, int64_t count);  // of at least one
   void (*levels)(const LevelsArgs&);
   KernelList<Int8ConvKernel> input_gradient;  // of levels by weights that are -1, 0 or 1; without an epilogue
-  int64_t lanes;                              // output channels of a vector in the weights' gradient
+  void (*input_finish)(const InputFinishArgs&);
+  int64_t lanes;  // output channels of a vector in the weights' gradient
   void (*quads)(const QuadsArgs&);
   void (*planes)(const PlanesArgs&);
   void (*weight_gradient)(const WeightGradientArgs&);

@@ -13,7 +13,7 @@
 #include "format/model.h"
 #include "learner/masters.h"
 #include "learner/quantizer.h"
-#include "training/estimator.h"
+#include "training/input_gradient.h"
 
 namespace onebit::learner {
 

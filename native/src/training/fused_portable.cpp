@@ -1,12 +1,11 @@
 // The passes of a fused unit for any CPU. Not in kernels/portable, which is the whole of a microcontroller's kernels.
-#include "kernels/vector/fused.h"
-
 #include "kernels/portable/isa.h"
+#include "kernels/vector/fused.h"
 
 namespace onebit {
 
 const FusedKernels& portable_fused() {
-  static constexpr FusedKernels table = Fused<Portable>::table("portable");
+  static constexpr FusedKernels table = Fused<Widening<Portable>>::table("portable");
   return table;
 }
 

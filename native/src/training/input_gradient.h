@@ -34,20 +34,28 @@ class InputGradient {
   // [y.size][x.size][out_c] begin at `levels`; kInt8Slack bytes behind them are read.
   void product(const Part& part, const uint8_t* levels, int64_t samples, float* sums) const;
 
+  // Writes a part's share of `output` for samples from `first` on, and takes the estimator's derivative at `input`;
+  // both are [batch][in_h][in_w][in_c].
+  void finish(const Part& part, const float* sums, int64_t first, int64_t samples, const float* input,
+              Estimator estimator, float* output) const;
+
   // Of an input pixel: its gradient is scale * (sum - shift[c]) + shift[in_c + c].
   const float* shift(int64_t y, int64_t x) const {
-    const auto columns = static_cast<int64_t>(column_taps_.size());
-    const int64_t kind = row_class_[static_cast<size_t>(y)] * columns + column_class_[static_cast<size_t>(x)];
-    return borders_.data() + 2 * kind * in_c_;
+    return row_shifts(y) + 2 * s_.in_c * column_class_[static_cast<size_t>(x)];
   }
 
  private:
-  void plan(const ConvShape& s, const GradientAxis& y, const GradientAxis& x);
-  void pack(const ConvShape& s, const Part& part, const uint32_t* weight, int8_t* signs);
+  void plan(const GradientAxis& y, const GradientAxis& x);
+  void pack(const Part& part, const uint32_t* weight, int8_t* signs);
+  const float* row_shifts(int64_t y) const {  // of each class of columns
+    const auto columns = static_cast<int64_t>(column_taps_.size());
+    return borders_.data() + 2 * s_.in_c * columns * row_class_[static_cast<size_t>(y)];
+  }
 
   const TrainingKernels& kernels_;
   std::vector<Part> parts_;
-  int64_t in_c_ = 0, taps_ = 0, kernel_w_ = 0;
+  ConvShape s_ = {};
+  Grid grid_ = {};
   int64_t lead_y_ = 0, lead_x_ = 0, row_bytes_ = 0, pixel_bytes_ = 0;  // of the levels
   std::vector<int32_t> row_class_, column_class_;
   std::vector<uint64_t> row_taps_, column_taps_;  // of each class

@@ -51,8 +51,9 @@ constexpr Int8ConvKernel level_conv = Int8ConvKernel::of<LevelConv<Plain>>("port
 
 const TrainingKernels& portable_training() {
   using Weight = WeightGradient<Plain>;
-  static constexpr TrainingKernels table = {"portable",    range_of<4>,    levels_of,   {{&level_conv}}, Plain::kLanes,
-                                            Weight::quads, Weight::planes, Weight::run, Weight::finish};
+  static constexpr TrainingKernels table = {"portable",      range_of<4>,   levels_of,     {{&level_conv}},
+                                            input_finish<4>, Plain::kLanes, Weight::quads, Weight::planes,
+                                            Weight::run,     Weight::finish};
   return table;
 }
 

@@ -18,35 +18,6 @@ const float* nonnegative(int64_t channels, Scratch<float>& memory) {
   return interval;
 }
 
-// y = scale * (sum - shift) + offset, times the derivative.
-template <Estimator E>
-void finish_pixel(const float* __restrict sums, const float* __restrict shift, const float* __restrict offset,
-                  const float* __restrict x, float scale, int64_t channels, float* __restrict y) {
-  for (int64_t c = 0; c < channels; ++c) {
-    const float gradient = scale * (sums[c] - shift[c]) + offset[c];
-    y[c] = E == Estimator::none ? gradient : derivative(E, x[c]) * gradient;
-  }
-}
-
-// What an input gradient's part gives of samples from `first` on.
-void finish(const ConvShape& s, const InputGradient& gradient, const InputGradient::Part& part, float scale,
-            const float* sums, int64_t first, int64_t samples, const float* x, Estimator estimator, float* output) {
-  const auto pixel = estimator == Estimator::none      ? finish_pixel<Estimator::none>
-                     : estimator == Estimator::clipped ? finish_pixel<Estimator::clipped>
-                                                       : finish_pixel<Estimator::quadratic>;
-  for (int64_t n = first; n < first + samples; ++n) {
-    for (int64_t i = 0; i < part.y.count; ++i) {
-      const int64_t iy = part.y.input + i * s.stride_h;
-      for (int64_t j = 0; j < part.x.count; ++j, sums += part.channels) {
-        const int64_t ix = part.x.input + j * s.stride_w;
-        const int64_t at = ((n * s.in_h + iy) * s.in_w + ix) * s.in_c + part.first;
-        const float* shift = gradient.shift(iy, ix) + part.first;
-        pixel(sums, shift, shift + s.in_c, x ? x + at : nullptr, scale, part.channels, output + at);
-      }
-    }
-  }
-}
-
 }  // namespace
 
 const char* Products::unfit(const ConvShape& s) {
@@ -118,9 +89,9 @@ void Products::backward(const ConvShape& s, const float* gradient, const Roundin
       if (weight_gradient) weight_gradient_.add(levels, bits + n * input_words, samples, thread);
       if (!input_gradient) continue;
       for (const InputGradient::Part& part : input_gradient_.parts()) {
-        input_gradient_.product(part, levels, samples, own_[thread].sums.data());
-        finish(s, input_gradient_, part, grid.scale, own_[thread].sums.data(), n, samples, x, estimator,
-               input_gradient);
+        float* to = own_[thread].sums.data();
+        input_gradient_.product(part, levels, samples, to);
+        input_gradient_.finish(part, to, n, samples, x, estimator, input_gradient);
       }
     }
   });

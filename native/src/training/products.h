@@ -7,7 +7,6 @@
 #include <mutex>
 
 #include "graph/pool.h"
-#include "training/estimator.h"
 #include "training/input_gradient.h"
 #include "training/weight_gradient.h"
 

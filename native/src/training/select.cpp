@@ -12,6 +12,15 @@ const TrainingKernels* training_kernels(const char* table) {
 #ifdef ONEBIT_HAVE_AVX512BW
   if (is("avx512bw")) return &avx512bw_training();
 #endif
+#ifdef ONEBIT_HAVE_AVX2
+  if (is("avx2")) return &avx2_training();
+#endif
+#ifdef ONEBIT_HAVE_NEON_DOTPROD
+  if (is("neon_dotprod")) return &neon_dotprod_training();
+#endif
+#ifdef ONEBIT_HAVE_NEON
+  if (is("neon")) return &neon_training();
+#endif
   return is("portable") ? &portable_training() : nullptr;
 }
 

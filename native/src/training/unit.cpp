@@ -11,7 +11,7 @@
 namespace onebit {
 namespace {
 
-constexpr int64_t kMostTaps = 64;             // of an axis
+constexpr int64_t kMostTaps = 64;  // of an axis
 constexpr int64_t kFloatsInCache = 64 * 1024;
 constexpr int64_t kSums = 5;
 
@@ -29,7 +29,7 @@ struct Units::Call {
   const FusedPasses<Store>& passes;
   const GradientAxis &y, &x;
   const Grid& grid;
-  int64_t most_levels;  // bytes of a sample
+  int64_t most_levels;                      // bytes of a sample
   std::vector<std::vector<ShiftRun>> runs;  // of a row of each part
 };
 
@@ -95,33 +95,60 @@ void Units::signs(const UnitSigns<Store>& a) {
 
 void Units::convolve(const ConvShape& s, const uint32_t* bits, const uint32_t* weight, int16_t* y, int64_t* sums) {
   const std::lock_guard lock(mutex_);
+  const int64_t terms = taps_of(s) * s.in_c, outputs = outputs_of(s) * s.out_c;
+  for (Own& own : own_) std::fill_n(own.dots.at_least(2 * s.out_c), 2 * s.out_c, int64_t{0});
+  const auto add = [&](int64_t begin, int64_t end, const Own& own) {
+    fused_.dot_sums({(end - begin) * outputs_of(s), s.out_c, y + begin * outputs,
+                     std::max<int64_t>(1, INT32_MAX / (terms * terms)), own.dots.data()});
+  };
+  fused_.convolve.run&& fused_.convolve.fits(s) ? look_up(s, bits, weight, y, add) : engine(s, bits, weight, y, add);
+  std::fill_n(sums, 2 * s.out_c, int64_t{0});
+  for (const Own& own : own_) {
+    for (int64_t i = 0; i < 2 * s.out_c; ++i) sums[i] += own.dots.data()[i];
+  }
+}
+
+template <class Add>
+void Units::look_up(const ConvShape& s, const uint32_t* bits, const uint32_t* weight, int16_t* y, const Add& add) {
+  const SignConvKernel& kernel = fused_.convolve;
+  void* packed = packed_.at_least(static_cast<int64_t>(kernel.pack_bytes(s)));
+  kernel.pack(s, weight, packed);
+  const int64_t image = inputs_of(s) * words_of(s.in_c), outputs = outputs_of(s) * s.out_c;
+  const int64_t most = chunk_samples(s);
+  ConvShape some = s;
+  some.batch = static_cast<int32_t>(most);
+  for (Own& own : own_) own.levels.at_least(static_cast<int64_t>(kernel.scratch_bytes(some)));
+  pool_.split((s.batch + most - 1) / most, [&](int64_t first, int64_t last, size_t thread) {
+    for (int64_t n = first * most; n < std::min<int64_t>(last * most, s.batch); n += most) {
+      ConvShape chunk = s;
+      chunk.batch = static_cast<int32_t>(std::min<int64_t>(most, s.batch - n));
+      kernel.run({chunk, bits + n * image, packed, own_[thread].levels.data(), y + n * outputs});
+      add(n, n + chunk.batch, own_[thread]);
+    }
+  });
+}
+
+template <class Add>
+void Units::engine(const ConvShape& s, const uint32_t* bits, const uint32_t* weight, int16_t* y, const Add& add) {
   ConvShape one = s;
   one.batch = 1;
   const BinaryConvKernel& kernel = kernels_.binary_conv[choose_kernel(kernels_.binary_conv, one)];
   void* packed = packed_.at_least(static_cast<int64_t>(kernel.pack_bytes(s)));
   kernel.pack(s, weight, packed);
-  const int64_t terms = taps_of(s) * s.in_c, image = inputs_of(s) * words_of(s.in_c), outputs = outputs_of(s) * s.out_c;
+  const int64_t image = inputs_of(s) * words_of(s.in_c), outputs = outputs_of(s) * s.out_c;
   const int64_t most = std::max<int64_t>(1, kFloatsInCache / outputs);
-  for (Own& own : own_) {
-    own.sums.at_least(std::min<int64_t>(most, s.batch) * outputs);
-    std::memset(own.dots.at_least(2 * s.out_c), 0, static_cast<size_t>(2 * s.out_c) * sizeof(int64_t));
-  }
+  for (Own& own : own_) own.sums.at_least(std::min<int64_t>(most, s.batch) * outputs);
   pool_.split(s.batch, [&](int64_t begin, int64_t end, size_t thread) {
-    const Own& own = own_[thread];
+    float* dots = own_[thread].sums.data();
     for (int64_t n = begin; n < end; n += most) {
       ConvShape some = s;
       some.batch = static_cast<int32_t>(std::min(most, end - n));
       const Epilogue none = {nullptr, nullptr, nullptr, nullptr, nullptr, Activation::none};
-      float* dots = own.sums.data();
       kernel.run({some, 0, bits + n * image, packed, none, nullptr, dots, nullptr}, 0, kernel.units(some));
-      fused_.dots({some.batch * outputs_of(s), s.out_c, dots, std::max<int64_t>(1, INT32_MAX / (terms * terms)),
-                   y + n * outputs, own.dots.data()});
+      fused_.dots(dots, some.batch * outputs, y + n * outputs);
+      add(n, n + some.batch, own_[thread]);
     }
   });
-  std::fill_n(sums, 2 * s.out_c, int64_t{0});
-  for (const Own& own : own_) {
-    for (int64_t i = 0; i < 2 * s.out_c; ++i) sums[i] += own.dots.data()[i];
-  }
 }
 
 template <class Store>
@@ -350,7 +377,8 @@ void Units::input(const Call<Store>& call, int64_t begin, int64_t end, const uin
   }
 }
 
-// The gradient of a sample's scaling needs the sum over all of it, so the second pass follows when the first is through.
+// The gradient of a sample's scaling needs the sum over all of it, so the second pass follows when the first is
+// through.
 template <class Store>
 void Units::scaled_input(const Call<Store>& call, int64_t sample, const uint8_t* levels, Own& own, float* sums) const {
   const UnitBackward<Store>& a = call.a;

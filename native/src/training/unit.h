@@ -12,8 +12,8 @@
 //   d = conv^T(g, sign(w)) est'(u)   then the gradient of the sample's scaling, and the shortcut's
 //   dz of the unit in front = activation'(.) d, and its sums
 //
-// Each function is one pass over the samples, which the threads share; what BatchNorm makes of the sums, a number or two
-// a channel, is the caller's. Sums of floats are taken in chunks of samples that depend on the shape alone, and the
+// Each function is one pass over the samples, which the threads share; what BatchNorm makes of the sums, a number or
+// two a channel, is the caller's. Sums of floats are taken in chunks of samples that depend on the shape alone, and the
 // chunks' sums are added in order: the same bits for any number of threads, on every instruction set.
 //
 // Arrays are [batch][height][width][channels]; `Store` is float or Bfloat16.
@@ -78,12 +78,12 @@ struct UnitBackward {
   Store* output;           // dz of the unit in front, or the gradient of the block's input; null where nobody asks
   SignEstimator estimator;
   float a, b, levels;
-  const Store* x;           // the unit's input where it is stored
-  const int16_t* front_y;   // dot products of the unit in front; null at the block's entrance
+  const Store* x;          // the unit's input where it is stored
+  const int16_t* front_y;  // dot products of the unit in front; null at the block's entrance
   const float *front_slope, *front_offset, *front_mean;
-  const float* threshold;   // [in_c], or null
-  const float* samples;     // [batch][4]: deviation, mean, 1 / (deviation^3 (k - 1)), 0; or null
-  const Store* shortcut;    // or null
+  const float* threshold;     // [in_c], or null
+  const float* samples;       // [batch][4]: deviation, mean, 1 / (deviation^3 (k - 1)), 0; or null
+  const Store* shortcut;      // or null
   UnitActivation activation;  // of the unit in front
   const float* parameters;
   const Store* front_z;  // for RPReLU
@@ -100,8 +100,8 @@ class Units {
   // Why no unit can have this shape, the batch included; null if it can.
   static const char* unfit(const ConvShape& s);
 
-  // Signs of weights as bits, [outputs][taps][words], and the magnitude of each output's. Returns whether each output has
-  // one magnitude.
+  // Signs of weights as bits, [outputs][taps][words], and the magnitude of each output's. Returns whether each output
+  // has one magnitude.
   bool pack(const float* weight, int64_t outputs, int64_t taps, int64_t channels, uint32_t* words, float* magnitude);
 
   template <class Store>
@@ -120,11 +120,17 @@ class Units {
   void backward(const UnitBackward<Store>& a);
 
  private:
-  struct Own {  // of a thread
-    Scratch<uint8_t> levels;
+  struct Own {                // of a thread
+    Scratch<uint8_t> levels;  // or nibbles, forward
     Scratch<float> sums, coupling;
     Scratch<int64_t> dots;
   };
+
+  // Both call add(begin, end, own) when the samples' y are there.
+  template <class Add>
+  void look_up(const ConvShape& s, const uint32_t* bits, const uint32_t* weight, int16_t* y, const Add& add);
+  template <class Add>
+  void engine(const ConvShape& s, const uint32_t* bits, const uint32_t* weight, int16_t* y, const Add& add);
 
   template <class Store>
   struct Call;

@@ -72,8 +72,9 @@ void WeightGradient::add(const uint8_t* levels, const uint32_t* bits, int64_t sa
   spread_levels(levels, samples, own);
   spread_bits(bits, samples, own);
   const int64_t steps = samples * s_.out_h * row_steps_;
-  kernels_.weight_gradient({vectors_, columns_, steps, own.quads.data(), most_ * s_.out_h * row_steps_ * 4 * kernels_.lanes,
-                            own.planes.data(), offsets_.data(), starts_.data(), own.sums.data()});
+  kernels_.weight_gradient({vectors_, columns_, steps, own.quads.data(),
+                            most_ * s_.out_h * row_steps_ * 4 * kernels_.lanes, own.planes.data(), offsets_.data(),
+                            starts_.data(), own.sums.data()});
 }
 
 void WeightGradient::spread_levels(const uint8_t* levels, int64_t samples, Own& own) const {

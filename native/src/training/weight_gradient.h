@@ -10,7 +10,8 @@ class WeightGradient {
  public:
   explicit WeightGradient(const TrainingKernels& kernels) : kernels_(kernels) {}
 
-  // For calls of `add` with at most `samples` samples; the sums are zero. Throws std::bad_alloc.
+  // For calls of `add` with at most `samples` samples, of which there are at most 127; the sums are zero. Throws
+  // std::bad_alloc.
   void prepare(const ConvShape& s, const GradientAxis& y, const GradientAxis& x, int64_t samples, int threads);
 
   // Adds what `samples` samples give, to the sums of a thread. `levels`: [samples][y.size][x.size][out_c]; `bits`: the

@@ -23,8 +23,9 @@ constexpr Int8ConvKernel level_conv = Int8ConvKernel::of<LevelConv<Vnni>>("avx51
 
 const TrainingKernels& avx512_training() {
   using Weight = WeightGradient<Vnni>;
-  static constexpr TrainingKernels table = {"avx512",      range_of<16>,   levels_of,   {{&level_conv}}, Vnni::kLanes,
-                                            Weight::quads, Weight::planes, Weight::run, Weight::finish};
+  static constexpr TrainingKernels table = {"avx512",         range_of<16>,  levels_of,     {{&level_conv}},
+                                            input_finish<16>, Vnni::kLanes,  Weight::quads, Weight::planes,
+                                            Weight::run,      Weight::finish};
   return table;
 }
 

@@ -7,12 +7,14 @@
 namespace onebit {
 namespace {
 
-// VPMADDUBSW: with signs its sums of two products are at most 2 * 255, so that 64 of them fit 16 bits.
+// VPMADDUBSW: with signs its sums of two products are at most 2 * 255, so that 64 of them fit 16 bits. In place: GCC 12
+// puts off additions until there are no registers for the products.
 struct Pairs : Zmm {
   static constexpr int64_t kSteps = 64;
 
   static void multiply_add(Sum& sum, Bytes levels, Bytes signs) {
-    sum = _mm512_add_epi16(sum, _mm512_maddubs_epi16(levels, signs));
+    __m512i products;
+    __asm__("vpmaddubsw %3, %2, %1\n\tvpaddw %1, %0, %0" : "+v"(sum), "=&v"(products) : "v"(levels), "v"(signs));
   }
   static Vector<16>::Int widened(Sum sum) { return (Vector<16>::Int)_mm512_madd_epi16(sum, _mm512_set1_epi16(1)); }
 };
@@ -23,8 +25,9 @@ constexpr Int8ConvKernel level_conv = Int8ConvKernel::of<LevelConv<Pairs>>("avx5
 
 const TrainingKernels& avx512bw_training() {
   using Weight = WeightGradient<Pairs>;
-  static constexpr TrainingKernels table = {"avx512bw",     range_of<16>,   levels_of,   {{&level_conv}}, Pairs::kLanes,
-                                            Weight::quads, Weight::planes, Weight::run, Weight::finish};
+  static constexpr TrainingKernels table = {"avx512bw",       range_of<16>,  levels_of,     {{&level_conv}},
+                                            input_finish<16>, Pairs::kLanes, Weight::quads, Weight::planes,
+                                            Weight::run,      Weight::finish};
   return table;
 }
 

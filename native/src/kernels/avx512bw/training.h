@@ -12,14 +12,16 @@ namespace {
 
 struct Zmm {
   static constexpr int kLanes = 16;
-  static constexpr int kVectors = 2, kPixels = 8;           // input gradient
-  static constexpr int kWeightVectors = 2, kColumns = 9;    // weight gradient
+  static constexpr int kVectors = 2, kPixels = 8;         // input gradient
+  static constexpr int kWeightVectors = 2, kColumns = 9;  // weight gradient
   static constexpr int32_t kCentre = 0;
   using Bytes = __m512i;
   using Sum = __m512i;
 
   static Bytes vector(const void* from) { return _mm512_loadu_si512(from); }
-  static Bytes broadcast(const void* four) { return _mm512_set1_epi32(load<int32_t>(static_cast<const uint8_t*>(four))); }
+  static Bytes broadcast(const void* four) {
+    return _mm512_set1_epi32(load<int32_t>(static_cast<const uint8_t*>(four)));
+  }
   static Bytes centred(Bytes levels) { return levels; }
   static void clear(Sum& sum) { sum = _mm512_setzero_si512(); }
 

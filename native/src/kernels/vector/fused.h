@@ -1,5 +1,5 @@
-// The elementwise passes of a fused unit, for the vectors of each instruction set's folder. Float vectors are only added,
-// subtracted, multiplied, divided and compared, each rounded, so that all sets give the same bits.
+// The elementwise passes of a fused unit, for the vectors of each instruction set's folder. Float vectors are only
+// added, subtracted, multiplied, divided and compared, each rounded, so that all sets give the same bits.
 #pragma once
 
 #include <cfloat>
@@ -21,11 +21,25 @@ struct Narrow {
   typedef uint8_t Byte __attribute__((vector_size(N)));
 };
 
-// Isa::outside(value, low, high) has a bit 1 for each lane outside the interval.
+// An instruction set whose compilers widen vectors well enough.
+template <class Isa>
+struct Widening : Isa {
+  static constexpr int N = Isa::kLanes;
+  static typename Vector<N>::Int widen(typename Narrow<N>::Short v) {
+    return __builtin_convertvector(v, typename Vector<N>::Int);
+  }
+  static typename Vector<N>::Unsigned widen(typename Narrow<N>::Half v) {
+    return __builtin_convertvector(v, typename Vector<N>::Unsigned);
+  }
+};
+
+// Isa::outside(value, low, high) has a bit 1 for each lane outside the interval; Isa::widen makes 32 bits of 16.
 template <class Isa>
 class Fused {
  public:
-  static constexpr FusedKernels table(const char* name) { return {name, dots, passes<float>(), passes<Bfloat16>()}; }
+  static constexpr FusedKernels table(const char* name, const SignConvKernel& convolve = {}) {
+    return {name, convolve, dots, dot_sums, passes<float>(), passes<Bfloat16>()};
+  }
 
  private:
   static constexpr int N = Isa::kLanes;
@@ -38,8 +52,8 @@ class Fused {
 
   template <class Store>
   static constexpr FusedPasses<Store> passes() {
-    return {signs<Store>, normalize<Store>, statistics<Store>, range<Store>,
-            levels<Store>, estimate<Store>, back<Store>};
+    return {signs<Store>,  normalize<Store>, statistics<Store>, range<Store>,
+            levels<Store>, estimate<Store>,  back<Store>};
   }
 
   // ---- vectors: `count` lanes are real ------------------------------------------------------------------------------
@@ -48,11 +62,11 @@ class Fused {
 
   static F get(const Bfloat16* from, int64_t count) {
     const auto upper = load<Half>(reinterpret_cast<const uint16_t*>(from), count);
-    return (F)(__builtin_convertvector(upper, Unsigned) << 16);
+    return (F)(Isa::widen(upper) << 16);
   }
 
   static F get(const int16_t* from, int64_t count) {
-    return __builtin_convertvector(__builtin_convertvector(load<Short>(from, count), Int), F);
+    return __builtin_convertvector(Isa::widen(load<Short>(from, count)), F);
   }
 
   static void put(float* to, F value, int64_t count) { store(to, value, count); }
@@ -119,40 +133,49 @@ class Fused {
   }
 
   template <class Store>
-  static void signs(const SignArgs<Store>& a) {
+  static void signs(const SignArgs<Store>& args) {
+    const SignArgs<Store> a = args;
     const int64_t words = words_of(a.channels);
     const F infinity = all(INFINITY);
-    vectors(a.channels, [&](int64_t c, int64_t count) __attribute__((always_inline)) {
-      const F threshold = optional(a.threshold, c, count, a.base);
-      const Store* x = a.x + c;
-      uint32_t* bits = a.bits;
-      for (int64_t p = 0; p < a.pixels; ++p, x += a.channels, bits += words)
-        put_bits(bits, c, count, Isa::outside(get(x, count), threshold, infinity));
-    });
+    vectors(
+        a.channels, [&](int64_t c, int64_t count) __attribute__((always_inline)) {
+          const F threshold = optional(a.threshold, c, count, a.base);
+          const Store* x = a.x + c;
+          uint32_t* bits = a.bits;
+          for (int64_t p = 0; p < a.pixels; ++p, x += a.channels, bits += words)
+            put_bits(bits, c, count, Isa::outside(get(x, count), threshold, infinity));
+        });
   }
 
   // ---- forward ------------------------------------------------------------------------------------------------------
 
-  static void dots(const DotArgs& a) {
-    vectors(a.channels, [&](int64_t c, int64_t count) __attribute__((always_inline)) {
-      const float* from = a.dots + c;
-      int16_t* y = a.y + c;
-      for (int64_t left = a.pixels; left > 0;) {
-        const int64_t some = left < a.squares ? left : a.squares;
-        Int sum = {}, squares = {};
-        for (int64_t p = 0; p < some; ++p, from += a.channels, y += a.channels) {
-          const Int dot = __builtin_convertvector(load<F>(from, count), Int);
-          store(y, __builtin_convertvector(dot, Short), count);
-          sum += dot;
-          squares += dot * dot;
-        }
-        for (int64_t i = 0; i < count; ++i) {
-          a.sums[c + i] += sum[i];
-          a.sums[a.channels + c + i] += squares[i];
-        }
-        left -= some;
-      }
-    });
+  static void dots(const float* from, int64_t count, int16_t* y) {
+    vectors(
+        count, [&](int64_t i, int64_t some) __attribute__((always_inline)) {
+          const Int dot = __builtin_convertvector(load<F>(from + i, some), Int);
+          store(y + i, __builtin_convertvector(dot, Short), some);
+        });
+  }
+
+  static void dot_sums(const DotSumsArgs& a) {
+    vectors(
+        a.channels, [&](int64_t c, int64_t count) __attribute__((always_inline)) {
+          const int16_t* y = a.y + c;
+          for (int64_t left = a.pixels; left > 0;) {
+            const int64_t some = left < a.squares ? left : a.squares;
+            Int sum = {}, squares = {};
+            for (int64_t p = 0; p < some; ++p, y += a.channels) {
+              const Int dot = Isa::widen(load<Short>(y, count));
+              sum += dot;
+              squares += dot * dot;
+            }
+            for (int64_t i = 0; i < count; ++i) {
+              a.sums[c + i] += sum[i];
+              a.sums[a.channels + c + i] += squares[i];
+            }
+            left -= some;
+          }
+        });
   }
 
   template <class Store>
@@ -170,36 +193,38 @@ class Fused {
   }
 
   template <class Store, UnitActivation A, bool Residual>
-  static void normalize(const NormalizeArgs<Store>& a) {
+  static void normalize(const NormalizeArgs<Store>& args) {
+    const NormalizeArgs<Store> a = args;
     const int64_t words = words_of(a.channels), channels = a.channels;
     const F infinity = all(INFINITY);
-    vectors(channels, [&](int64_t c, int64_t count) __attribute__((always_inline)) {
-      const F slope = get(a.slope + c, count), offset = get(a.offset + c, count);
-      const F threshold = optional(a.threshold, c, count, 0.0f);
-      F gamma = {}, beta = {}, zeta = {};
-      if constexpr (A == UnitActivation::rprelu) {
-        gamma = get(a.parameters + c, count);
-        beta = get(a.parameters + channels + c, count);
-        zeta = get(a.parameters + 2 * channels + c, count);
-      }
-      uint32_t* bits = a.bits;
-      for (int64_t p = 0, i = c; p < a.pixels; ++p, i += channels) {
-        F z = get(a.y + i, count) * slope + offset;
-        if constexpr (Residual) z = z + get(a.residual + i, count);
-        if (a.z) put(a.z + i, z, count);
-        F x = z;
-        if constexpr (A == UnitActivation::hardtanh) x = clamped(z);
-        if constexpr (A == UnitActivation::rprelu) {
-          const F shifted = z - gamma;
-          x = (shifted > F{} ? shifted : shifted * beta) + zeta;
-        }
-        if (bits) {
-          put_bits(bits, c, count, Isa::outside(x, threshold, infinity));
-          bits += words;
-        }
-        if (a.x) put(a.x + i, A == UnitActivation::hardtanh ? inside(x, z, a.x) : x, count);
-      }
-    });
+    vectors(
+        channels, [&](int64_t c, int64_t count) __attribute__((always_inline)) {
+          const F slope = get(a.slope + c, count), offset = get(a.offset + c, count);
+          const F threshold = optional(a.threshold, c, count, 0.0f);
+          F gamma = {}, beta = {}, zeta = {};
+          if constexpr (A == UnitActivation::rprelu) {
+            gamma = get(a.parameters + c, count);
+            beta = get(a.parameters + channels + c, count);
+            zeta = get(a.parameters + 2 * channels + c, count);
+          }
+          uint32_t* bits = a.bits;
+          for (int64_t p = 0, i = c; p < a.pixels; ++p, i += channels) {
+            F z = get(a.y + i, count) * slope + offset;
+            if constexpr (Residual) z = z + get(a.residual + i, count);
+            if (a.z) put(a.z + i, z, count);
+            F x = z;
+            if constexpr (A == UnitActivation::hardtanh) x = clamped(z);
+            if constexpr (A == UnitActivation::rprelu) {
+              const F shifted = z - gamma;
+              x = (shifted > F{} ? shifted : shifted * beta) + zeta;
+            }
+            if (bits) {
+              put_bits(bits, c, count, Isa::outside(x, threshold, infinity));
+              bits += words;
+            }
+            if (a.x) put(a.x + i, A == UnitActivation::hardtanh ? inside(x, z, a.x) : x, count);
+          }
+        });
   }
 
   // NaN stays.
@@ -219,19 +244,22 @@ class Fused {
   template <class Store>
   static SampleStatistics statistics(const Store* x, int64_t count) {
     F low = all(INFINITY), high = all(-INFINITY);
-    const double sum = total(x, count, [&](F v, int64_t some) __attribute__((always_inline)) {
-      if (some == N) {
-        low = smaller(v, low), high = larger(v, high);
-      } else {
-        for (int64_t i = 0; i < some; ++i) low[i] = v[i] < low[i] ? v[i] : low[i], high[i] = v[i] > high[i] ? v[i] : high[i];
-      }
-      return v;
-    });
+    const double sum = total(
+        x, count, [&](F v, int64_t some) __attribute__((always_inline)) {
+          if (some == N) {
+            low = smaller(v, low), high = larger(v, high);
+          } else {
+            for (int64_t i = 0; i < some; ++i)
+              low[i] = v[i] < low[i] ? v[i] : low[i], high[i] = v[i] > high[i] ? v[i] : high[i];
+          }
+          return v;
+        });
     const F mean = all(static_cast<float>(sum / static_cast<double>(count)));
-    const double squares = total(x, count, [&](F v, int64_t) __attribute__((always_inline)) {
-      const F centred = v - mean;
-      return centred * centred;
-    });
+    const double squares = total(
+        x, count, [&](F v, int64_t) __attribute__((always_inline)) {
+          const F centred = v - mean;
+          return centred * centred;
+        });
     SampleStatistics result = {sum, squares, INFINITY, -INFINITY};
     for (int i = 0; i < N; ++i) {
       if (static_cast<double>(low[i]) < result.minimum) result.minimum = static_cast<double>(low[i]);
@@ -272,12 +300,17 @@ class Fused {
   template <class Store>
   struct Gradient {
     Gradient(const UnitGradient<Store>& g, int64_t c, int64_t count)
-        : g(g), count(count), k1(get(g.k + c, count)), k2(get(g.k + g.channels + c, count)),
+        : dz(g.dz),
+          y(g.y),
+          count(count),
+          k1(get(g.k + c, count)),
+          k2(get(g.k + g.channels + c, count)),
           k3(get(g.k + 2 * g.channels + c, count)) {}
 
-    F at(int64_t i) const { return get(g.dz + i, count) * k1 + (get(g.y + i, count) * k2 + k3); }
+    F at(int64_t i) const { return get(dz + i, count) * k1 + (get(y + i, count) * k2 + k3); }
 
-    const UnitGradient<Store>& g;
+    const Store* dz;
+    const int16_t* y;
     int64_t count;
     F k1, k2, k3;
   };
@@ -286,21 +319,22 @@ class Fused {
   static GradientRange range(const UnitGradient<Store>& g) {
     GradientRange result = {INFINITY, -INFINITY};
     bool finite = true;
-    vectors(g.channels, [&](int64_t c, int64_t count) __attribute__((always_inline)) {
-      const Gradient<Store> gradient(g, c, count);
-      F low = gradient.at(c), high = low, poison = {};
-      for (int64_t p = 0, i = c; p < g.pixels; ++p, i += g.channels) {
-        const F v = gradient.at(i);
-        low = smaller(v, low);
-        high = larger(v, high);
-        poison = poison + v * all(0.0f);  // NaN from the first that is not finite on
-      }
-      for (int64_t i = 0; i < count; ++i) {
-        result.minimum = low[i] < result.minimum ? low[i] : result.minimum;
-        result.maximum = high[i] > result.maximum ? high[i] : result.maximum;
-        finite = finite && poison[i] == 0.0f;
-      }
-    });
+    vectors(
+        g.channels, [&](int64_t c, int64_t count) __attribute__((always_inline)) {
+          const Gradient<Store> gradient(g, c, count);
+          F low = gradient.at(c), high = low, poison = {};
+          for (int64_t p = 0, i = c; p < g.pixels; ++p, i += g.channels) {
+            const F v = gradient.at(i);
+            low = smaller(v, low);
+            high = larger(v, high);
+            poison = poison + v * all(0.0f);  // NaN from the first that is not finite on
+          }
+          for (int64_t i = 0; i < count; ++i) {
+            result.minimum = low[i] < result.minimum ? low[i] : result.minimum;
+            result.maximum = high[i] > result.maximum ? high[i] : result.maximum;
+            finite = finite && poison[i] == 0.0f;
+          }
+        });
     return finite ? result : GradientRange{NAN, NAN};
   }
 
@@ -315,29 +349,31 @@ class Fused {
   }
 
   template <class Store>
-  static void levels(const UnitLevelsArgs<Store>& a) {
-    const UnitGradient<Store>& g = a.gradient;
+  static void levels(const UnitLevelsArgs<Store>& args) {
+    const UnitLevelsArgs<Store> a = args;
+    const UnitGradient<Store> g = a.gradient;
     const F minimum = all(a.minimum), inverse = all(a.inverse), most = all(static_cast<float>(a.levels));
     Unsigned lane;
     for (int i = 0; i < N; ++i) lane[i] = static_cast<uint32_t>(i);
-    vectors(g.channels, [&](int64_t c, int64_t count) __attribute__((always_inline)) {
-      const Gradient<Store> gradient(g, c, count);
-      Unsigned index = lane + static_cast<uint32_t>(a.first + c);
-      const auto level = [&](int64_t i, Unsigned bits) __attribute__((always_inline)) {
-        const F u = __builtin_convertvector((Int)bits, F) * all(0x1p-16f);
-        F q = (gradient.at(i) - minimum) * inverse + u;
-        q = larger(q, F{});  // NaN too
-        q = smaller(q, most);
-        store(a.output + i, __builtin_convertvector(__builtin_convertvector(q, Int), Byte), count);
-      };
-      int64_t p = 0, i = c;
-      for (; p + 2 <= g.pixels; p += 2, i += 2 * g.channels, index += static_cast<uint32_t>(g.channels)) {
-        const Unsigned bits = noise(index, a.seed);
-        level(i, bits & 0xffffu);
-        level(i + g.channels, bits >> 16);
-      }
-      if (p < g.pixels) level(i, noise(index, a.seed) & 0xffffu);
-    });
+    vectors(
+        g.channels, [&](int64_t c, int64_t count) __attribute__((always_inline)) {
+          const Gradient<Store> gradient(g, c, count);
+          Unsigned index = lane + static_cast<uint32_t>(a.first + c);
+          const auto level = [&](int64_t i, Unsigned bits) __attribute__((always_inline)) {
+            const F u = __builtin_convertvector((Int)bits, F) * all(0x1p-16f);
+            F q = (gradient.at(i) - minimum) * inverse + u;
+            q = larger(q, F{});  // NaN too
+            q = smaller(q, most);
+            store(a.output + i, __builtin_convertvector(__builtin_convertvector(q, Int), Byte), count);
+          };
+          int64_t p = 0, i = c;
+          for (; p + 2 <= g.pixels; p += 2, i += 2 * g.channels, index += static_cast<uint32_t>(g.channels)) {
+            const Unsigned bits = noise(index, a.seed);
+            level(i, bits & 0xffffu);
+            level(i + g.channels, bits >> 16);
+          }
+          if (p < g.pixels) level(i, noise(index, a.seed) & 0xffffu);
+        });
   }
 
   template <class Store>
@@ -359,43 +395,45 @@ class Fused {
   }
 
   template <class Store, SignEstimator E, bool Stored, bool Coupled>
-  static void estimate(const EstimateArgs<Store>& a) {
+  static void estimate(const EstimateArgs<Store>& args) {
+    const EstimateArgs<Store> a = args;
     const F scale = all(a.scale);
-    vectors(a.channels, [&](int64_t c, int64_t count) __attribute__((always_inline)) {
-      const F threshold = optional(a.threshold, c, count, 0.0f);
-      F slope = {}, rest = {};
-      if constexpr (!Stored && E != SignEstimator::none) {
-        slope = get(a.front_slope + c, count);
-        rest = get(a.front_offset + c, count);
-      }
-      F threshold_sum = a.threshold_sums ? get(a.threshold_sums + c, count) : F{};
-      F coupling = {};
-      if constexpr (Coupled) coupling = get(a.coupling + c, count);
-      float* sums = a.sums + c;
-      int64_t i = c;
-      for (const ShiftRun* run = a.runs; run < a.runs + a.count; ++run) {
-        const F shift = get(a.shift + run->at + c, count), offset = get(a.offset + run->at + c, count);
-        for (int64_t p = 0; p < run->pixels; ++p, i += a.step, sums += a.channels) {
-          F d = (load<F>(sums, count) - shift) * scale + offset;
-          if constexpr (E != SignEstimator::none || Coupled) {
-            F x;
-            if constexpr (Stored) {
-              x = get(a.x + i, count);
-            } else {
-              x = get(a.front_y + i, count) * slope + rest;
-            }
-            F u = x - threshold;
-            if constexpr (Coupled) u = x / all(a.deviation);
-            if constexpr (E != SignEstimator::none) d = derivative<E>(u, a) * d;
-            if constexpr (Coupled) coupling = coupling + d * x;
+    vectors(
+        a.channels, [&](int64_t c, int64_t count) __attribute__((always_inline)) {
+          const F threshold = optional(a.threshold, c, count, 0.0f);
+          F slope = {}, rest = {};
+          if constexpr (!Stored && E != SignEstimator::none) {
+            slope = get(a.front_slope + c, count);
+            rest = get(a.front_offset + c, count);
           }
-          threshold_sum = threshold_sum - d;
-          put(sums, d, count);
-        }
-      }
-      if (a.threshold_sums) put(a.threshold_sums + c, threshold_sum, count);
-      if constexpr (Coupled) put(a.coupling + c, coupling, count);
-    });
+          F threshold_sum = a.threshold_sums ? get(a.threshold_sums + c, count) : F{};
+          F coupling = {};
+          if constexpr (Coupled) coupling = get(a.coupling + c, count);
+          float* sums = a.sums + c;
+          int64_t i = c;
+          for (const ShiftRun* run = a.runs; run < a.runs + a.count; ++run) {
+            const F shift = get(a.shift + run->at + c, count), offset = get(a.offset + run->at + c, count);
+            for (int64_t p = 0; p < run->pixels; ++p, i += a.step, sums += a.channels) {
+              F d = (load<F>(sums, count) - shift) * scale + offset;
+              if constexpr (E != SignEstimator::none || Coupled) {
+                F x;
+                if constexpr (Stored) {
+                  x = get(a.x + i, count);
+                } else {
+                  x = get(a.front_y + i, count) * slope + rest;
+                }
+                F u = x - threshold;
+                if constexpr (Coupled) u = x / all(a.deviation);
+                if constexpr (E != SignEstimator::none) d = derivative<E>(u, a) * d;
+                if constexpr (Coupled) coupling = coupling + d * x;
+              }
+              threshold_sum = threshold_sum - d;
+              put(sums, d, count);
+            }
+          }
+          if (a.threshold_sums) put(a.threshold_sums + c, threshold_sum, count);
+          if constexpr (Coupled) put(a.coupling + c, coupling, count);
+        });
   }
 
   template <SignEstimator E, class Args>
@@ -437,63 +475,65 @@ class Fused {
   }
 
   template <class Store, UnitActivation A, bool Stored>
-  static void back(const BackArgs<Store>& a) {
-    vectors(a.channels, [&](int64_t c, int64_t count) __attribute__((always_inline)) {
-      F gamma = {}, beta = {}, slope = {}, offset = {}, mean = {}, sums[4] = {};
-      if constexpr (A == UnitActivation::rprelu) {
-        gamma = get(a.parameters + c, count);
-        beta = get(a.parameters + a.row + c, count);
-      }
-      if constexpr (!Stored && A == UnitActivation::hardtanh) {
-        slope = get(a.slope + c, count);
-        offset = get(a.offset + c, count);
-      }
-      const bool summed = a.sums != nullptr;
-      if (summed) {
-        mean = get(a.mean + c, count);
-        for (int k = 0; k < 4; ++k) sums[k] = get(a.sums + k * a.row + c, count);
-      }
-      const F inverse = all(a.inverse), sample_mean = all(a.sample_mean), share = all(a.share);
-      const float* d = a.d + c;
-      for (int64_t p = 0, i = c; p < a.pixels; ++p, i += a.step) {
-        F g;
-        if (a.d) {
-          g = load<F>(d, count);
-          d += a.channels;
-          if constexpr (Stored) {
-            if (a.coupled) g = g * inverse - (get(a.x + i, count) - sample_mean) * share;
+  static void back(const BackArgs<Store>& args) {
+    const BackArgs<Store> a = args;
+    vectors(
+        a.channels, [&](int64_t c, int64_t count) __attribute__((always_inline)) {
+          F gamma = {}, beta = {}, slope = {}, offset = {}, mean = {}, sums[4] = {};
+          if constexpr (A == UnitActivation::rprelu) {
+            gamma = get(a.parameters + c, count);
+            beta = get(a.parameters + a.row + c, count);
           }
-        } else {
-          g = get(a.gradient + i, count);
-        }
-        if (a.shortcut) g = g + get(a.shortcut + i, count);
-        F dz = g;
-        if constexpr (A == UnitActivation::hardtanh) {
-          F x;
-          if constexpr (Stored) {
-            x = get(a.x + i, count);
-          } else {
-            x = get(a.y + i, count) * slope + offset;
+          if constexpr (!Stored && A == UnitActivation::hardtanh) {
+            slope = get(a.slope + c, count);
+            offset = get(a.offset + c, count);
           }
-          dz = absolute(x) < all(1.0f) ? g : g * F{};  // a NaN stays
-        }
-        if constexpr (A == UnitActivation::rprelu) {
-          const F shifted = get(a.z + i, count) - gamma;
-          dz = shifted > F{} ? g : g * beta;
-          sums[2] = sums[2] + g;
-          sums[3] = sums[3] + (shifted > F{} ? F{} : g * shifted);
-        }
-        put(a.output + i, dz, count);
-        if (summed) {
-          dz = stored(dz, a.output);
-          sums[0] = sums[0] + dz;
-          sums[1] = sums[1] + dz * (get(a.y + i, count) - mean);
-        }
-      }
-      if (summed) {
-        for (int k = 0; k < 4; ++k) put(a.sums + k * a.row + c, sums[k], count);
-      }
-    });
+          const bool summed = a.sums != nullptr;
+          if (summed) {
+            mean = get(a.mean + c, count);
+            for (int k = 0; k < 4; ++k) sums[k] = get(a.sums + k * a.row + c, count);
+          }
+          const F inverse = all(a.inverse), sample_mean = all(a.sample_mean), share = all(a.share);
+          const float* d = a.d + c;
+          for (int64_t p = 0, i = c; p < a.pixels; ++p, i += a.step) {
+            F g;
+            if (a.d) {
+              g = load<F>(d, count);
+              d += a.channels;
+              if constexpr (Stored) {
+                if (a.coupled) g = g * inverse - (get(a.x + i, count) - sample_mean) * share;
+              }
+            } else {
+              g = get(a.gradient + i, count);
+            }
+            if (a.shortcut) g = g + get(a.shortcut + i, count);
+            F dz = g;
+            if constexpr (A == UnitActivation::hardtanh) {
+              F x;
+              if constexpr (Stored) {
+                x = get(a.x + i, count);
+              } else {
+                x = get(a.y + i, count) * slope + offset;
+              }
+              dz = absolute(x) < all(1.0f) ? g : g * F{};  // a NaN stays
+            }
+            if constexpr (A == UnitActivation::rprelu) {
+              const F shifted = get(a.z + i, count) - gamma;
+              dz = shifted > F{} ? g : g * beta;
+              sums[2] = sums[2] + g;
+              sums[3] = sums[3] + (shifted > F{} ? F{} : g * shifted);
+            }
+            put(a.output + i, dz, count);
+            if (summed) {
+              dz = stored(dz, a.output);
+              sums[0] = sums[0] + dz;
+              sums[1] = sums[1] + dz * (get(a.y + i, count) - mean);
+            }
+          }
+          if (summed) {
+            for (int k = 0; k < 4; ++k) put(a.sums + k * a.row + c, sums[k], count);
+          }
+        });
   }
 };
 

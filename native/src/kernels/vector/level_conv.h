@@ -4,8 +4,8 @@
 // An instruction set gives Sum, which adds up kSteps steps without overflow; the loop over those is one loop with the
 // places of its steps in a table, because from a nest of loops GCC 12 copies the sums.
 //
-// Packed weights: int64 place of each step in a window; then for each block of up to kVectors * kLanes outputs (the last
-// one narrower: a multiple of kLanes) int32 start [width] and steps of 4 * width bytes.
+// Packed weights: int64 place of each step in a window; then for each block of up to kVectors * kLanes outputs (the
+// last one narrower: a multiple of kLanes) int32 start [width] and steps of 4 * width bytes.
 #pragma once
 
 #include "kernels/shape.h"
@@ -38,10 +38,13 @@ class LevelConv {
         for (int64_t i = 0; i < terms; ++i) sum += from[i];
         const int32_t start = (Isa::kCentre - zero_point) * sum;
         std::memcpy(to + 4 * lane, &start, 4);
-        uint8_t* step = to + 4 * width + 4 * lane;
-        for (int64_t ky = 0; ky < s.kernel_h; ++ky, from += span) {
-          for (int64_t i = 0; i < span; i += 4, step += 4 * width)
-            std::memcpy(step, from + i, static_cast<size_t>(span - i < 4 ? span - i : 4));
+      }
+      uint8_t* step = to + 4 * width;
+      for (int64_t ky = 0; ky < s.kernel_h; ++ky) {
+        for (int64_t i = 0; i < span; i += kRun) {
+          const int64_t count = span - i < kRun ? span - i : kRun;
+          place(weight + first * terms + ky * span + i, terms, count, outputs, width, step);
+          step += round_up(count, 4) * width;
         }
       }
       to += 4 * width * (1 + steps(s));
@@ -66,6 +69,17 @@ class LevelConv {
   static constexpr int64_t kOutputs = V * N;
   using Int = typename Vector<N>::Int;
   using Bytes = typename Isa::Bytes;
+
+  static constexpr int64_t kRun = 64;  // bytes of an output at a time: what is written stays in the cache
+
+  // `count` weights of each output to steps of 4.
+  static void place(const int8_t* weight, int64_t terms, int64_t count, int64_t outputs, int64_t width, uint8_t* to) {
+    for (int64_t lane = 0; lane < outputs; ++lane, weight += terms, to += 4) {
+      int64_t i = 0;
+      for (; i + 4 <= count; i += 4) std::memcpy(to + i * width, weight + i, 4);
+      if (i < count) std::memcpy(to + i * width, weight + i, static_cast<size_t>(count - i));
+    }
+  }
 
   struct Block {
     const Int8ConvArgs& args;
@@ -126,7 +140,7 @@ class LevelConv {
         for (int v = 0; v < W; ++v) Isa::clear(sum[p][v]);
       }
       const int64_t *place = block.places + done, *const end = place + count;
-#pragma GCC unroll 1
+#pragma GCC unroll 2
       for (; place < end; ++place, weight += W * sizeof(Int)) {
         const int64_t offset = *place;
         Bytes signs[W];

@@ -66,5 +66,38 @@ inline void levels_of(const LevelsArgs& args) {
   }
 }
 
+template <int N, Estimator E>
+void input_finish_row(const InputFinishArgs& args) {
+  using F = Float<N>;
+  const F zero = {};
+  for (int64_t i = 0; i < args.pixels; ++i) {
+    const float* sums = args.sums + i * args.channels;
+    const float* shift = args.shifts + 2 * args.in_c * args.classes[i * args.class_step];
+    for (int64_t c = 0; c < args.channels; c += N) {
+      const int64_t count = args.channels - c;
+      const F centred = load<F>(sums + c, count) - load<F>(shift + c, count);
+      F y = args.scale * centred + load<F>(shift + args.in_c + c, count);
+      if constexpr (E != Estimator::none) {
+        const F x = load<F>(args.input + i * args.step + c, count), distance = x < zero ? -x : x;
+        const F slope = distance * -2.0f + 2.0f;
+        y = (E == Estimator::clipped ? (distance <= zero + 1.0f ? zero + 1.0f : zero)
+             : slope < zero          ? zero
+                                     : slope) *
+            y;
+      }
+      store(args.output + i * args.step + c, y, count);
+    }
+  }
+}
+
+template <int N>
+void input_finish(const InputFinishArgs& args) {
+  switch (args.estimator) {
+    case Estimator::none: return input_finish_row<N, Estimator::none>(args);
+    case Estimator::clipped: return input_finish_row<N, Estimator::clipped>(args);
+    case Estimator::quadratic: return input_finish_row<N, Estimator::quadratic>(args);
+  }
+}
+
 }  // namespace
 }  // namespace onebit

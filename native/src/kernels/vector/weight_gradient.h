@@ -63,30 +63,29 @@ class WeightGradient {
     for (; v < args.vectors; ++v) vectors<1>(args, v);
   }
 
+  // In blocks of channels and taps that are read in order and stay in the cache until they are turned.
   static void finish(const WeightFinishArgs& args, int64_t begin, int64_t end) {
-    constexpr int64_t kBlock = 16;
     const int64_t columns = args.in_c * args.taps;
     for (int64_t v = begin; v < end; ++v) {
       const int64_t outputs = args.out_c - v * N < N ? args.out_c - v * N : N;
-      for (int64_t tap = 0; tap < args.taps; ++tap) {
-        for (int64_t first = 0; first < args.in_c; first += kBlock) {
-          const int64_t channels = args.in_c - first < kBlock ? args.in_c - first : kBlock;
-          float block[kBlock][N];
+      for (int64_t first = 0; first < args.in_c; first += kChannels) {
+        const int64_t channels = args.in_c - first < kChannels ? args.in_c - first : kChannels;
+        for (int64_t tap = 0; tap < args.taps; tap += kTaps) {
+          const int64_t taps = args.taps - tap < kTaps ? args.taps - tap : kTaps;
+          float block[kTaps][kChannels][N];
           for (int64_t c = 0; c < channels; ++c) {
-            const int64_t column = (first + c) * args.taps + tap;
-            const int32_t signs = args.signs[column];
-            int32_t sums[N];
-            for (int l = 0; l < N; ++l) sums[l] = Isa::kCentre * signs;
-            for (int64_t t = 0; t < args.threads; ++t) {
-              const int32_t* from = args.sums[t] + (v * columns + column) * N;
-              for (int l = 0; l < N; ++l) sums[l] += from[l];
-            }
-            for (int l = 0; l < N; ++l)
-              block[c][l] = static_cast<float>(args.scale * sums[l] + args.minimum * signs);
+            for (int64_t t = 0; t < taps; ++t)
+              gradient(args, v * columns, (first + c) * args.taps + tap + t, block[t][c]);
           }
           for (int64_t l = 0; l < outputs; ++l) {
-            float* to = args.output + ((v * N + l) * args.taps + tap) * args.in_c + first;
-            for (int64_t c = 0; c < channels; ++c) to[c] = block[c][l];
+            for (int64_t t = 0; t < taps; ++t) {
+              float* to = args.output + ((v * N + l) * args.taps + tap + t) * args.in_c + first;
+              if (channels == kChannels) {
+                for (int64_t c = 0; c < kChannels; ++c) to[c] = block[t][c][l];
+              } else {
+                for (int64_t c = 0; c < channels; ++c) to[c] = block[t][c][l];
+              }
+            }
           }
         }
       }
@@ -95,6 +94,20 @@ class WeightGradient {
 
  private:
   static constexpr int N = Isa::kLanes, V = Isa::kWeightVectors, C = Isa::kColumns;
+  static constexpr int64_t kChannels = 16, kTaps = 9;
+
+  static void gradient(const WeightFinishArgs& args, int64_t vector, int64_t column, float (&to)[N]) {
+    const int32_t signs = args.signs[column];
+    int32_t sums[N];
+    for (int l = 0; l < N; ++l) sums[l] = Isa::kCentre * signs;
+    for (int64_t t = 0; t < args.threads; ++t) {
+      const int32_t* from = args.sums[t] + (vector + column) * N;
+      for (int l = 0; l < N; ++l) sums[l] += from[l];
+    }
+    const double scale = args.scale, rest = args.minimum * signs;
+    for (int l = 0; l < N; ++l) to[l] = static_cast<float>(scale * sums[l] + rest);
+  }
+
   using Int = typename Vector<N>::Int;
   using Bytes = typename Isa::Bytes;
   using Signs = typename Vector<N>::Bytes;
@@ -121,7 +134,7 @@ class WeightGradient {
         for (int k = 0; k < K; ++k) Isa::clear(sum[w][k]);
       }
       const int64_t *start = args.starts + done, *const end = start + count;
-#pragma GCC unroll 1
+#pragma GCC unroll 2
       for (; start < end; ++start, quad += 4 * N) {
         const int64_t offset = *start;
         Bytes levels[W];
