@@ -161,7 +161,10 @@ def test_layers_left_to_pytorch() -> None:
         "5": "an input of more than one bit",
         "6": "a dense layer",
     }
-    assert str(report).startswith("1 of 7 binary layers train natively (portable, 1 threads); by PyTorch 1: groups; ")
+    assert str(report).startswith(
+        "1 of 7 binary layers train natively (portable, 1 threads); by products alone 0: in no block"
+    )
+    assert "; by PyTorch 1: groups; 2: dilation; " in str(report)
 
 
 def test_instruction_set_without_kernels() -> None:

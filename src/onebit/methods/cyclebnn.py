@@ -49,10 +49,18 @@ from onebit.cost.rule import FULL, CostRule, Widths
 from onebit.errors import OnebitError
 from onebit.methods.base import Method
 from onebit.methods.rectified_clamp import tau_at
-from onebit.methods.scaled_sign import APPROX_SIGN, activation_sign, weight_sign
+from onebit.methods.scaled_sign import APPROX_SIGN, EPSILON, activation_sign, weight_sign
 from onebit.methods.schedule import Bits, Schedule, check_bits_range, check_cycles, cyclic_bits, time_at
 from onebit.nn import binary_layers
-from onebit.quantize import GradientQuantizer, KBitQuantizer, binarize
+from onebit.quantize import (
+    Estimator,
+    GradientQuantizer,
+    KBitQuantizer,
+    OutputForm,
+    SampleScale,
+    SignForm,
+    binarize,
+)
 from onebit.quantize.uniform import quantize
 
 MOMENTUM = 0.9
@@ -186,12 +194,18 @@ class CyclicActivationSign(KBitQuantizer):
             if self.consistent:
                 a = a * self.running_scale
             return binarize(quantize(a, self.bits, self.running_minimum, self.running_range), APPROX_SIGN.derivative)
-        y, minimum, extent, deviation = activation_sign(a, self.bits)
+        y, *measured = activation_sign(a, self.bits)
+        self._follow(*measured)
+        return y
+
+    def closed_form(self) -> SignForm:
+        return SignForm(Estimator.STAIRCASE, scale=SampleScale(EPSILON, self.bits, self._follow))
+
+    def _follow(self, minimum: Tensor, extent: Tensor, deviation: Tensor) -> None:
         self.running_minimum.lerp_(minimum.to(self.running_minimum), 1 - MOMENTUM)
         self.running_range.lerp_(extent.to(self.running_range), 1 - MOMENTUM)
         if self.consistent:
             self.running_scale.lerp_(deviation.reciprocal().mean().to(self.running_scale), 1 - MOMENTUM)
-        return y
 
 
 class CyclicWeightSign(KBitQuantizer):
@@ -240,6 +254,9 @@ class ChannelScale(nn.Module):
 
     def forward(self, y: Tensor) -> Tensor:
         return y * self.alpha.view(-1, *[1] * (y.dim() - 2))
+
+    def closed_form(self) -> OutputForm:
+        return OutputForm(scale=self.alpha)
 
 
 def _published(rule: CostRule) -> tuple[Published, ...]:

@@ -30,7 +30,7 @@ from onebit.cost.rule import CostRule, Widths
 from onebit.errors import OnebitError
 from onebit.methods.base import Method
 from onebit.methods.layers import require_binary_layers
-from onebit.quantize import BinaryQuantizer
+from onebit.quantize import BinaryQuantizer, Estimator, SignForm
 
 
 class IRNet(Method):
@@ -105,6 +105,9 @@ class ErrorDecaySign(BinaryQuantizer):
     def derivative(self, x: Tensor) -> Tensor:
         bump = (x * self.temperature).tanh_().square_().neg_().add_(1)
         return bump.mul_(max(1.0, self.temperature))  # K T
+
+    def closed_form(self) -> SignForm:
+        return SignForm(Estimator.TANH, (self.temperature, max(1 / self.temperature, 1.0)))
 
     def extra_repr(self) -> str:
         return f"temperature={self.temperature:.6g}"

@@ -30,7 +30,7 @@ from onebit.methods.cyclebnn import ChannelScale
 from onebit.methods.layers import require_binary_layers
 from onebit.methods.rectified_clamp import TAU, quantile, tau_at
 from onebit.methods.scaled_sign import EPSILON, WEIGHT_GAIN
-from onebit.quantize import ApproxSign, binarize
+from onebit.quantize import ApproxSign, Estimator, SampleScale, SignForm, binarize
 
 
 class ReCU(Method):
@@ -127,6 +127,9 @@ class StandardizedSign(ApproxSign):
 
     def forward(self, a: Tensor) -> Tensor:
         return super().forward(a / deviation(a) if self.training else a)
+
+    def closed_form(self) -> SignForm:
+        return SignForm(Estimator.STAIRCASE, scale=SampleScale(EPSILON))
 
 
 def deviation(x: Tensor) -> Tensor:

@@ -4,10 +4,13 @@ The equations stand in :mod:`onebit.methods.rbonn`.
 """
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from onebit.quantize import OutputForm, output_form
 
 GAIN = 0.02
 """Of the released code's forward weight."""
@@ -276,6 +279,10 @@ class UnscaledGradient(nn.Module):
             return self.module(x)
         alpha = self._of[0].alpha().detach().clamp_min(1e-12).view(-1, *[1] * (x.dim() - 2))
         return _ScaleGradient.apply(self.module(_ScaleGradient.apply(x, 1 / alpha)), alpha)
+
+    def closed_form(self) -> OutputForm | None:
+        form = output_form(self.module)
+        return form and replace(form, of_product=True)
 
 
 class _ScaleGradient(torch.autograd.Function):

@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from onebit.models.layers import conv3x3, pooled, real_conv, stem
 from onebit.models.registry import register
+from onebit.nn import Block, Unit
 from onebit.quantize import ApproxSign, MagnitudeAwareSign
 
 
-class BiRealBlock(nn.Module):
+class BiRealBlock(Block):
     """One binary convolution, BatchNorm, and the shortcut."""
 
     def __init__(self, in_channels: int, channels: int, stride: int, full_precision: bool) -> None:
@@ -26,8 +27,8 @@ class BiRealBlock(nn.Module):
         self.norm = nn.BatchNorm2d(channels)
         self.shortcut = shortcut(in_channels, channels, stride)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.norm(self.conv(x)) + self.shortcut(x)
+    def units(self) -> tuple[Unit, ...]:
+        return (Unit(self.conv, self.norm, source=0, shortcut=self.shortcut),)
 
 
 def shortcut(in_channels: int, channels: int, stride: int) -> nn.Sequential:

@@ -29,11 +29,11 @@ from onebit.errors import OnebitError
 from onebit.models.birealnet import BiRealNet, shortcut
 from onebit.models.layers import conv3x3, pooled, real_conv
 from onebit.models.registry import register
-from onebit.nn import BinaryConv2d, PadChannels, RPReLU, RSign
+from onebit.nn import BinaryConv2d, Block, PadChannels, RPReLU, RSign, Unit
 from onebit.quantize import MagnitudeAwareSign
 
 
-class ReActBlock(nn.Module):
+class ReActBlock(Block):
     """One binary convolution with a learned threshold, BatchNorm, the shortcut and RPReLU."""
 
     def __init__(self, in_channels: int, channels: int, stride: int, full_precision: bool) -> None:
@@ -43,11 +43,11 @@ class ReActBlock(nn.Module):
         self.shortcut = shortcut(in_channels, channels, stride)
         self.activation = RPReLU(channels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.activation(self.norm(self.conv(x)) + self.shortcut(x))
+    def units(self) -> tuple[Unit, ...]:
+        return (Unit(self.conv, self.norm, self.activation, source=0, shortcut=self.shortcut),)
 
 
-class MobileBlock(nn.Module):
+class MobileBlock(Block):
     """A 3×3 and a 1×1 convolution, each with BatchNorm, a shortcut and RPReLU.
 
     Args:
@@ -73,9 +73,11 @@ class MobileBlock(nn.Module):
         self.shortcut = Twice(in_channels) if widens else nn.Sequential()
         self.activation2 = RPReLU(channels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.activation1(self.norm1(self.conv1(x)) + self.pool(x))
-        return self.activation2(self.norm2(self.conv2(x)) + self.shortcut(x))
+    def units(self) -> tuple[Unit, ...]:
+        return (
+            Unit(self.conv1, self.norm1, self.activation1, source=0, shortcut=self.pool),
+            Unit(self.conv2, self.norm2, self.activation2, source=1, shortcut=self.shortcut),
+        )
 
 
 class Twice(nn.Module):

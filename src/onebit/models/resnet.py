@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from onebit.models.layers import activation, conv3x3, pooled, real_conv, stem
 from onebit.models.registry import register
-from onebit.nn import PadChannels
+from onebit.nn import Block, PadChannels, Unit
 
 
-class CifarBlock(nn.Module):
+class CifarBlock(Block):
     """Two convolutions with one shortcut over both.
 
     A shortcut to a wider stage is a 2×2 mean with zero channels on both sides.
@@ -32,12 +32,14 @@ class CifarBlock(nn.Module):
             more = channels - in_channels
             self.shortcut = nn.Sequential(nn.AvgPool2d(2), PadChannels(more // 2, more - more // 2))
 
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.activation1(self.norm1(self.conv1(x)))
-        return self.activation2(self.norm2(self.conv2(y)) + self.shortcut(x))
+    def units(self) -> tuple[Unit, ...]:
+        return (
+            Unit(self.conv1, self.norm1, self.activation1),
+            Unit(self.conv2, self.norm2, self.activation2, source=0, shortcut=self.shortcut),
+        )
 
 
-class ImageNetBlock(nn.Module):
+class ImageNetBlock(Block):
     """Two convolutions, each with a shortcut of its own.
 
     A shortcut to a wider stage is a real-valued 1×1 convolution of stride 2.
@@ -55,9 +57,11 @@ class ImageNetBlock(nn.Module):
         if stride != 1:
             self.shortcut = nn.Sequential(real_conv(in_channels, channels, 1, stride), nn.BatchNorm2d(channels))
 
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.activation1(self.norm1(self.conv1(x)) + self.shortcut(x))
-        return self.activation2(self.norm2(self.conv2(y)) + y)
+    def units(self) -> tuple[Unit, ...]:
+        return (
+            Unit(self.conv1, self.norm1, self.activation1, source=0, shortcut=self.shortcut),
+            Unit(self.conv2, self.norm2, self.activation2, source=1),
+        )
 
 
 class ResNet(nn.Module):

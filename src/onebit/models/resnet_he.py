@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from onebit.errors import OnebitError
 from onebit.models.layers import activation, conv3x3, real_conv
 from onebit.models.registry import register
+from onebit.nn import Block, Unit
 
 
-class BasicBlock(nn.Module):
+class BasicBlock(Block):
     """Two convolutions with one shortcut over both; a shortcut to a wider stage is a 1×1 convolution of stride 2."""
 
     def __init__(self, in_channels: int, channels: int, stride: int, full_precision: bool) -> None:
@@ -28,9 +29,11 @@ class BasicBlock(nn.Module):
             self.downsample = nn.Sequential(real_conv(in_channels, channels, 1, stride), nn.BatchNorm2d(channels))
         self.activation2 = activation(full_precision)
 
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.activation1(self.bn1(self.conv1(x)))
-        return self.activation2(self.bn2(self.conv2(y)) + self.downsample(x))
+    def units(self) -> tuple[Unit, ...]:
+        return (
+            Unit(self.conv1, self.bn1, self.activation1),
+            Unit(self.conv2, self.bn2, self.activation2, source=0, shortcut=self.downsample),
+        )
 
 
 class HeResNet(nn.Module):

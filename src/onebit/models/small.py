@@ -7,10 +7,10 @@ from torch import Tensor, nn
 from onebit.errors import OnebitError
 from onebit.models.layers import conv3x3, pooled, real_conv
 from onebit.models.registry import register
-from onebit.nn import PadChannels, RPReLU
+from onebit.nn import Block, PadChannels, RPReLU, Unit
 
 
-class SmallBlock(nn.Module):
+class SmallBlock(Block):
     """One binary convolution with a shortcut, then RPReLU; ``widen`` halves the sides and doubles the channels."""
 
     def __init__(self, in_channels: int, widen: bool, full_precision: bool) -> None:
@@ -23,8 +23,8 @@ class SmallBlock(nn.Module):
             self.shortcut = nn.Sequential(nn.AvgPool2d(2), PadChannels(0, in_channels))
         self.activation = RPReLU(channels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.activation(self.norm(self.conv(x)) + self.shortcut(x))
+    def units(self) -> tuple[Unit, ...]:
+        return (Unit(self.conv, self.norm, self.activation, source=0, shortcut=self.shortcut),)
 
 
 class Small(nn.Module):

@@ -9,11 +9,13 @@ from onebit.nn.native import NativeReport, use_native
 from onebit.nn.pad_channels import PadChannels
 from onebit.nn.rprelu import RPReLU
 from onebit.nn.rsign import RSign
+from onebit.nn.unit import Block, Unit
 
 __all__ = [
     "BinaryConv2d",
     "BinaryLayer",
     "BinaryLinear",
+    "Block",
     "KBitConv2d",
     "KBitLinear",
     "LatentSign",
@@ -22,6 +24,7 @@ __all__ = [
     "QuantizedLayer",
     "RPReLU",
     "RSign",
+    "Unit",
     "binary_layers",
     "insert_latent_sign",
     "quantized_layers",

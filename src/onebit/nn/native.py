@@ -17,6 +17,9 @@ PyTorch. Where a method puts a :class:`~onebit.quantize.GradientQuantizer` right
 width and the backend does its work; over 8 bits PyTorch computes. Elsewhere b = 8: there the backend changes the
 gradients, whose expectation stays (up to 2^-16 of a step).
 
+**Blocks.** Where a network states what its blocks consist of (:class:`~onebit.nn.Block`), the engine computes their
+units whole, with BatchNorm, residual and activation: see :mod:`onebit.nn.chain`. Elsewhere it computes the products.
+
 **The sign.** An input quantiser that is an ``ApproxSign``, a ``Sign`` or an ``IdentitySign`` is not called, but
 computed with the products: neither ±1 nor its gradient is ever written to memory as floats.
 
@@ -24,9 +27,11 @@ In evaluation a layer computes as without the backend.
 """
 
 import atexit
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from itertools import pairwise
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -34,12 +39,13 @@ from torch import Tensor, nn
 from onebit.errors import OnebitError
 from onebit.nn.binary_conv import BinaryConv2d
 from onebit.nn.binary_layer import BinaryLayer, binary_layers
-from onebit.quantize import ApproxSign, GradientQuantizer, IdentitySign, Sign, quantize_gradient
+from onebit.nn.native_block import BITS, NativeBlock, unfit_convolution
+from onebit.nn.unit import Block
+from onebit.quantize import Estimator, GradientQuantizer, closed_form, quantize_gradient
 from onebit.runtime import _engine
 
-BITS = 8
-_NONE, _CLIPPED, _QUADRATIC = range(3)
-_ESTIMATORS: dict[type[nn.Module], int] = {IdentitySign: _NONE, Sign: _CLIPPED, ApproxSign: _QUADRATIC}
+Storage = Literal["bfloat16", "float32"]
+_ESTIMATORS = (Estimator.IDENTITY, Estimator.CLIPPED, Estimator.QUADRATIC)  # that the products can have
 
 
 @dataclass(frozen=True)
@@ -50,26 +56,39 @@ class NativeReport:
         isa: instruction set of the kernels.
         threads: as many as compute.
         native: names of the layers that train natively.
-        reasons: of the others, why PyTorch computes them.
+        fused: those of them in whose units all is computed natively.
+        alone: of the others of them, why their products alone are.
+        reasons: of the layers that are not native, why PyTorch computes them.
     """
 
     isa: str
     threads: int
     native: tuple[str, ...]
+    fused: tuple[str, ...]
+    alone: dict[str, str]
     reasons: dict[str, str]
 
     def __str__(self) -> str:
         """One line."""
         total = len(self.native) + len(self.reasons)
         line = f"{len(self.native)} of {total} binary layers train natively ({self.isa}, {self.threads} threads)"
-        why: dict[str, list[str]] = {}
-        for name, reason in self.reasons.items():
-            why.setdefault(reason, []).append(name)
-        others = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in why.items())
-        return f"{line}; by PyTorch {others}" if others else line
+        if self.fused:
+            line += f", {len(self.fused)} of them fused"
+        if self.alone:
+            line += f"; by products alone {_listed(self.alone)}"
+        return f"{line}; by PyTorch {_listed(self.reasons)}" if self.reasons else line
 
 
-def use_native(net: nn.Module, threads: int | None = None, isa: str = "") -> NativeReport:
+def _listed(reasons: dict[str, str]) -> str:
+    why: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        why.setdefault(reason, []).append(name)
+    return "; ".join(f"{', '.join(names)}: {reason}" for reason, names in why.items())
+
+
+def use_native(
+    net: nn.Module, threads: int | None = None, isa: str = "", storage: Storage = "bfloat16"
+) -> NativeReport:
     """Lets the binary convolutions of a network train in integers, where the native engine can.
 
     Call it when the layers have the quantisers that they are to train with: after a method is attached.
@@ -78,18 +97,20 @@ def use_native(net: nn.Module, threads: int | None = None, isa: str = "") -> Nat
         net: changed in place; no parameter and no entry of its state changes.
         threads: that compute; torch's number if None.
         isa: instruction set, or "" for the engine's choice.
+        storage: dtype of what fused units keep, and hand on to each other.
 
     Returns:
         what became of each binary layer.
 
     Raises:
-        OnebitError: fewer than one thread, or no such instruction set here.
+        OnebitError: fewer than one thread, or no such instruction set or storage here.
 
     Example:
         >>> from onebit.nn import BinaryLinear
         >>> net = nn.Sequential(BinaryConv2d(3, 8, 3), nn.Flatten(), BinaryLinear(8, 2))
         >>> print(use_native(net, threads=1, isa="portable"))
-        1 of 2 binary layers train natively (portable, 1 threads); by PyTorch 2: a dense layer
+        1 of 2 binary layers train natively (portable, 1 threads); by products alone 0: in no block;
+        by PyTorch 2: a dense layer
         >>> net(torch.randn(4, 3, 3, 3)).sum().backward()
     """
     threads = torch.get_num_threads() if threads is None else threads
@@ -99,29 +120,74 @@ def use_native(net: nn.Module, threads: int | None = None, isa: str = "") -> Nat
         raise OnebitError(
             f"use_native: no instruction set '{isa}' here", hint=f"choose from {', '.join(_engine.isas())}"
         )
+    if storage not in get_args(Storage):
+        raise OnebitError(f"use_native: storage is '{storage}'", hint=f"choose from {', '.join(get_args(Storage))}")
     found = _engine.training_isa(isa)
-    reasons = {}
-    native = []
+    if not found:
+        reason = f"no kernels for training on {isa or _engine.isas()[0]}"
+        return NativeReport("none", threads, (), (), {}, {name: reason for name, _ in binary_layers(net)})
+    outside = _fuse(net, threads, found, getattr(torch, storage))
+    fused, native, alone, reasons = [], [], {}, {}
     for name, layer in binary_layers(net):
-        reason = _obstacle(layer) if found else f"no kernels for training on {isa or _engine.isas()[0]}"
-        if found and reason is None and isinstance(layer, BinaryConv2d):
+        obstacle = _obstacle(layer)
+        if obstacle is None and isinstance(layer, BinaryConv2d):
             layer.backend = NativeConv(threads, found, _take_gradient_quantizer(layer))
-            native.append(name)
+        why = outside.get(layer, "in no block")
+        if why is None:
+            fused.append(name)
+        elif obstacle is None:
+            alone[name] = why
         else:
-            reasons[name] = str(reason)
-    return NativeReport(found or "none", threads, tuple(native), reasons)
+            reasons[name] = obstacle
+            continue
+        native.append(name)
+    return NativeReport(found, threads, tuple(native), tuple(fused), alone, reasons)
+
+
+def _fuse(net: nn.Module, threads: int, isa: str, storage: torch.dtype) -> dict[nn.Module, str | None]:
+    """Gives the blocks their backend; returns of each convolution in a block why it is not fused, None if it is."""
+    outside: dict[nn.Module, str | None] = {}
+    names = {module: name for name, module in net.named_modules() if isinstance(module, Block)}
+    for block in names:
+        backend = NativeBlock(names[block], threads, isa, storage)
+        reasons = {unit.conv: backend.refusal(unit) for unit in block.units()}
+        outside |= reasons
+        if None in reasons.values():
+            block.backend = backend
+    for block, following, between in _successions(net):
+        if isinstance(block.backend, NativeBlock) and isinstance(following.backend, NativeBlock):
+            block.backend = replace(block.backend, following=following, between=between)
+    return outside
+
+
+def _successions(net: nn.Module) -> Iterator[tuple[Block, Block, tuple[nn.Module, ...]]]:
+    """Blocks that follow each other in an ``nn.Sequential`` and what it nests, with the modules around one alone."""
+    inner = {child for module in net.modules() if type(module) is nn.Sequential for child in module}
+    for top in net.modules():
+        if type(top) is nn.Sequential and top not in inner:
+            leaves = list(_leaves(top, ()))
+            places = [leaf for leaf, _ in leaves]
+            for (block, above), (following, beyond) in pairwise(leaves):
+                once = places.count(block) == places.count(following) == 1
+                if once and isinstance(block, Block) and isinstance(following, Block):
+                    yield block, following, tuple(set(above) ^ set(beyond))
+
+
+def _leaves(module: nn.Module, above: tuple[nn.Module, ...]) -> Iterator[tuple[nn.Module, tuple[nn.Module, ...]]]:
+    if type(module) is not nn.Sequential:
+        yield module, above
+        return
+    for child in module:
+        yield from _leaves(child, (*above, module))
 
 
 def _obstacle(layer: BinaryLayer) -> str | None:
     """Why a layer cannot train natively."""
     if not isinstance(layer, BinaryConv2d):
         return "a dense layer"
-    if layer.padding_value != 0:
-        return f"padding value {layer.padding_value:g}"
-    if layer.groups != 1:
-        return "groups"
-    if layer.dilation != (1, 1):
-        return "dilation"
+    reason = unfit_convolution(layer)
+    if reason is not None:
+        return reason
     if getattr(layer.input_quantizer, "precision", None) != 1:
         return "an input of more than one bit"
     with torch.no_grad():
@@ -168,9 +234,12 @@ class NativeConv:
             y = layer.product(layer.input_quantizer(x), layer.quantized_weight())
             return y if self.gradient_quantizer is None else quantize_gradient(y, bits)
         weight = layer.quantized_weight()
-        estimator = _ESTIMATORS.get(type(layer.input_quantizer))
-        if estimator is None:
-            estimator, x = _NONE, layer.input_quantizer(x)
+        form = closed_form(layer.input_quantizer)
+        estimator = Estimator.IDENTITY
+        if form is not None and form.threshold is None and form.estimator in _ESTIMATORS:
+            estimator = form.estimator
+        else:
+            x = layer.input_quantizer(x)
         geometry = layer.kernel_size, layer.stride, layer.padding
         call = _Call(self, _sides(x, weight, geometry), estimator, levels=2**bits - 1)
         return _Products.apply(x.float(), weight.float(), call).to(weight.dtype)
@@ -193,7 +262,7 @@ atexit.register(_products.cache_clear)  # its threads end before the extension d
 class _Call:
     conv: NativeConv
     sides: tuple[int, ...]
-    estimator: int
+    estimator: Estimator
     levels: int
 
 
@@ -211,7 +280,7 @@ class _Products(torch.autograd.Function):
         batch, _, _, _, height, width, channels = call.sides[:7]
         y = torch.empty((batch, channels, height, width), memory_format=torch.channels_last)
         call.conv.products.forward(call.sides, _pixels(x).numpy(), signs.numpy(), bits.numpy(), _pixels(y).numpy())
-        ctx.save_for_backward(x if call.estimator != _NONE else None, signs, bits)
+        ctx.save_for_backward(x if call.estimator != Estimator.IDENTITY else None, signs, bits)
         ctx.call = call
         return y
 
@@ -235,7 +304,7 @@ class _Products(torch.autograd.Function):
             signs.numpy(),
             bits.numpy(),
             arrays[0],
-            call.estimator,
+            int(call.estimator),
             *arrays[1:],
         )
         return dx, dw, None

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from onebit.quantize import ApproxSign
+from onebit.quantize import ApproxSign, Estimator, SignForm
 
 
 class RSign(ApproxSign):
@@ -36,6 +36,9 @@ class RSign(ApproxSign):
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x - self.alpha.view(-1, *[1] * (x.dim() - 2)))
+
+    def closed_form(self) -> SignForm:
+        return SignForm(Estimator.QUADRATIC, threshold=self.alpha)
 
     def extra_repr(self) -> str:
         return f"{len(self.alpha)}"

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from onebit.quantize.closed_form import Estimator, SignForm
+
 Derivative = Callable[[Tensor], Tensor]
 
 
@@ -106,6 +108,9 @@ class Sign(BinaryQuantizer):
     def derivative(self, x: Tensor) -> Tensor:
         return x.abs().le_(1)
 
+    def closed_form(self) -> SignForm:
+        return SignForm(Estimator.CLIPPED)
+
 
 class ApproxSign(BinaryQuantizer):
     """The gradient of a piecewise quadratic approximation of the sign, sharper near zero than :class:`Sign`.
@@ -127,6 +132,9 @@ class ApproxSign(BinaryQuantizer):
 
     def derivative(self, x: Tensor) -> Tensor:
         return x.abs().mul_(-2).add_(2).clamp_min_(0)
+
+    def closed_form(self) -> SignForm:
+        return SignForm(Estimator.QUADRATIC)
 
 
 class IdentitySign(BinaryQuantizer):
@@ -152,6 +160,9 @@ class IdentitySign(BinaryQuantizer):
 
     def forward(self, x: Tensor) -> Tensor:
         return binarize(x)  # without a derivative nothing is kept for the backward pass
+
+    def closed_form(self) -> SignForm:
+        return SignForm(Estimator.IDENTITY)
 
 
 class SwishSign(BinaryQuantizer):
@@ -183,6 +194,9 @@ class SwishSign(BinaryQuantizer):
         scaled = x * self.beta
         bump = (scaled / 2).tanh_().mul_(scaled).neg_().add_(2).mul_(self.beta)
         return bump.div_(scaled.cosh_().add_(1))
+
+    def closed_form(self) -> SignForm:
+        return SignForm(Estimator.SWISH, (self.beta,))
 
     def extra_repr(self) -> str:
         return f"beta={self.beta}"

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from onebit.quantize.bits import KBitQuantizer, check_bits
+from onebit.quantize.closed_form import OutputForm
 
 
 def stochastic_quantize(g: Tensor, bits: int) -> Tensor:
@@ -106,3 +107,6 @@ class GradientQuantizer(KBitQuantizer):
 
     def forward(self, x: Tensor) -> Tensor:
         return x if self.delegated else quantize_gradient(x, self.bits)
+
+    def closed_form(self) -> OutputForm:
+        return OutputForm(quantizer=self)

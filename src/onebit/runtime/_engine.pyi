@@ -1,9 +1,11 @@
 """The native engine's extension (native/bindings/engine.cpp)."""
 
-from typing import Any
+from typing import Any, TypeVar
 
-from numpy import float32, int32, uint32
+from numpy import float32, float64, int16, int32, int64, uint32
 from numpy.typing import NDArray
+
+Store = TypeVar("Store", float32, int16)
 
 class Model:
     def __init__(self, path: bytes) -> None: ...
@@ -111,11 +113,88 @@ class Products:
         weight_gradient: NDArray[float32] | None,
     ) -> None: ...
 
+class Fused:
+    """Passes of a unit in training (native/src/training/unit.h): ``Store`` is float32, or bfloat16 seen as int16."""
+
+    def __init__(self, threads: int, isa: str) -> None: ...
+    @property
+    def isa(self) -> str: ...
+    def pack(
+        self, weight: NDArray[float32], bits: NDArray[int32], magnitude: NDArray[float32] | None = None
+    ) -> bool: ...
+    def signs(
+        self, x: NDArray[Store], threshold: NDArray[float32] | None, per_sample: bool, bits: NDArray[int32]
+    ) -> None: ...
+    def convolve(
+        self,
+        shape: tuple[int, ...],
+        bits: NDArray[int32],
+        weight: NDArray[int32],
+        y: NDArray[int16],
+        sums: NDArray[int64],
+    ) -> None: ...
+    def normalize(
+        self,
+        y: NDArray[int16],
+        slope: NDArray[float32],
+        offset: NDArray[float32],
+        residual: NDArray[Store] | None = None,
+        activation: int = 0,
+        parameters: NDArray[float32] | None = None,
+        z: NDArray[Store] | None = None,
+        x: NDArray[Store] | None = None,
+        threshold: NDArray[float32] | None = None,
+        bits: NDArray[int32] | None = None,
+        statistics: NDArray[float64] | None = None,
+    ) -> None: ...
+    def gradient(
+        self,
+        g: NDArray[Store],
+        x: NDArray[Store] | None,
+        activation: int,
+        parameters: NDArray[float32] | None,
+        y: NDArray[int16],
+        mean: NDArray[float32],
+        dz: NDArray[Store],
+        sums: NDArray[float64],
+    ) -> None: ...
+    def backward(
+        self,
+        shape: tuple[int, ...],
+        dz: NDArray[Store],
+        y: NDArray[int16],
+        k: NDArray[float32],
+        levels: int,
+        seed: int,
+        weight: NDArray[int32],
+        bits: NDArray[int32],
+        dw: NDArray[float32] | None,
+        output: NDArray[Store] | None,
+        estimator: int = 0,
+        estimator_parameters: NDArray[float32] | None = None,
+        source: NDArray[Store] | None = None,
+        front_y: NDArray[int16] | None = None,
+        front_slope: NDArray[float32] | None = None,
+        front_offset: NDArray[float32] | None = None,
+        threshold: NDArray[float32] | None = None,
+        samples: NDArray[float32] | None = None,
+        shortcut: NDArray[Store] | None = None,
+        activation: int = 0,
+        parameters: NDArray[float32] | None = None,
+        front_z: NDArray[Store] | None = None,
+        front_mean: NDArray[float32] | None = None,
+        sums: NDArray[float64] | None = None,
+    ) -> None: ...
+
 TEACH_DEFAULTS: tuple[int, int, float, int, float, int]
 REPLAY_DEFAULT: int
 
 def training_isa(isa: str) -> str | None: ...
 def unfit_for_training(shape: tuple[int, ...]) -> str | None: ...
+def unfit_for_fusing(shape: tuple[int, ...]) -> str | None: ...
+def cyclic_thresholds(
+    deviation: NDArray[float32], minimum: float, step: float, bits: int, threshold: NDArray[float32]
+) -> None: ...
 def isas() -> list[str]: ...
 def rates(isa: str) -> tuple[float, float, float, float]: ...
 def crc32c(data: bytes, init: int = 0) -> int: ...

@@ -1,0 +1,509 @@
+"""Units computed one behind the other by the native engine, as one step of autograd.
+
+A unit is sign, binary convolution, scale, BatchNorm, residual and activation (:mod:`onebit.nn.unit`); its passes over
+the samples are the engine's. Between two units nothing but what the backward pass needs is kept:
+
+    y       16-bit integers, the products
+    bits    the signs of the unit's input
+    x       the unit's input in the storage type; not where only the next sign reads it, since y gives it again
+    z       in place of a mask, in front of an RPReLU
+
+Tensors are (N, C, H, W) in the ``channels_last`` layout; the engine sees them as NHWC.
+"""
+
+import atexit
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, distributed, nn
+from torch.autograd.function import once_differentiable
+
+from onebit.nn.batch_statistics import BatchStatistics, Doubles, Normalization
+from onebit.quantize import SignForm
+from onebit.quantize.uniform import step_size
+from onebit.runtime import _engine
+
+# SampleScale without levels: the finest that float32 tells apart, over where the estimator is not 0
+_FINE = (-1.5, 2.0**-20, 3 * 2.0**20)
+OUTSIDE = -1
+
+
+class Activation(IntEnum):
+    """The engine's numbers."""
+
+    NONE = 0
+    HARDTANH = 1
+    RPRELU = 2
+
+
+class Operands(NamedTuple):
+    """The tensors of a unit that autograd knows.
+
+    Attributes:
+        weight: (O, C, kh, kw), ±α_o.
+        scale: (O,), of the product, or None.
+        gamma, beta: BatchNorm's (O,), or None.
+        threshold: the sign's (C,), or None.
+        shift, slope, rise: RPReLU's γ, β and ζ, (O,); None for 0.
+        residual: (N, O, H', W') from outside the chain, or None.
+    """
+
+    weight: Tensor
+    scale: Tensor | None = None
+    gamma: Tensor | None = None
+    beta: Tensor | None = None
+    threshold: Tensor | None = None
+    shift: Tensor | None = None
+    slope: Tensor | None = None
+    rise: Tensor | None = None
+    residual: Tensor | None = None
+
+
+class Link(NamedTuple):
+    """A unit of a chain.
+
+    Attributes:
+        geometry: kernel, stride, and the padding's top, left, bottom and right.
+        signs: int32 (O, kh, kw, words), the weight's, as the engine packs them.
+        magnitude: (O,), α_o of the weight; None if all are 1.
+        sign: of the unit's input.
+        levels: of the gradient, less 1.
+        norm: BatchNorm, with running statistics.
+        activation: see there.
+        source: the tensor of the chain that is added: 0 is its input, i the output of its i-th unit; ``OUTSIDE`` for
+            ``operands.residual``, None for none.
+    """
+
+    geometry: tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]]
+    signs: Tensor
+    magnitude: Tensor | None
+    sign: SignForm
+    levels: int
+    norm: nn.BatchNorm2d | nn.SyncBatchNorm
+    activation: Activation
+    source: int | None
+
+    def sides(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """What the engine calls the shape, for an input (N, C, H, W)."""
+        kernel, stride, (top, left, bottom, right) = self.geometry
+        batch, channels, *sides = shape
+        paddings = (top + bottom, left + right)
+        out = [(n + p - k) // s + 1 for n, p, k, s in zip(sides, paddings, kernel, stride, strict=True)]
+        return (batch, *sides, channels, *out, len(self.signs), *kernel, *stride, top, left)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Units one behind the other.
+
+    Args:
+        links: at least one.
+        threads: that compute.
+        isa: instruction set.
+        storage: ``torch.float32`` or ``torch.bfloat16``, of what is kept.
+        output: dtype of the result.
+    """
+
+    links: tuple[Link, ...]
+    threads: int
+    isa: str
+    storage: torch.dtype
+    output: torch.dtype
+
+    def __call__(self, x: Tensor, operands: Sequence[Operands]) -> Tensor:
+        """The last unit's output for the first one's input (N, C, H, W), float32 or bfloat16."""
+        return _Function.apply(self, x, *(operand for each in operands for operand in each))
+
+    @property
+    def passes(self) -> "_engine.Fused":
+        """The threads and their memory, shared by all chains."""
+        return passes(self.threads, self.isa)
+
+    def is_inner(self, index: int) -> bool:
+        """Whether nothing but the next unit's sign reads the output of a unit, so that its product alone is kept."""
+        if index + 1 == len(self.links):
+            return False
+        link, sign = self.links[index], self.links[index + 1].sign
+        plain = link.source is None and link.activation != Activation.RPRELU
+        read = any(other.source == index + 1 for other in self.links)
+        return plain and not read and sign.scale is None and sign.threshold is None
+
+
+@cache
+def passes(threads: int, isa: str) -> "_engine.Fused":
+    """The engine's passes, with threads of their own."""
+    return _engine.Fused(threads, isa)
+
+
+atexit.register(passes.cache_clear)  # its threads end before the extension does
+
+
+@dataclass
+class _Step:
+    """What the backward pass of a unit needs beside its tensors."""
+
+    shape: tuple[int, ...]
+    normalization: Normalization
+    estimator: NDArray[np.float32] | None
+    threshold: NDArray[np.float32] | None
+    activation: NDArray[np.float32] | None
+    residual: torch.dtype | None  # of one from outside
+
+    @property
+    def slope(self) -> NDArray[np.float32]:
+        return self.normalization.slope.astype(np.float32)
+
+    @property
+    def offset(self) -> NDArray[np.float32]:
+        return self.normalization.offset.astype(np.float32)
+
+    @property
+    def mean(self) -> NDArray[np.float32]:
+        return self.normalization.statistics.mean.astype(np.float32)
+
+
+class _Kept(NamedTuple):
+    """A unit's tensors for the backward pass."""
+
+    y: Tensor
+    bits: Tensor
+    x: Tensor | None  # its input
+    samples: Tensor | None
+    z: Tensor | None
+
+
+class _Input(NamedTuple):
+    """What a unit reads."""
+
+    shape: tuple[int, ...]  # (N, C, H, W)
+    bits: Tensor
+    x: Tensor | None
+    samples: Tensor | None = None
+    estimator: NDArray[np.float32] | None = None
+
+
+class _Function(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, chain: Chain, x: Tensor, *flat: Tensor | None) -> Tensor:
+        operands = _per_unit(flat)
+        given = x.detach().contiguous(memory_format=torch.channels_last)
+        tensors: list[Tensor | None] = [given.to(chain.storage)]
+        read = _enter(chain, given, tensors[0])
+        kept: list[Tensor | None] = []
+        ctx.steps = []
+        for index, own in enumerate(operands):
+            step, unit, following = _forward(chain, index, own, read, tensors)
+            ctx.steps.append(step)
+            kept += unit
+            if following is not None:
+                read = following
+        result = tensors[-1]
+        assert result is not None
+        ctx.chain, ctx.dtype = chain, x.dtype
+        ctx.save_for_backward(
+            result if chain.links[-1].activation == Activation.HARDTANH else None,
+            *(
+                own.weight if link.magnitude is not None else None
+                for link, own in zip(chain.links, operands, strict=True)
+            ),
+            *kept,
+        )
+        return result.to(chain.output)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
+        chain: Chain = ctx.chain
+        count = len(chain.links)
+        result, *saved = ctx.saved_tensors
+        weights, kept = saved[:count], _per_unit(saved[count:], _Kept)
+        wanted = _per_unit(ctx.needs_input_grad[2:])
+        dz, sums = _leave(chain, ctx.steps[-1], kept[-1], gradient, result)
+        beside: dict[int, Tensor] = {}  # the gradients that shortcuts bring to tensors of the chain
+        found: list[Tensor | None] = []
+        for index in reversed(range(count)):
+            link, step = chain.links[index], ctx.steps[index]
+            if not np.isfinite(sums).all():
+                sums = np.full_like(sums, np.nan)
+            sums[1] += (step.mean - step.normalization.statistics.mean) * sums[0]  # was taken around the rounded mean
+            if link.source is not None and link.source != OUTSIDE:
+                other = beside.get(link.source)
+                beside[link.source] = dz if other is None else dz + other
+            reach = bool(index or ctx.needs_input_grad[1] or wanted[0].threshold)
+            dx, dw, below = _backward(
+                chain, index, ctx.steps, kept, dz, sums, beside.pop(index, None), reach, bool(wanted[index].weight)
+            )
+            if dw is not None and link.magnitude is not None:
+                dw = _along_the_signs(dw, weights[index], link.magnitude, step.normalization.alpha_gradient(sums), step)
+            found = [dw, *_gradients(link, step, wanted[index], sums, dz, below[4])[1:], *found]
+            if dx is not None:
+                dz, sums = dx, below[:4]
+        return (None, dz.to(ctx.dtype) if ctx.needs_input_grad[1] else None, *found)
+
+
+def _forward(
+    chain: Chain, index: int, own: Operands, read: _Input, tensors: list[Tensor | None]
+) -> tuple[_Step, _Kept, _Input | None]:
+    """Computes a unit, whose output it adds to the chain's ``tensors``; returns the next one's input, too."""
+    link = chain.links[index]
+    sides = link.sides(read.shape)
+    shape = (sides[0], sides[6], *sides[4:6])
+    y, sums = _empty(shape, torch.int16), np.empty((2, shape[1]), np.int64)
+    chain.passes.convolve(sides, read.bits.numpy(), link.signs.numpy(), _array(y), sums)
+    normalization = _normalization(link, own, sums, shape[0] * shape[2] * shape[3])
+    _follow(link.norm, normalization)
+    parameters = _activation_parameters(link, own)
+    beside = None if own.residual is None else own.residual.dtype
+    step = _Step(sides, normalization, read.estimator, _threshold(link.sign), parameters, beside)
+    residual = None
+    if own.residual is not None:
+        residual = own.residual.detach().to(chain.storage).contiguous(memory_format=torch.channels_last)
+    elif link.source is not None:
+        residual = tensors[link.source]
+    z = _empty(shape, chain.storage) if link.activation == Activation.RPRELU else None
+    x = None if chain.is_inner(index) else _empty(shape, chain.storage)
+    sign = chain.links[index + 1].sign if index + 1 < len(chain.links) else None
+    bits = None if sign is None else _bits(shape)
+    statistics = np.empty((shape[0], 4)) if sign is not None and sign.scale is not None else None
+    chain.passes.normalize(
+        _array(y),
+        step.slope,
+        step.offset,
+        _array(residual),
+        link.activation,
+        parameters,
+        _array(z),
+        _array(x),
+        None if sign is None else _threshold(sign),
+        bits.numpy() if sign is not None and bits is not None and _is_plain(sign) else None,
+        statistics,
+    )
+    tensors.append(x)
+    kept = _Kept(y, read.bits, read.x, read.samples, z)
+    if sign is None or bits is None:
+        return step, kept, None
+    if statistics is None:
+        return step, kept, _Input(shape, bits, x, estimator=_parameters(sign))
+    return step, kept, _scaled(chain, sign, x, x, bits, statistics)
+
+
+def _backward(
+    chain: Chain,
+    index: int,
+    steps: Sequence[_Step],
+    kept: Sequence[_Kept],
+    dz: Tensor,
+    sums: Doubles,
+    shortcut: Tensor | None,
+    reach: bool,
+    weight: bool,
+) -> tuple[Tensor | None, Tensor | None, Doubles]:
+    """From a unit's dz and its sums: that of the unit in front or dx, if it is to ``reach`` so far; dw; and the sums of
+    the unit in front, with the threshold's gradient behind them."""
+    link, step, own = chain.links[index], steps[index], kept[index]
+    front, before, behind = (chain.links[index - 1], steps[index - 1], kept[index - 1]) if index else (None, None, None)
+    batch, height, width, channels = step.shape[:4]
+    output = _empty((batch, channels, height, width), chain.storage) if reach else None
+    dw = _empty((len(link.signs), channels, *step.shape[7:9]), torch.float32) if weight else None
+    below = np.zeros((5, channels))
+    chain.passes.backward(
+        step.shape,
+        _array(dz),
+        _array(own.y),
+        step.normalization.coefficients(_over_processes(link.norm, sums[:2])).astype(np.float32),
+        link.levels,
+        int(torch.randint(2**32, ())),
+        link.signs.numpy(),
+        own.bits.numpy(),
+        _array(dw),
+        _array(output),
+        link.sign.estimator,
+        step.estimator,
+        _array(own.x),
+        _array(behind.y) if behind else None,
+        before.slope if before and own.x is None else None,
+        before.offset if before and own.x is None else None,
+        step.threshold,
+        None if own.samples is None else own.samples.numpy(),
+        _array(shortcut),
+        front.activation if front else Activation.NONE,
+        before.activation if before else None,
+        _array(behind.z) if behind else None,
+        before.mean if before else None,
+        below if reach else None,
+    )
+    return output, dw, below
+
+
+def _enter(chain: Chain, given: Tensor, stored: Tensor | None) -> _Input:
+    """The input of the first unit; its signs are those of ``given``, before it is rounded to ``stored``."""
+    sign, bits = chain.links[0].sign, _bits(given.shape)
+    if _is_plain(sign):
+        chain.passes.signs(_array(given), _threshold(sign), False, bits.numpy())
+    if sign.scale is None:
+        return _Input(tuple(given.shape), bits, stored, estimator=_parameters(sign))
+    return _scaled(chain, sign, given, stored, bits, _statistics(given))
+
+
+def _leave(chain: Chain, step: _Step, own: _Kept, gradient: Tensor, result: Tensor | None) -> tuple[Tensor, Doubles]:
+    """dz of the last unit and its sums, from the gradient of the chain's ``result``."""
+    link = chain.links[-1]
+    g = gradient.to(chain.storage).contiguous(memory_format=torch.channels_last)
+    dz = g if link.activation == Activation.NONE else torch.empty_like(g)
+    sums = np.empty((4, len(link.signs)))
+    at = own.z if link.activation == Activation.RPRELU else result
+    chain.passes.gradient(
+        _array(g), _array(at), link.activation, step.activation, _array(own.y), step.mean, _array(dz), sums
+    )
+    return dz, sums
+
+
+def _statistics(x: Tensor) -> Doubles:
+    """Of each sample: sum, sum of the squares around its mean, minimum and maximum, (N, 4)."""
+    flat = x.permute(0, 2, 3, 1).flatten(1).float()
+    mean = flat.mean(1, keepdim=True)
+    square = torch.linalg.vector_norm(flat - mean, dim=1, dtype=torch.float64).square_()
+    sums = mean[:, 0].double() * flat.shape[1]
+    return torch.stack([sums, square, *(side.double() for side in flat.aminmax(dim=1))], 1).numpy()
+
+
+def _scaled(
+    chain: Chain, sign: SignForm, x: Tensor | None, stored: Tensor | None, bits: Tensor, statistics: Doubles
+) -> _Input:
+    """The input of a unit whose sign is of x / D_n."""
+    assert sign.scale is not None
+    assert x is not None
+    scale, size = sign.scale, x[0].numel()
+    deviation = np.sqrt(statistics[:, 1] / max(size - 1, 1) + scale.epsilon)
+    samples = np.zeros((len(x), 4), np.float32)
+    samples[:, 0] = deviation
+    samples[:, 1] = statistics[:, 0] / size
+    samples[:, 2] = 1 / (deviation**3 * max(size - 1, 1))
+    estimator = _FINE
+    if scale.bits is not None:
+        d = torch.from_numpy(samples[:, 0].copy())
+        lowest, highest = (torch.from_numpy(statistics[:, i]).float().div_(d) for i in (2, 3))
+        minimum = lowest.min()
+        extent = highest.max() - minimum
+        if scale.follow is not None:
+            scale.follow(minimum, extent, d)
+        estimator = (float(minimum), float(step_size(scale.bits, extent)), 2.0**scale.bits - 1)
+        thresholds = np.empty(len(x), np.float32)
+        _engine.cyclic_thresholds(d.numpy(), *estimator[:2], scale.bits, thresholds)
+        chain.passes.signs(_array(x), thresholds, True, bits.numpy())
+    return _Input(tuple(x.shape), bits, stored, torch.from_numpy(samples), np.array(estimator, np.float32))
+
+
+def _normalization(link: Link, operands: Operands, sums: NDArray[np.int64], count: int) -> Normalization:
+    total = _over_processes(link.norm, np.append(sums, np.int64(count)))  # integers: every process gets the same bits
+    statistics = BatchStatistics.of_sums(int(total[-1]), total[:-1].reshape(2, -1))
+    ones = np.ones(sums.shape[1])
+    alpha = ones if link.magnitude is None else _doubles(link.magnitude)
+    alpha = alpha if operands.scale is None else alpha * _doubles(operands.scale)
+    gamma = ones if operands.gamma is None else _doubles(operands.gamma)
+    beta = 0 * ones if operands.beta is None else _doubles(operands.beta)
+    return Normalization(statistics, alpha, gamma, beta, link.norm.eps)
+
+
+def _over_processes(norm: nn.Module, sums: NDArray[Any]) -> NDArray[Any]:
+    """Sums over the processes that SyncBatchNorm joins."""
+    if not isinstance(norm, nn.SyncBatchNorm) or not distributed.is_initialized():
+        return sums
+    total = torch.from_numpy(np.ascontiguousarray(sums)).clone()
+    distributed.all_reduce(total, group=norm.process_group)
+    return total.numpy()
+
+
+def _follow(norm: nn.BatchNorm2d | nn.SyncBatchNorm, normalization: Normalization) -> None:
+    """Moves the running statistics."""
+    statistics, alpha = normalization.statistics, normalization.alpha
+    unbiased = alpha**2 * statistics.variance * (statistics.count / (statistics.count - 1))
+    assert norm.num_batches_tracked is not None
+    assert norm.momentum is not None
+    norm.num_batches_tracked.add_(1)
+    for running, new in ((norm.running_mean, alpha * statistics.mean), (norm.running_var, unbiased)):
+        assert running is not None
+        running.lerp_(torch.from_numpy(new).to(running), norm.momentum)
+
+
+def _gradients(link: Link, step: _Step, wanted: Operands, sums: Doubles, dz: Tensor, below: Doubles) -> Operands:
+    """Of a unit's operands but the weight; ``below`` is the threshold's."""
+    normalization = step.normalization
+    magnitude = 1.0 if link.magnitude is None else _doubles(link.magnitude)
+    values = {
+        "scale": normalization.alpha_gradient(sums) * magnitude,
+        "gamma": normalization.gamma_gradient(sums),
+        "beta": sums[0],
+        "threshold": below,
+        "shift": -sums[0],
+        "slope": sums[3],
+        "rise": sums[2],
+    }
+    given = {name: torch.from_numpy(row).float() for name, row in values.items() if getattr(wanted, name)}
+    return Operands(dz, **given, residual=None if step.residual is None else dz.to(step.residual))
+
+
+def _along_the_signs(dw: Tensor, weight: Tensor, magnitude: Tensor, alpha: Doubles, step: _Step) -> Tensor:
+    """dL/dw of the weight ±α_o from that of its signs.
+
+    Along the signs it is dL/dα_o, which is known exactly; ``dw`` has the levels' noise there. ``alpha`` is dL/dα of the
+    whole scale of the product, of which α_o is a factor.
+    """
+    exact = torch.from_numpy(alpha * step.normalization.alpha / _doubles(magnitude)).to(dw)
+    each = magnitude.view(-1, 1, 1, 1)
+    signs, dw = weight / each, dw / each
+    error = exact - (dw * signs).sum((1, 2, 3))
+    return dw.addcmul_(signs, error.div_(dw[0].numel()).view(-1, 1, 1, 1))
+
+
+def _per_unit(flat: Sequence[Any], kind: Any = Operands) -> list[Any]:
+    size = len(kind._fields)
+    return [kind(*flat[i : i + size]) for i in range(0, len(flat), size)]
+
+
+def _parameters(sign: SignForm) -> NDArray[np.float32] | None:
+    return np.array(sign.parameters, np.float32) if sign.parameters else None
+
+
+def _threshold(sign: SignForm) -> NDArray[np.float32] | None:
+    return None if sign.threshold is None else sign.threshold.detach().numpy().copy()
+
+
+def _activation_parameters(link: Link, operands: Operands) -> NDArray[np.float32] | None:
+    if link.activation != Activation.RPRELU:
+        return None
+    rows = (operands.shift, operands.slope, operands.rise)
+    zeros = torch.zeros(len(link.signs))
+    return torch.stack([zeros if row is None else row.detach() for row in rows]).numpy()
+
+
+def _doubles(values: Tensor) -> Doubles:
+    return values.detach().double().numpy()
+
+
+def _is_plain(sign: SignForm) -> bool:
+    """Whether no sample's threshold needs all of the sample first."""
+    return sign.scale is None or sign.scale.bits is None
+
+
+def _bits(shape: Sequence[int]) -> Tensor:
+    batch, channels, height, width = shape
+    return torch.empty((batch, height, width, -(-channels // 32)), dtype=torch.int32)
+
+
+def _empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    return torch.empty(tuple(shape), dtype=dtype, memory_format=torch.channels_last)
+
+
+def _array(x: Tensor | None) -> Any:
+    """As the engine takes it: NHWC, bfloat16 as int16."""
+    if x is None:
+        return None
+    x = x.permute(0, 2, 3, 1)
+    return (x.view(torch.int16) if x.dtype == torch.bfloat16 else x).numpy()

@@ -1,0 +1,303 @@
+"""Blocks of units trained by the native engine: which units it takes, and what is left to their modules.
+
+Neighbouring units that the engine takes are one chain (:mod:`onebit.nn.chain`). A chain ends where a tensor inside is
+read by something else: a shortcut with modules of its own, which PyTorch computes, or a unit that the engine does not
+take.
+"""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from onebit.nn.binary_conv import BinaryConv2d
+from onebit.nn.chain import OUTSIDE, Activation, Chain, Link, Operands, passes
+from onebit.nn.rprelu import RPReLU
+from onebit.nn.unit import Block, Unit
+from onebit.quantize import OutputForm, SignForm, closed_form, output_form
+from onebit.runtime import _engine
+
+BITS = 8
+
+
+@dataclass(frozen=True)
+class NativeBlock:
+    """The backend of a :class:`~onebit.nn.Block`.
+
+    Args:
+        name: of the block.
+        threads: that compute.
+        isa: instruction set.
+        storage: dtype of what is kept between units, and handed on to ``following``.
+        following: the block that reads this one's output, and nothing else does; or None.
+        between: modules around either of the two alone, whose hooks would see what is handed on.
+    """
+
+    name: str
+    threads: int
+    isa: str
+    storage: torch.dtype
+    following: Block | None = None
+    between: tuple[nn.Module, ...] = ()
+    _said: set[str] = field(default_factory=set, repr=False, compare=False)
+
+    @torch.no_grad()
+    def refusal(self, unit: Unit) -> str | None:
+        """Why the engine can never take a unit with the quantisers that it has."""
+        return unfit(unit) or self._link(unit)[1]
+
+    @torch._dynamo.disable
+    def __call__(self, block: Block, x: Tensor) -> Tensor:
+        units = block.units()
+        reason = _unfit_input(x)
+        reasons = [reason or unfit(unit) or _unfit_now(unit, block) for unit in units]
+        links: list[tuple[Link, Operands] | None] = [None] * len(units)
+        for index, unit in enumerate(units):
+            if reasons[index] is None:
+                links[index], reasons[index] = self._link(unit)
+            why = reasons[index]
+            if why is not None and isinstance(unit.conv, BinaryConv2d):
+                self._say(block, unit, why)
+        tensors: list[Tensor | None] = [x] + [None] * len(units)
+        cuts = _cuts(units, [link is not None for link in links])
+        for start, end in pairwise(cuts):
+            if links[start] is None or not self._fits(block, units, links, start, end, tensors[start]):
+                for index in range(start, end):
+                    unit = units[index]
+                    skip = None if unit.source is None else _plain(tensors[unit.source], unit)
+                    tensors[index + 1] = unit(_plain(tensors[index], unit), skip)
+                continue
+            onward = self._hands_on(block) if end == len(units) else links[end] is not None
+            tensors[end] = self._run(units[start:end], links[start:end], start, tensors, onward)
+        result = tensors[-1]
+        assert result is not None
+        return result
+
+    def _fits(
+        self,
+        block: Block,
+        units: Sequence[Unit],
+        links: Sequence[tuple[Link, Operands] | None],
+        start: int,
+        end: int,
+        given: Tensor | None,
+    ) -> bool:
+        """Whether the engine takes units start to end - 1 with this input's sides."""
+        assert given is not None
+        shape = tuple(given.shape)
+        for index in range(start, end):
+            link = links[index]
+            assert link is not None
+            sides = link[0].sides(shape)
+            shape = (sides[0], sides[6], *sides[4:6])
+            reason = _engine.unfit_for_fusing(sides) if min(shape) > 0 else "no output"
+            if reason is None and shape[0] * shape[2] * shape[3] == 1:
+                reason = "one value a channel"
+            if reason is not None:
+                self._say(block, units[index], reason)
+                return False
+        return True
+
+    def _run(
+        self,
+        units: Sequence[Unit],
+        links: Sequence[tuple[Link, Operands] | None],
+        start: int,
+        tensors: list[Tensor | None],
+        onward: bool,
+    ) -> Tensor:
+        chain, operands = [], []
+        for unit, link in zip(units, links, strict=True):
+            assert link is not None
+            source, outside = None, None
+            if unit.source is not None:
+                source = unit.source - start
+                if source < 0 or not _is_identity(unit):
+                    outside = unit.residual(_plain(tensors[unit.source], unit))
+                    source = OUTSIDE
+            chain.append(link[0]._replace(source=source))
+            operands.append(link[1]._replace(residual=outside))
+        output = self.storage if onward else torch.float32
+        given = tensors[start]
+        assert given is not None
+        return Chain(tuple(chain), self.threads, self.isa, self.storage, output)(given, operands)
+
+    def _link(self, unit: Unit) -> tuple[tuple[Link, Operands] | None, str | None]:
+        """The unit as the engine takes it, or why it does not at the moment."""
+        conv, norm = unit.conv, unit.norm
+        assert isinstance(conv, BinaryConv2d)
+        assert isinstance(norm, nn.BatchNorm2d | nn.SyncBatchNorm)
+        weight = conv.quantized_weight()
+        packed = _pack(weight.detach(), self.threads, self.isa)
+        if packed is None:
+            return None, "weights other than ±α of an output channel, α > 0"
+        sign: SignForm = closed_form(conv.input_quantizer)
+        form: OutputForm = output_form(conv.output_transform)  # type: ignore[assignment]
+        signs, magnitude = packed
+        if magnitude is not None and form.quantizer is not None and not form.of_product:
+            return None, "a gradient's quantiser behind scaled weights"
+        bits = BITS if form.quantizer is None else form.quantizer.bits
+        kind, shift, slope, rise = _activation(unit.activation, conv.out_channels)  # type: ignore[misc]
+        geometry = conv.kernel_size, conv.stride, conv.padding
+        link = Link(geometry, signs, magnitude, sign, 2**bits - 1, norm, kind, None)
+        return (link, Operands(weight, form.scale, norm.weight, norm.bias, sign.threshold, shift, slope, rise)), None
+
+    def _hands_on(self, block: Block) -> bool:
+        """Whether only the next block sees the output."""
+        following = self.following
+        if following is None or not following.training or not isinstance(following.backend, NativeBlock):
+            return False
+        return not any(_hooked(module) for module in (block, following, *self.between))
+
+    def _say(self, block: Block, unit: Unit, reason: str) -> None:
+        line = f"{self.name}: {_name(block, unit.conv)} trains outside the fused block: {reason}"
+        if line not in self._said:
+            self._said.add(line)
+            warnings.warn(line, stacklevel=2)
+
+
+def unfit(unit: Unit) -> str | None:
+    """Why the engine can never take a unit."""
+    conv = unit.conv
+    for module in (conv, unit.norm, unit.activation):
+        if module is not None and parametrize.is_parametrized(module):
+            return "a parametrization"
+    if type(conv) is not BinaryConv2d:
+        return "a real-valued convolution"
+    reason = unfit_convolution(conv)
+    if reason is not None:
+        return reason
+    if conv.bias is not None:
+        return "a bias"
+    sides = (1, 1, 1, conv.in_channels, 1, 1, conv.out_channels, *conv.kernel_size, *conv.stride, 0, 0)
+    reason = _engine.unfit_for_fusing(sides)
+    if reason is not None:
+        return reason
+    if closed_form(conv.input_quantizer) is None:
+        return f"the input quantizer {type(conv.input_quantizer).__name__}"
+    if output_form(conv.output_transform) is None:
+        return f"the output transform {type(conv.output_transform).__name__}"
+    norm = unit.norm
+    if type(norm) not in (nn.BatchNorm2d, nn.SyncBatchNorm):
+        return f"{type(norm).__name__} in place of BatchNorm"
+    if norm.running_mean is None or norm.momentum is None:
+        return "a BatchNorm without running statistics" if norm.momentum else "a BatchNorm with a cumulative average"
+    if _activation(unit.activation, conv.out_channels) is None:
+        return f"the activation {type(unit.activation).__name__}"
+    return None
+
+
+def unfit_convolution(conv: BinaryConv2d) -> str | None:
+    """Why the engine has no kernels to train a convolution with."""
+    if conv.padding_value != 0:
+        return f"padding value {conv.padding_value:g}"
+    if conv.groups != 1:
+        return "groups"
+    if conv.dilation != (1, 1):
+        return "dilation"
+    return None
+
+
+def _unfit_input(x: Tensor) -> str | None:
+    if x.device.type != "cpu":
+        return f"an input on {x.device.type}"
+    if x.dtype not in (torch.float32, torch.bfloat16):
+        return f"an input of {x.dtype}"
+    if x.dim() != 4 or not x.numel():
+        return f"an input of shape {tuple(x.shape)}"
+    return None
+
+
+def _unfit_now(unit: Unit, block: Block) -> str | None:
+    """Why the engine cannot take a unit at the moment."""
+    conv = unit.conv
+    form = output_form(conv.output_transform)  # type: ignore[arg-type]
+    if form is not None and form.quantizer is not None and form.quantizer.bits > BITS:
+        return f"a gradient of more than {BITS} bits"
+    modules = [conv, *conv.input_quantizer.modules(), *conv.output_transform.modules(), unit.norm]  # type: ignore[union-attr]
+    if unit.activation is not None:
+        modules.append(unit.activation)
+    for module in modules:
+        if not module.training:
+            return f"{type(module).__name__} is not in training"
+        if _hooked(module):
+            return f"a hook of {type(module).__name__}"
+        if "forward" in vars(module):
+            return f"a forward of its own of {type(module).__name__}"
+        for parameter in module.parameters(recurse=False):
+            if parameter.dtype != torch.float32:
+                return f"parameters of {parameter.dtype}"
+    return None
+
+
+def _hooked(module: nn.Module) -> bool:
+    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    return any(hooks)
+
+
+def _is_identity(unit: Unit) -> bool:
+    shortcut = unit.shortcut
+    return shortcut is None or (type(shortcut) is nn.Sequential and not len(shortcut) and not _hooked(shortcut))
+
+
+def _activation(
+    module: nn.Module | None, channels: int
+) -> tuple[Activation, Tensor | None, Tensor | None, Tensor | None] | None:
+    """The engine's kind, and RPReLU's parameters (C,)."""
+    if module is None or type(module) is nn.Identity:
+        return Activation.NONE, None, None, None
+    if type(module) is nn.Hardtanh:
+        return (Activation.HARDTANH, None, None, None) if (module.min_val, module.max_val) == (-1, 1) else None
+    if type(module) is RPReLU:
+        return Activation.RPRELU, module.gamma, module.beta, module.zeta
+    if type(module) is nn.PReLU:
+        return Activation.RPRELU, None, module.weight.expand(channels), None
+    return None
+
+
+def _pack(weight: Tensor, threads: int, isa: str) -> tuple[Tensor, Tensor | None] | None:
+    """The signs of ±α as the engine wants them, and α (O,), None if all are 1; None if the weights are no such."""
+    weight = weight.contiguous(memory_format=torch.channels_last)
+    outputs, channels, *kernel = weight.shape
+    words = torch.empty((outputs, *kernel, -(-channels // 32)), dtype=torch.int32)
+    magnitude = torch.empty(outputs)
+    if not passes(threads, isa).pack(weight.permute(0, 2, 3, 1).numpy(), words.numpy(), magnitude.numpy()):
+        return None
+    if bool(magnitude.eq(1).all()):
+        return words, None
+    return (words, magnitude) if bool((magnitude > 0).all() & magnitude.isfinite().all()) else None
+
+
+def _cuts(units: Sequence[Unit], fused: Sequence[bool]) -> list[int]:
+    """The tensors of a block at which chains begin and end, in order."""
+    cuts = {0, len(units)}
+    for index, unit in enumerate(units):
+        if not fused[index]:
+            cuts |= {index, index + 1}
+        if unit.source is not None and not (fused[index] and _is_identity(unit)):
+            cuts.add(unit.source)
+    while True:
+        more = set()
+        for index, unit in enumerate(units):
+            start = max(cut for cut in cuts if cut <= index)
+            if unit.source is not None and unit.source < start:
+                more.add(unit.source)  # another chain's
+        if more <= cuts:
+            return sorted(cuts)
+        cuts |= more
+
+
+def _plain(x: Tensor | None, unit: Unit) -> Tensor:
+    """``x`` as a unit's modules expect it: not in the storage type."""
+    if x is None or torch.is_autocast_enabled("cpu"):
+        return x  # type: ignore[return-value]
+    parameter = next(unit.conv.parameters())
+    return x.to(parameter.dtype) if x.dtype == torch.bfloat16 else x
+
+
+def _name(block: Block, module: nn.Module) -> str:
+    return next(name for name, other in block.named_modules() if other is module)
