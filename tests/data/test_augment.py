@@ -47,3 +47,30 @@ def test_randomness_is_of_the_generator_alone(step):
     assert torch.equal(first, step(images, seeded(1)))
     assert not torch.equal(first, step(images, seeded(2)))
     assert torch.equal(images, numbered().to(images.dtype)), "the input is left as it was"
+
+
+def reference_crop(images, generator, padding):
+    """Byte by byte, as the module's page has it."""
+    top, left = torch.randint(2 * padding + 1, (2, len(images)), generator=generator)
+    out = torch.zeros_like(images)
+    for image, y, x, to in zip(images, top.tolist(), left.tolist(), out, strict=True):
+        padded = torch.nn.functional.pad(image, (padding,) * 4)
+        to.copy_(padded[:, y : y + images.shape[2], x : x + images.shape[3]])
+    return out
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_stream_is_that_of_the_plain_formulas(channels):
+    images = torch.randint(256, (50, channels, 8, 12), generator=seeded(3), dtype=torch.uint8)
+    assert torch.equal(crop(images, seeded(4), padding=3), reference_crop(images, seeded(4), 3))
+    chosen = torch.randint(2, (50, 1, 1, 1), generator=seeded(5)).bool()
+    assert torch.equal(flip(images, seeded(5)), torch.where(chosen, images.flip(3), images))
+    numbers = images / 255 - 0.5
+    generator, holes = seeded(6), []
+    for side in (8, 12):
+        start = torch.randint(side, (50, 1), generator=generator) - 2
+        at = torch.arange(side)
+        holes.append((at >= start) & (at < start + 4))
+    expected = numbers.masked_fill((holes[0][:, :, None] & holes[1][:, None, :])[:, None], 0.0)
+    for layout in (torch.contiguous_format, torch.channels_last):
+        assert torch.equal(cutout(numbers.contiguous(memory_format=layout), seeded(6)), expected)

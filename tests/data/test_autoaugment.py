@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageOps
 
 from onebit.data import autoaugment
-from onebit.data.autoaugment import CIFAR10_POLICY, auto_augment
+from onebit.data.autoaugment import CIFAR10_POLICY, OPERATIONS, auto_augment, operate
 
 
 def random_image(seed: int, channels: int = 3) -> torch.Tensor:
@@ -60,7 +60,8 @@ def test_an_operation_gives_the_bytes_of_pillow(name, seed, sign, channels):
     image = random_image(seed, channels)
     strength = torch.rand(1, generator=torch.Generator().manual_seed(seed)).item()
     expected = as_tensor(PILLOW[name](strength, sign)(as_pillow(image)))
-    ours = getattr(autoaugment, name)(image[None], torch.tensor([strength]), torch.tensor([float(sign)]))[0]
+    numbers = np.array([OPERATIONS.index(name)]), np.array([strength], np.float32), np.array([sign], np.float32)
+    ours = torch.from_numpy(operate(image[None].numpy(), *numbers))[0]
     assert ours.dtype == torch.uint8
     difference = (ours.int() - expected.int()).abs()
     if name in GEOMETRIC:
@@ -98,8 +99,20 @@ def test_an_operation_is_done_as_often_as_its_probability_says(monkeypatch):
 
 
 def _tables_of(first: str, p: float, second: str, q: float):
-    numbers = {name: number for number, (name, _) in enumerate(autoaugment._OPERATIONS)}
+    ones = np.ones(25, np.float32)
     return tuple(
-        (torch.full((25,), numbers[name]), torch.full((25,), chance), torch.ones(25))
-        for name, chance in ((first, p), (second, q))
+        (np.full(25, OPERATIONS.index(name)), chance * ones, ones) for name, chance in ((first, p), (second, q))
     )
+
+
+def test_operations_of_one_batch_do_not_touch_each_other():
+    images = torch.stack([random_image(seed) for seed in range(3 * len(OPERATIONS))])
+    kinds = np.arange(len(images)) % (len(OPERATIONS) + 1) - 1
+    random = np.random.default_rng(0)
+    sign = random.choice(np.array([-1, 1], np.float32), len(images))
+    numbers = kinds, random.random(len(images), np.float32), sign
+    together = operate(images.numpy(), *numbers)
+    for place, image in enumerate(images.numpy()):
+        alone = operate(image[None], *(values[place : place + 1] for values in numbers))[0]
+        assert np.array_equal(together[place], alone)
+        assert kinds[place] >= 0 or np.array_equal(alone, image)

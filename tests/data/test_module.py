@@ -81,6 +81,13 @@ def test_without_normalisation_pixels_are_from_0_to_1():
     assert (images.min(), images.max()) == (0, 1)
 
 
+def test_images_come_channels_last():
+    for augment in ("none", "flip_crop", "cyclebnn"):
+        images, _ = next(iter(DataModule("digits", augment=augment).train_dataloader()))
+        assert images.is_contiguous(memory_format=torch.channels_last)
+        assert images.shape == (64, 1, 8, 8)
+
+
 def test_the_test_part_comes_in_order_and_without_augmentation():
     module = DataModule("digits", batch_size=50, augment="cyclebnn")
     for loader in (module.test_dataloader(), module.val_dataloader()):

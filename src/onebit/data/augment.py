@@ -4,6 +4,7 @@ Crop and flip: He et al., "Deep Residual Learning for Image Recognition", 2015, 
 Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout", 2017.
 """
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional
@@ -22,32 +23,39 @@ def crop(images: Tensor, generator: Generator, padding: int | None = None) -> Te
     padded = functional.pad(images, (padding,) * 4)
     top, left = _integers(2 * padding + 1, (2, count), generator, images)
     windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # a view: (N, C, top, left, H, W)
+    if images.device.type == "cpu":  # NumPy copies whole rows where PyTorch copies bytes: six times as fast
+        return torch.from_numpy(windows.numpy()[np.arange(count), :, top.numpy(), left.numpy()])
     return windows[torch.arange(count, device=images.device), :, top, left]
 
 
 def flip(images: Tensor, generator: Generator) -> Tensor:
     """Mirrors each image left to right with probability 1/2."""
-    chosen = _integers(2, (len(images), 1, 1, 1), generator, images)
-    return torch.where(chosen.bool(), images.flip(3), images)
+    count = len(images)
+    chosen = _integers(2, (count, 1, 1, 1), generator, images).flatten()
+    both = torch.cat([images, images.flip(3)])  # whole images are then copied: faster than a choice for each byte
+    return both.index_select(0, torch.arange(count, device=images.device) + count * chosen)
 
 
 def cutout(images: Tensor, generator: Generator, size: int | None = None) -> Tensor:
     """Sets a square at a random place to 0, one an image; its centre is any pixel, so it may reach over the border.
 
     Args:
-        images: normalised float32 (N, C, H, W), so that 0 is the mean colour.
+        images: normalised float32 (N, C, H, W), so that 0 is the mean colour; best channels_last, as the result is.
         generator: source of randomness.
         size: side of the square in pixels; by default half of the height: 16 of CIFAR's 32.
     """
-    count, _, height, width = images.shape
+    count, channels, height, width = images.shape
     size = height // 2 if size is None else size
-    masks = []
+    outside = []
     for side in (height, width):
         start = _integers(side, (count, 1), generator, images) - size // 2
         at = torch.arange(side, device=images.device)
-        masks.append((at >= start) & (at < start + size))
-    rows, columns = masks
-    return images.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], 0.0)
+        outside.append(-((at < start) | (at >= start + size)).int())  # all bits or none
+    rows, columns = outside
+    kept = rows[:, :, None] | columns.repeat_interleave(channels, 1)[:, None]
+    pixels = images.permute(0, 2, 3, 1).flatten(2)  # a view, if the images are channels_last
+    cut = (pixels.view(torch.int32) & kept).view(torch.float32)  # a fraction of masked_fill's time
+    return cut.unflatten(2, (width, channels)).permute(0, 3, 1, 2)
 
 
 def _integers(below: int, shape: tuple[int, ...], generator: Generator, like: Tensor) -> Tensor:

@@ -80,7 +80,7 @@ class Loader:
 
     def _make(self, indices: Tensor, generator: Generator) -> Batch:
         indices = indices.to(self.images.device)
-        return self.transform(self.images[indices], generator), self.labels[indices]
+        return self.transform(self.images.index_select(0, indices), generator), self.labels[indices]
 
     def state_dict(self) -> dict[str, Any]:
         """Where the epoch stands, in plain numbers."""
