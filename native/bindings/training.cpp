@@ -10,6 +10,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "graph/rates.h"
 #include "kernels/shape.h"
 #include "shape.h"
 #include "training/products.h"
@@ -105,6 +106,14 @@ std::optional<std::string> training_isa(const std::string& name) {
   return kernels->name;
 }
 
+double level_rate(const std::string& name) {
+  const onebit::Kernels* kernels = onebit::select_kernels(name.c_str());
+  const onebit::TrainingKernels* training = kernels ? onebit::training_kernels(kernels->name) : nullptr;
+  if (!training) throw nb::value_error("no kernels for training on this instruction set");
+  const nb::gil_scoped_release release;
+  return onebit::measure_level_rate(*training);
+}
+
 }  // namespace
 
 void bind_training(nb::module_& m) {
@@ -123,4 +132,6 @@ void bind_training(nb::module_& m) {
     return why ? std::optional<std::string>(why) : std::nullopt;
   });
   m.def("training_isa", &training_isa, nb::arg("isa"));
+  m.def("level_rate", &level_rate, nb::arg("isa"),
+        "What one thread reaches in the caches: products of 8-bit levels by signs a second.");
 }

@@ -33,7 +33,7 @@ def assert_same(left: Any, right: Any, where: str = "") -> None:
         assert torch.equal(left, right), where
     elif isinstance(left, dict):
         assert left.keys() == right.keys(), where
-        for key in left.keys() - {"seconds"}:
+        for key in left.keys() - {"seconds", "training_seconds"}:
             assert_same(left[key], right[key], f"{where}.{key}")
     elif isinstance(left, list | tuple):
         assert len(left) == len(right), where

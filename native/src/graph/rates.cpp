@@ -89,4 +89,20 @@ onebit_rates measure_rates(const Kernels& kernels) {
   return {binary_rate(kernels), real_rate(kernels), byte_rate(), int8_rate(kernels)};
 }
 
+double measure_level_rate(const TrainingKernels& kernels) {
+  constexpr int64_t vectors = 2, channels = 16, taps = 9, columns = channels * taps, steps = 128;
+  constexpr int64_t plane = 4 * steps + kPlaneGranule;
+  const auto lanes = static_cast<size_t>(kernels.lanes);
+  const std::vector<uint8_t> quads(vectors * steps * 4 * lanes, 200);
+  std::vector<int8_t> planes(channels * plane + kPlaneGranule);
+  for (size_t i = 0; i < planes.size(); ++i) planes[i] = i % 2 ? -1 : 1;  // so that no sum grows
+  std::vector<int64_t> offsets, starts;
+  for (int64_t column = 0; column < columns; ++column) offsets.push_back(column / taps * plane + column % taps);
+  for (int64_t step = 0; step < steps; ++step) starts.push_back(4 * step);
+  std::vector<int32_t> sums(vectors * columns * lanes);
+  const WeightGradientArgs args{vectors,       columns,       steps,         quads.data(), steps * 4 * kernels.lanes,
+                                planes.data(), offsets.data(), starts.data(), sums.data()};
+  return double(vectors * columns * steps * 4) * double(lanes) / shortest([&] { kernels.weight_gradient(args); });
+}
+
 }  // namespace onebit

@@ -2,10 +2,14 @@
 #pragma once
 
 #include "kernels/kernels.h"
+#include "kernels/training.h"
 #include "onebit/onebit.h"
 
 namespace onebit {
 
 onebit_rates measure_rates(const Kernels& kernels);
+
+// Products of 8-bit levels by signs a second, as in the weights' gradient: the unit of training's backward products.
+double measure_level_rate(const TrainingKernels& kernels);
 
 }  // namespace onebit

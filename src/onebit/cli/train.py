@@ -57,7 +57,7 @@ def show(result: dict[str, Any], console: Console) -> None:
     table.add_row("best top-1", f"{result['best_top1']:.2%}")
     table.add_row("last top-1", f"{result['last_top1']:.2%}")
     table.add_row("steps", f"{result['steps']} ({result['epochs']:.1f} epochs)")
-    table.add_row("time", f"{result['seconds']:.0f} s")
+    table.add_row("time", f"{result['seconds']:.0f} s, {result['images_per_second']:,.0f} images/s in training")
     table.add_row("operations saved in training", f"{result['operations_saved_percent']:.2f} %")
     if result["skipped"]:
         names = ", ".join(list(result["skipped"])[:10])

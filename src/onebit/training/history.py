@@ -1,5 +1,6 @@
 """What happened in a run: the figures behind its plot and its record."""
 
+import math
 import time
 from typing import Any
 
@@ -29,30 +30,51 @@ class History(Callback):
             ``precision`` (bits), ``cost`` (of all steps so far by CycleBNN's formula, a 32-bit step counting 1).
         validations: ``step``, ``epoch``, ``seconds``, ``loss``, ``top1``, ``top5``, ``precision`` of each.
         seconds: of wall time, all sessions of the run together.
+        images: that training took so far, of all processes and sessions; an image counts each time.
     """
 
     def __init__(self, steps: int, steps_per_epoch: float, rule: CostRule | None) -> None:
-        self.steps_per_epoch = steps_per_epoch
+        self.steps, self.steps_per_epoch = steps, steps_per_epoch
         self.rule = rule
         self.every = max(1, steps // POINTS)
         self.curve: list[dict[str, float]] = []
         self.validations: list[dict[str, float]] = []
         self.cost = 0.0
+        self.images = 0
         self._loss = torch.zeros(())
         self._seconds_before = 0.0
-        self._began = time.monotonic()
+        self._began = self._resumed = time.monotonic()
+        self._training_seconds = 0.0  # up to the last validation
+        self._first_step = 0
 
     @property
     def seconds(self) -> float:
         return self._seconds_before + time.monotonic() - self._began
 
+    @property
+    def training_seconds(self) -> float:
+        """`seconds` without those of validation."""
+        return self._training_seconds + time.monotonic() - self._resumed
+
+    @property
+    def images_per_second(self) -> float:
+        """Of training, all processes together, without the time of validation."""
+        return self.images / self.training_seconds
+
+    def seconds_left(self, step: int) -> float:
+        """From ``step`` to the end, at the pace of this session with its validations; infinite before a step."""
+        done = step - self._first_step
+        return (self.steps - step) * (time.monotonic() - self._began) / done if done else math.inf
+
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._began = time.monotonic()
+        self._began = self._resumed = time.monotonic()
+        self._first_step = trainer.global_step
         self._loss = self._loss.to(pl_module.device)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        self.images += len(batch[1]) * trainer.world_size
         self._loss += outputs["loss"].detach()  # Lightning has divided it by the batches of a step
         if (batch_idx + 1) % trainer.accumulate_grad_batches:
             return
@@ -72,7 +94,11 @@ class History(Callback):
             for logger in trainer.loggers:
                 logger.log_metrics(figures, step=step)
 
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._training_seconds = self.training_seconds
+
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._resumed = time.monotonic()
         step = trainer.global_step
         measured = {key: float(trainer.callback_metrics[key]) for key in ("loss", "top1", "top5")}
         moment = {"step": step, "epoch": step / self.steps_per_epoch, "seconds": self.seconds}
@@ -85,11 +111,15 @@ class History(Callback):
             "cost": self.cost,
             "loss": self._loss.cpu(),
             "seconds": self.seconds,
+            "images": self.images,
+            "training_seconds": self.training_seconds,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.curve, self.validations = state_dict["curve"], state_dict["validations"]
         self.cost, self._loss, self._seconds_before = state_dict["cost"], state_dict["loss"], state_dict["seconds"]
+        self.images = state_dict.get("images", 0)  # a checkpoint of an older version has neither
+        self._training_seconds = state_dict.get("training_seconds", 0.0)
 
     def _precision(self, pl_module: LightningModule) -> int:
         assert isinstance(pl_module, Classifier)

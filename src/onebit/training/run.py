@@ -22,7 +22,7 @@ from onebit.training.history import History
 from onebit.training.interruption import Interruption
 from onebit.training.keeper import Keeper
 from onebit.training.plot import plot_history
-from onebit.training.progress import ProgressBar
+from onebit.training.progress import ProgressBar, ProgressLines
 from onebit.training.randomness import RandomStream
 from onebit.training.recipe import Recipe
 from onebit.training.record import write_record
@@ -48,11 +48,12 @@ def fit(
             weights at the end are those of an unbroken run, bit for bit, on the same machine with as many threads
             and devices.
         force: replace a run that ``output`` holds.
-        progress: show a bar on stderr, if that is a terminal.
+        progress: show a bar on stderr, or a line a minute if that is no terminal.
 
     Returns:
-        ``checkpoint`` (the best), ``best_top1``, ``last_top1``, ``epochs``, ``steps``, ``seconds`` and
-        ``operations_saved_percent``, ``skipped`` (why, by name: the damaged files that were left out).
+        ``checkpoint`` (the best), ``best_top1``, ``last_top1``, ``epochs``, ``steps``, ``seconds``,
+        ``images_per_second`` (of training, without validation), ``operations_saved_percent`` and ``skipped`` (why, by
+        name: the damaged files that were left out).
 
     Raises:
         OnebitError: the folder holds a run, or another process trains in it; a value of the recipe names nothing; the
@@ -97,8 +98,8 @@ def _fit(recipe: Recipe, folder: RunFolder, resume: str | Path | None, force: bo
         if recipe.averaging is not None:
             callbacks.append(Averaging(recipe.averaging, steps))
         callbacks += [history, keeper]
-        if progress and sys.stderr.isatty():
-            callbacks.append(ProgressBar(history))
+        if progress:
+            callbacks.append(ProgressBar(history) if sys.stderr.isatty() else ProgressLines(history))
         folder.prepare(recipe, resume)
         every = max(1, round(epoch))
         trainer = make_trainer(recipe.trainer, folder.path, callbacks, every, steps, accumulate=accumulate)
@@ -112,6 +113,7 @@ def _fit(recipe: Recipe, folder: RunFolder, resume: str | Path | None, force: bo
         "epochs": trainer.global_step / epoch,
         "steps": trainer.global_step,
         "seconds": history.seconds,
+        "images_per_second": history.images_per_second,
         "operations_saved_percent": ledger.saved_percent,
         "skipped": skips.names,
     }
