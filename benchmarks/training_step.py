@@ -1,56 +1,85 @@
-"""One training step of ResNet-18 for CIFAR: in full precision, binary in PyTorch, and binary in integers, in turns.
+"""One training step of ResNets for CIFAR: in full precision, binary in PyTorch, by native products, natively fused.
 
-A step is forward, loss, backward and AdamW on one batch of noise. Each network does one step a round; ratios are taken
-within a round. Then each shape of binary convolution alone, forward and backward, beside what the counted floor of the
-native products is: products at the engine's rate for bits and for bytes (one thread in the caches, times the threads),
-or the bytes of the floats that are read and written at the memory's bandwidth, whichever takes longer.
+A step is forward, loss, backward and AdamW on one batch of noise. Each contender lives in a process of its own and does
+one step a round, in turns with the others, so that ratios within a round compare like with like. `--baseline PATH` adds
+the native backend of an older checkout, run by that checkout's own environment.
 
-python benchmarks/training_step.py --output results/training_step_spinning.json
-GOMP_SPINCOUNT=1000 python benchmarks/training_step.py --output results/training_step.json
+Memory is how far the resident memory of the process rises above what it was before a step on the whole batch: weights,
+the optimiser's state, libraries and their threads are there by then, after a step on two samples. It is what a step
+keeps for its backward pass, gradients that are larger than those two samples', and scratch.
+
+Beside it the floor of the binary layers (benchmarks/training_floor.py), and what each of the engine's passes takes.
+
+GOMP_SPINCOUNT=1000 python benchmarks/training_step.py --baseline ../onebit-e05ce43
 """
 
 import argparse
+import ctypes
+import inspect
+import json
 import os
+import platform
 import statistics
+import subprocess
+import sys
 import time
-from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 from torch.nn import functional
 
+import onebit.nn
 from onebit import methods, models
-from onebit.nn import BinaryConv2d, use_native
-from onebit.runtime import _engine
-from onebit.training.record import write_record
+from onebit.training.optimizer import make_optimizer
+from onebit.training.recipe import OptimizerConfig
 
 LAST = torch.channels_last
 BITS, GRADIENT_BITS = 4, 8  # of CycleBNN; they change no time
-REFERENCES = {  # what each is divided by
-    "full precision, float32": "full precision, bfloat16",
-    "binary, PyTorch float32": "binary, PyTorch bfloat16",
-    "binary, native": "binary, PyTorch bfloat16",
-    "CycleBNN, PyTorch float32": "CycleBNN, PyTorch bfloat16",
-    "CycleBNN, native": "CycleBNN, PyTorch bfloat16",
-}
+BATCHES = {"resnet20_cifar": 128, "resnet18_cifar": 64}
+KINDS = ("binary", "CycleBNN")
+PRODUCTS, FUSED, FUSED_FLOAT = "native products", "native fused, bfloat16", "native fused, float32"
+CONTENDERS = [
+    *((kind, f"PyTorch {dtype}") for kind in ("full precision", *KINDS) for dtype in ("float32", "bfloat16")),
+    *((kind, arithmetic) for kind in KINDS for arithmetic in (PRODUCTS, FUSED, FUSED_FLOAT)),
+]
+BASELINE = "baseline native"
+PAIRS = [  # whose ratio is stated
+    *(((kind, FUSED), (kind, other)) for kind in KINDS for other in (BASELINE, PRODUCTS, "PyTorch bfloat16")),
+    (("binary", FUSED), ("full precision", "PyTorch bfloat16")),
+    (("binary", FUSED_FLOAT), ("binary", FUSED)),
+    (("CycleBNN", FUSED), ("binary", FUSED)),
+]
+Contender = tuple[str, str]
 
 
-def make_step(kind: str, arithmetic: str, images: Tensor, labels: Tensor, threads: int) -> Callable[[], None]:
+class Refusal(Exception):
+    """Why a contender cannot take part."""
+
+
+def make_step(model: str, kind: str, arithmetic: str, batch: int, threads: int) -> Callable[[int], None]:
+    """A training step on the first so many samples of one batch of noise.
+
+    Raises:
+        Refusal: this version, or this machine, has no such arithmetic.
+    """
     torch.manual_seed(0)
-    net = models.create("resnet18_cifar", full_precision=kind == "full precision").to(memory_format=LAST).train()
+    images = torch.randn(batch, 3, 32, 32).contiguous(memory_format=LAST)
+    labels = torch.randint(10, (batch,))
+    net = models.create(model, full_precision=kind == "full precision").to(memory_format=LAST).train()
     if kind == "CycleBNN":
         method = methods.CycleBNN()
         method.attach(net)
         method.set_bits(BITS, GRADIENT_BITS)
-    if arithmetic == "native":
-        print(use_native(net, threads))
-    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)
+    if not arithmetic.startswith("PyTorch"):
+        _use_native(net, arithmetic, threads)
+    optimizer = make_optimizer(OptimizerConfig("adamw", lr=1e-3), net.parameters())
+    bfloat16 = arithmetic == "PyTorch bfloat16" or (arithmetic == FUSED and has_bfloat16())
 
-    def step() -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=arithmetic.endswith("bfloat16")):
-            loss = functional.cross_entropy(net(images), labels)
+    def step(samples: int) -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            loss = functional.cross_entropy(net(images[:samples]), labels[:samples])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -58,15 +87,132 @@ def make_step(kind: str, arithmetic: str, images: Tensor, labels: Tensor, thread
     return step
 
 
-def in_turns(works: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each round; the first round is left out."""
-    seconds: dict[str, list[float]] = {name: [] for name in works}
-    for _ in range(rounds + 1):
-        for name, work in works.items():
-            start = time.perf_counter()
-            work()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: values[1:] for name, values in seconds.items()}
+def has_bfloat16() -> bool:
+    """Whether PyTorch's part beside the fused layers is faster in bfloat16."""
+    return torch.cpu._is_avx512_bf16_supported()
+
+
+def _use_native(net: torch.nn.Module, arithmetic: str, threads: int) -> None:
+    parameters = inspect.signature(onebit.nn.use_native).parameters
+    fused = arithmetic in (FUSED, FUSED_FLOAT)
+    if fused and "storage" not in parameters:
+        raise Refusal("this version fuses nothing: use_native takes no storage")
+    report = onebit.nn.use_native(net, threads, **({"storage": arithmetic.split()[-1]} if fused else {}))
+    if not report.native or (fused and not report.fused):
+        raise Refusal(str(report))
+    if arithmetic == PRODUCTS and hasattr(onebit.nn, "Block"):
+        for module in net.modules():
+            if isinstance(module, onebit.nn.Block):
+                module.backend = None
+    print(f"{arithmetic}: {report}", file=sys.stderr)
+
+
+def serve(model: str, kind: str, arithmetic: str, batch: int, threads: int) -> None:
+    """The work of a contender's process: says what memory a step takes, then times a step for each line it reads."""
+    torch.set_num_threads(threads)
+    try:
+        step = make_step(model, kind, arithmetic, batch, threads)
+    except Refusal as refusal:
+        print(json.dumps({"refusal": str(refusal)}), flush=True)
+        return
+    step(2)
+    before = resident_bytes(reset_peak=True)["VmRSS"]
+    step(batch)
+    print(json.dumps({"memory_bytes": resident_bytes()["VmHWM"] - before}), flush=True)
+    for _ in sys.stdin:
+        start = time.perf_counter()
+        step(batch)
+        print(time.perf_counter() - start, flush=True)
+
+
+def resident_bytes(reset_peak: bool = False) -> dict[str, int]:
+    """Resident memory of this process now (``VmRSS``) and at most (``VmHWM``), by Linux; freed memory is given back."""
+    if reset_peak:
+        ctypes.CDLL(None).malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    found = dict(line.split(":", 1) for line in lines)
+    return {key: 1024 * int(found[key].split()[0]) for key in ("VmRSS", "VmHWM")}
+
+
+class Process:
+    """A contender in a process of its own.
+
+    Args:
+        python: of its environment.
+        words: arguments of `serve`.
+    """
+
+    def __init__(self, python: Path, words: list[str]) -> None:
+        command = [str(python), str(Path(__file__).resolve()), "--serve", *words]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        answer = json.loads(self._read())
+        self.refusal: str | None = answer.get("refusal")
+        self.memory_bytes: int = answer.get("memory_bytes", 0)
+
+    def step(self) -> float:
+        """Seconds of one step."""
+        assert self._process.stdin is not None
+        print(file=self._process.stdin, flush=True)
+        return float(self._read())
+
+    def end(self) -> None:
+        self._process.communicate()
+
+    def _read(self) -> str:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            sys.exit(f"{' '.join(map(str, self._process.args))} ended: see what it says above")
+        return line
+
+
+def measure(model: str, batch: int, threads: int, rounds: int, baseline: Path | None) -> dict[str, Any]:
+    """Steps of all contenders, in turns."""
+    wanted = [(Path(sys.executable), contender) for contender in CONTENDERS]
+    if baseline is not None:
+        wanted += [(baseline, (kind, BASELINE)) for kind in KINDS]
+    processes: dict[Contender, Process] = {}
+    refusals = {}
+    for python, (kind, arithmetic) in wanted:
+        process = Process(python, [model, kind, arithmetic, str(batch), str(threads)])
+        if process.refusal is None:
+            processes[kind, arithmetic] = process
+        else:
+            refusals[title((kind, arithmetic))] = process.refusal
+            print(f"{title((kind, arithmetic))} takes no part: {process.refusal}")
+            process.end()
+    seconds: dict[Contender, list[float]] = {contender: [] for contender in processes}
+    for _ in range(rounds):
+        for contender, process in processes.items():
+            seconds[contender].append(process.step())
+    for process in processes.values():
+        process.end()
+    return {
+        "batch": batch,
+        "steps_ms": {title(key): spread([1e3 * value for value in values]) for key, values in seconds.items()},
+        "memory_bytes": {title(key): process.memory_bytes for key, process in processes.items()},
+        "ratios": ratios(seconds),
+        "refusals": refusals,
+    }
+
+
+def title(contender: Contender) -> str:
+    """
+    Example:
+        >>> title(("binary", "PyTorch float32"))
+        'binary, PyTorch float32'
+    """
+    return ", ".join(contender)
+
+
+def ratios(seconds: dict[Contender, list[float]]) -> dict[str, dict[str, float]]:
+    """Of the pairs that took part, within each round."""
+    return {
+        f"{title(one)} / {title(other)}": spread([a / b for a, b in zip(seconds[one], seconds[other], strict=True)])
+        for one, other in PAIRS
+        if one in seconds and other in seconds
+    }
 
 
 def spread(values: list[float]) -> dict[str, float]:
@@ -74,119 +220,86 @@ def spread(values: list[float]) -> dict[str, float]:
     return {"least": min(values), "lower_quartile": low, "median": middle, "upper_quartile": high}
 
 
-def shapes(images: Tensor) -> Counter[tuple[int, int, int, int]]:
-    """(side, channels in, channels out, stride) of the binary convolutions, and how many of each there are."""
-    found: Counter[tuple[int, int, int, int]] = Counter()
+def floors(model: str, batch: int, threads: int, rounds: int, rates: dict[str, float]) -> list[dict[str, Any]]:
+    """Of each shape of binary layer: the floor of its passes and what they take, with each storage."""
+    import training_floor
 
-    def see(layer: nn.Module, inputs: tuple[Tensor, ...], _: Any) -> None:
-        assert isinstance(layer, BinaryConv2d)
-        found[inputs[0].shape[-1], layer.in_channels, layer.out_channels, layer.stride[0]] += 1
-
-    net = models.create("resnet18_cifar")
-    for layer in net.modules():
-        if isinstance(layer, BinaryConv2d):
-            layer.register_forward_hook(see)
-    with torch.no_grad():
-        net(images[:2])
-    return found
-
-
-def layer_times(shape: tuple[int, int, int, int], batch: int, threads: int, rounds: int) -> dict[str, dict[str, float]]:
-    """Milliseconds, the least of the rounds, forward and backward."""
-    side, channels, outputs, stride = shape
-    x = torch.randn(batch, channels, side, side).contiguous(memory_format=LAST).requires_grad_()
-    state: dict[str, Tensor] = {}
-    works: dict[str, Callable[[], None]] = {}
-    for arithmetic in ("PyTorch float32", "PyTorch bfloat16", "native"):
-        layer = BinaryConv2d(channels, outputs, 3, stride, 1).to(memory_format=LAST)
-        if arithmetic == "native":
-            use_native(nn.Sequential(layer), threads)
-
-        def forward(layer: nn.Module = layer, name: str = arithmetic) -> None:
-            with torch.autocast("cpu", torch.bfloat16, enabled=name.endswith("bfloat16")):
-                state[name] = layer(x)
-
-        def backward(layer: nn.Module = layer, name: str = arithmetic) -> None:
-            layer.zero_grad()
-            x.grad = None
-            gradient = state["gradient"].to(state[name].dtype)
-            state[name].backward(gradient)
-
-        forward()
-        state["gradient"] = torch.randn_like(state[arithmetic].detach()).float()
-        works |= {f"{arithmetic} forward": forward, f"{arithmetic} backward": backward}
-    least = {name: 1e3 * min(values) for name, values in in_turns(works, rounds).items()}
-    return {
-        arithmetic: {part: least[f"{arithmetic} {part}"] for part in ("forward", "backward")}
-        for arithmetic in ("PyTorch float32", "PyTorch bfloat16", "native")
-    }
+    return [
+        {
+            **vars(layer),
+            "count": count,
+            "floor_ms": {
+                name: training_floor.floor(layer, batch, threads, rates, name) for name in training_floor.BYTES
+            },
+            "ms": {name: training_floor.times(layer, batch, threads, name, rounds) for name in training_floor.BYTES},
+        }
+        for layer, count in training_floor.layers(model).items()
+    ]
 
 
-def floor(shape: tuple[int, int, int, int], batch: int, threads: int, rates: dict[str, float]) -> dict[str, float]:
-    """Milliseconds: of the forward product, and of both backward products."""
-    side, channels, outputs, stride = shape
-    pixels = (side // stride) ** 2
-    products = 9 * batch * pixels * channels * outputs
-    x, y = 4 * batch * side**2 * channels, 4 * batch * pixels * outputs  # bytes
-    bandwidth = rates["bytes"]
-    forward = max(products / (threads * rates["binary"]), (x + y) / bandwidth)
-    backward = max(2 * products / (threads * rates["int8"]), (2 * x + y) / bandwidth)
-    return {"forward": 1e3 * forward, "backward": 1e3 * backward}
-
-
-def measured_rates() -> dict[str, float]:
-    """Products a second of one thread, and bytes a second of all between memory and themselves."""
-    binary, _, _, int8 = _engine.rates("")
-    source = torch.ones(1 << 25)
-    target = torch.empty_like(source)
-
-    def copy() -> None:
-        target.copy_(source)
-
-    seconds = min(in_turns({"copy": copy}, 10)["copy"])
-    return {"binary": binary, "int8": int8, "bytes": 2 * source.nbytes / seconds}
+def floor_shares(result: dict[str, Any]) -> dict[str, float]:
+    """The floor of all binary layers as a share of the least fused step, by storage."""
+    shares = {}
+    for arithmetic in (FUSED, FUSED_FLOAT):
+        step = result["steps_ms"].get(title(("binary", arithmetic)))
+        if step is not None:
+            storage = arithmetic.split()[-1]
+            least = sum(layer["count"] * sum(layer["floor_ms"][storage].values()) for layer in result["layers"])
+            shares[storage] = least / step["least"]
+    return shares
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", default="results/training_step.json")
-    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--models", nargs="+", choices=list(BATCHES), default=list(BATCHES))
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--baseline", type=Path, help="an older checkout with its environment in .venv")
+    parser.add_argument("--serve", nargs=5, help=argparse.SUPPRESS)  # the process of one contender
     args = parser.parse_args()
+    if args.serve is not None:
+        serve(*args.serve[:3], *map(int, args.serve[3:]))
+        return
+    if platform.system() != "Linux":
+        sys.exit("memory is read from Linux's /proc")
+    import training_floor
+
+    from onebit.runtime import _engine
+    from onebit.training.record import write_record
+
     torch.set_num_threads(args.threads)
-    torch.manual_seed(0)
-    images = torch.randn(args.batch, 3, 32, 32).contiguous(memory_format=LAST)
-    labels = torch.randint(10, (args.batch,))
-    names = [*dict.fromkeys(name for pair in REFERENCES.items() for name in pair)]
-    works = {name: make_step(*name.split(", ", 1), images, labels, args.threads) for name in names}
-    seconds = in_turns(works, args.rounds)
-    steps = {name: spread([1e3 * value for value in values]) for name, values in seconds.items()}
-    ratios = {
-        f"{name} / {reference}": spread([a / b for a, b in zip(seconds[name], seconds[reference], strict=True)])
-        for name, reference in REFERENCES.items()
-    }
-    rates = measured_rates()
-    layers = [
-        {
-            "side": shape[0],
-            "in_channels": shape[1],
-            "out_channels": shape[2],
-            "stride": shape[3],
-            "count": count,
-            "ms": layer_times(shape, args.batch, args.threads, args.rounds),
-            "floor_ms": floor(shape, args.batch, args.threads, rates),
-        }
-        for shape, count in shapes(images).items()
-    ]
-    result = {"steps_ms": steps, "ratios": ratios, "rates": rates, "layers": layers}
-    settings = {"model": "resnet18_cifar", "batch": args.batch, "threads": args.threads, "rounds": args.rounds}
+    python = args.baseline and args.baseline / ".venv" / "bin" / "python"
+    rates = training_floor.measured_rates(args.threads)
+    results = {}
+    for model in args.models:
+        batch = BATCHES[model]
+        result = measure(model, batch, args.threads, args.rounds, python)
+        result["layers"] = floors(model, batch, args.threads, args.rounds, rates)
+        result["floor_shares"] = floor_shares(result)
+        results[model] = result
+        show(model, result)
+    settings = {"seed": 0, "threads": args.threads, "rounds": args.rounds, "isa": _engine.training_isa("")}
     settings["GOMP_SPINCOUNT"] = os.environ.get("GOMP_SPINCOUNT")  # how long PyTorch's threads hold on to the cores
-    write_record(args.output, {"seed": 0, **settings, "isa": _engine.training_isa(""), **result})
-    for name, values in steps.items():
-        print(f"{name:28} {values['median']:7.0f} ms  (least {values['least']:.0f})")
-    for name, values in ratios.items():
-        print(f"{name:56} {values['median']:.2f}  ({values['lower_quartile']:.2f} to {values['upper_quartile']:.2f})")
+    settings["autocast_beside_fused"] = has_bfloat16()
+    settings["baseline_commit"] = args.baseline and commit(args.baseline)
+    write_record(args.output, {**settings, "rates": rates, "models": results})
+
+
+def commit(checkout: Path) -> str:
+    words = ["git", "-C", str(checkout), "rev-parse", "HEAD"]
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def show(model: str, result: dict[str, Any]) -> None:
+    print(f"{model}, batch {result['batch']}")
+    for name, values in result["steps_ms"].items():
+        memory = result["memory_bytes"][name] / 1e6
+        print(f"{name:34} {values['median']:7.1f} ms  (least {values['least']:.1f}), {memory:.0f} MB")
+    for name, values in result["ratios"].items():
+        print(f"{name:66} {values['median']:.2f}  ({values['lower_quartile']:.2f} to {values['upper_quartile']:.2f})")
+    for storage, share in result["floor_shares"].items():
+        print(f"floor of the binary layers, of the least step, {storage}: {share:.0%}")
 
 
 if __name__ == "__main__":
