@@ -40,6 +40,7 @@ def main() -> None:
     images = ROOT / "docs" / "images"
     engine_report.draw_growth(read("engine_growth"), images / "engine_growth.png")
     training_report.draw_comparison(read("cifar10_comparison"), images / "cifar10_comparison.png")
+    training_report.draw_learning(read("fused_learning"), images / "fused_learning.png")
     streams_report.draw(read_streams(), images)
 
 
@@ -75,7 +76,9 @@ def pages() -> dict[Path, str]:
         "## Published against measured",
         training_report.published(training_report.measured(shortened, comparison)),
         "## A training step in integers",
-        training_report.step({1000: read("training_step"), None: read("training_step_spinning")}),
+        training_report.step(read("training_step")),
+        "## What fused training learns",
+        training_report.learning(read("fused_learning")),
         "## Binary convolutions",
         _kernels(read("kernels_binary_conv")),
         _torch(read("kernels_vs_torch")),

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from cifar10_comparison import BUDGET, RECIPES
 from matplotlib import pyplot as plt
@@ -17,7 +18,6 @@ SHORTENED = {
     "constant4_cifar10_resnet20_short": "binary, constant 4 bits",
     "cyclebnn_cifar10_resnet20_short": "binary, CycleBNN, 2 to 6 bits",
 }
-BFLOAT = "PyTorch bfloat16"
 TRAINING_IMAGES = {"cifar10": 50_000, "imagenet": 1_281_167}
 
 
@@ -178,29 +178,97 @@ def _epochs(recipe: Recipe) -> float:
     return recipe.trainer.max_epochs or steps * batch / TRAINING_IMAGES[recipe.data.name]
 
 
-def step(records: dict[int | None, dict[str, Any]]) -> str:
-    """Milliseconds of a training step, whole and layer by layer, by GOMP_SPINCOUNT (None: not set)."""
-    one = records[1000]
-    steps = [
-        [name, *(f"{r['steps_ms'][name]['median']:.0f} ({r['steps_ms'][name]['least']:.0f})" for r in records.values())]
-        for name in one["steps_ms"]
-    ]
-    ratios = [[name, *(f"{r['ratios'][name]['median']:.2f}" for r in records.values())] for name in one["ratios"]]
-    layers = []
-    for layer in one["layers"]:
-        side, inputs, outputs, stride = (layer[key] for key in ("side", "in_channels", "out_channels", "stride"))
-        took, floor = layer["ms"], layer["floor_ms"]
-        cells = [
-            f"{took['native'][key]:.1f} ({100 * floor[key] / took['native'][key]:.0f} %), {took[BFLOAT][key]:.1f}"
-            for key in floor
-        ]
-        layers.append([f"{side}×{side}×{inputs}, {outputs}, stride {stride}", str(layer["count"]), *cells])
-    spin = ["GOMP_SPINCOUNT=1000", "PyTorch's threads as they are"]
+def step(record: dict[str, Any]) -> str:
+    """Milliseconds and memory of a training step, of each network, beside the counted floor."""
+    settings = [f"{record['threads']} threads", f"{record['rounds']} rounds in turns", record["isa"]]
+    if record["GOMP_SPINCOUNT"] is not None:
+        settings.append(f"GOMP_SPINCOUNT={record['GOMP_SPINCOUNT']}")
+    against = f"; the baseline is commit {record['baseline_commit'][:7]}" if record["baseline_commit"] else ""
     note = (
-        f"ResNet-18 for CIFAR, batch {one['batch']}, {one['threads']} threads, {one['rounds']} rounds in turns, median "
-        f"(least); {one['isa']}. The goal was half of the time of bfloat16. {source(one)}"
+        f"{', '.join(settings)}{against}. Memory is what a step adds at most to the resident memory of its process. "
+        "The floor counts products and bytes of the binary layers alone, at the rates measured beside it: "
+        f"{_rates(record['rates'])}. {source(record)}"
     )
-    parts = [markdown(["a step, ms", *spin], steps), markdown(["ratio, within a round", *spin], ratios)]
-    head = [f"{key}: native, ms (share of the floor), then bfloat16" for key in one["layers"][0]["floor_ms"]]
-    shapes = markdown(["convolution", "layers", *head], layers)
-    return "\n\n".join([*parts, note, shapes])
+    return "\n\n".join([*(_model(name, result) for name, result in record["models"].items()), note])
+
+
+def _rates(rates: dict[str, float]) -> str:
+    return (
+        f"{rates['binary'] / 1e9:.0f}·10⁹ products of bits and {rates['levels'] / 1e9:.0f}·10⁹ of levels by signs a "
+        f"second and thread, {rates['bytes'] / 1e9:.0f} GB/s in the shared cache, {rates['memory_bytes'] / 1e9:.0f} in "
+        "memory"
+    )
+
+
+def _model(name: str, result: dict[str, Any]) -> str:
+    steps = [
+        [contender, *(f"{times[key]:.0f}" for key in times), f"{result['memory_bytes'][contender] / 1e6:.0f}"]
+        for contender, times in result["steps_ms"].items()
+    ]
+    steps += [[contender, *[""] * 4, why] for contender, why in result["refusals"].items()]
+    ratios = [
+        [pair, f"{values['median']:.2f} ({values['lower_quartile']:.2f} to {values['upper_quartile']:.2f})"]
+        for pair, values in result["ratios"].items()
+    ]
+    parts = [
+        f"### {name}, batch {result['batch']}",
+        markdown(["a step, ms", "least", "lower quartile", "median", "upper quartile", "memory, MB"], steps),
+        markdown(["ratio within a round", "median (quartiles)"], ratios),
+    ]
+    for storage, share in result["floor_shares"].items():
+        rows = [_layer(layer, storage) for layer in result["layers"]]
+        passes = list(result["layers"][0]["floor_ms"][storage])
+        parts += [
+            f"Units that store {storage}, ms (floor); all floors together are {100 * share:.0f} % of the least step:",
+            markdown(["convolution", "unit", "layers", *passes], rows),
+        ]
+    return "\n\n".join(parts)
+
+
+def _layer(layer: dict[str, Any], storage: str) -> list[str]:
+    took, floor = layer["ms"][storage], layer["floor_ms"][storage]
+    shape = f"{layer['side']}×{layer['side']}×{layer['in_channels']}, {layer['out_channels']}, stride {layer['stride']}"
+    cells = [f"{took[key]:.2f} ({floor[key]:.2f})" if took else f"not fused ({floor[key]:.2f})" for key in floor]
+    return [shape, "outer" if layer["outer"] else "inner", str(layer["count"]), *cells]
+
+
+LEARNING = {"fused bfloat16": "-", "fused float32": "--", "PyTorch float32": ":"}  # lines of its plot
+
+
+def learning(record: dict[str, Any]) -> str:
+    """What networks learn that are trained natively, beside PyTorch."""
+    rows = []
+    for method, ways in record["summary"].items():
+        for way, result in ways.items():
+            top1 = [accuracy(result[key]) for key in ("test_top1", "validation_top1")]
+            speed = f"{result['images_per_second']:,.0f}"
+            rows.append([method, way, *top1, f"{result['seconds'] / 60:.0f}", speed])
+    head = ["ResNet-20", "computed by", "test top-1, %", "held-out training images, %", "minutes", "images/s"]
+    length = f"{record['epochs']:.2g} epochs ({record['steps']:,} steps) of batch {record['batch_size']}"
+    shortened = "SHORTENED: " if record["shortened"] else ""
+    note = (
+        f"{shortened}{length}, {len(record['seeds'])} seeds, one thread a run, mean and deviation; the curve is that "
+        f"of {record['held_out']:,} training images that were held out, the test images were read once, at the end."
+    )
+    return f"{markdown(head, rows)}\n\n![curves](images/fused_learning.png)\n\n{note} {source(record)}"
+
+
+def draw_learning(record: dict[str, Any], path: Path) -> None:
+    """Top-1 of the held-out images over the epochs, a panel for each method."""
+    methods = record["summary"]
+    figure, panels = plt.subplots(1, len(methods), figsize=(4 * len(methods), 3.5), sharey=True, layout="constrained")
+    for axes, (method, ways) in zip(np.atleast_1d(panels), methods.items(), strict=True):
+        for way, result in ways.items():
+            epochs = [point["epoch"] for point in result["curve"]]
+            mean, deviation = (
+                np.array([100 * point[key] for point in result["curve"]]) for key in ("mean", "deviation")
+            )
+            axes.plot(epochs, mean, LEARNING[way], label=way)
+            axes.fill_between(epochs, mean - deviation, mean + deviation, alpha=0.2)
+        axes.set_title(method, fontsize="medium")
+        axes.set_xlabel("epochs")
+        axes.grid(alpha=0.3)
+    np.atleast_1d(panels)[0].set_ylabel("top-1, held-out training images, %")
+    np.atleast_1d(panels)[0].legend(fontsize="small")
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+    plt.close(figure)

@@ -60,3 +60,22 @@ def test_a_length_in_steps_is_counted_in_epochs() -> None:
     run = training_report.Measured("90.0", 60.0, "")
     page = training_report.published({"cyclebnn_cifar10_resnet18": run})
     assert cells(page, "`cyclebnn_cifar10_resnet18`")[3] == "100.0 %"
+
+
+def test_a_step_beside_its_floor() -> None:
+    times = {"least": 60.0, "lower_quartile": 61.0, "median": 62.0, "upper_quartile": 63.0}
+    passes = {"convolve": 0.5, "normalize": 0.25, "backward": 1.0}
+    layer = {"side": 32, "in_channels": 16, "out_channels": 32, "stride": 2, "outer": False, "count": 3}
+    layer |= {"floor_ms": {"bfloat16": passes}, "ms": {"bfloat16": {key: 2 * ms for key, ms in passes.items()}}}
+    ratios = {"a / b": {"least": 0.2, "lower_quartile": 0.25, "median": 0.3, "upper_quartile": 0.35}}
+    result = {"batch": 128, "steps_ms": {"a": times}, "memory_bytes": {"a": 12e6}, "ratios": ratios, "layers": [layer]}
+    result |= {"refusals": {"b": "it fuses nothing"}, "floor_shares": {"bfloat16": 0.45}}
+    rates = {"binary": 1e12, "levels": 3.8e11, "bytes": 5e10, "memory_bytes": 2e10}
+    record = {"threads": 2, "rounds": 10, "isa": "avx512", "GOMP_SPINCOUNT": "1000", "baseline_commit": "abcdefghi"}
+    page = training_report.step({**record, "rates": rates, "models": {"net": result}, "provenance": PROVENANCE})
+    assert cells(page, "a") == ["60", "61", "62", "63", "12"]
+    assert cells(page, "b")[-1] == "it fuses nothing"
+    assert cells(page, "a / b") == ["0.30 (0.25 to 0.35)"]
+    assert cells(page, "32×32×16, 32, stride 2") == ["inner", "3", "1.00 (0.50)", "0.50 (0.25)", "2.00 (1.00)"]
+    assert "45 % of the least step" in page
+    assert "the baseline is commit abcdefg" in page

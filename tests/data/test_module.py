@@ -81,6 +81,26 @@ def test_without_normalisation_pixels_are_from_0_to_1():
     assert (images.min(), images.max()) == (0, 1)
 
 
+def test_training_images_are_held_out_for_validation():
+    whole = DataModule("digits")
+    module = DataModule("digits", batch_size=50, validation=137, augment="flip_crop")
+    (kept, labels), (images, _) = module.train_split, whole.train_split
+    held = torch.cat([batch for batch, _ in module.val_dataloader()])
+    assert (len(kept), len(labels), len(held)) == (1300, 1300, 137)
+    assert sum(module.samples) == 1300
+    bytes_held = (held * torch.tensor(module.std[0]) + module.mean[0]).mul(255).round().to(torch.uint8)
+    both = torch.cat([kept, bytes_held]).flatten(1)
+    assert sorted(both.tolist()) == sorted(images.flatten(1).tolist()), "each image once"
+    again = DataModule("digits", validation=137, seed=5)
+    assert torch.equal(again.train_split[0], kept), "the same ones whatever the seed"
+    assert same(module.test_dataloader(), DataModule("digits", batch_size=50).test_dataloader())
+
+
+def test_not_all_can_be_held_out():
+    with pytest.raises(OnebitError, match="1437 of 1437 training images"):
+        DataModule("digits", validation=1437).train_split  # noqa: B018  # reads the data
+
+
 def test_images_come_channels_last():
     for augment in ("none", "flip_crop", "cyclebnn"):
         images, _ = next(iter(DataModule("digits", augment=augment).train_dataloader()))

@@ -16,7 +16,7 @@ from onebit.data.loader import Loader
 from onebit.data.picture_loader import AUGMENTATIONS, PictureLoader
 from onebit.data.pictures import PictureSet
 from onebit.data.registry import create
-from onebit.data.sampler import EpochSampler
+from onebit.data.sampler import EpochSampler, seeded
 from onebit.errors import OnebitError
 
 _MOST_ON_DEVICE = 4 << 30
@@ -34,7 +34,8 @@ _AUGMENTATIONS: dict[str, tuple[tuple[_Step, ...], tuple[_Step, ...]]] = {
 class DataModule(LightningDataModule):
     """Loaders of one data set: normalised float32 images (n, C, H, W) and int64 labels (n,).
 
-    Normalisation is (pixel / 255 - mean) / std. The test part is also the validation part, as in the papers.
+    Normalisation is (pixel / 255 - mean) / std. The test part is also the validation part, as in the papers, unless
+    training images are held out for it.
 
     Args:
         name: a data set of `onebit.data.names()`.
@@ -48,6 +49,8 @@ class DataModule(LightningDataModule):
         seed: of order and augmentation: batch i of epoch e is the same in every run.
         num_workers: threads that prepare batches ahead; 0 prepares each when it is asked for.
         normalize: False takes pixel / 255 as it is: mean 0, std 1.
+        validation: training images that are held out and make up the validation part, the same ones whatever the seed;
+            0 validates on the test part. Not for pictures that stay in their files.
 
     Raises:
         OnebitError: an argument names nothing that exists, or the data set is missing or damaged.
@@ -69,6 +72,7 @@ class DataModule(LightningDataModule):
         seed: int = 0,
         num_workers: int = 0,
         normalize: bool = True,
+        validation: int = 0,
     ) -> None:
         super().__init__()
         self.name, self.options = name, dict(options or {})
@@ -78,6 +82,9 @@ class DataModule(LightningDataModule):
         known = AUGMENTATIONS if isinstance(self.data_set, PictureSet) else _AUGMENTATIONS
         if augment not in known:
             raise OnebitError(f"there is no augmentation '{augment}' of {name}", hint=f"choose from {', '.join(known)}")
+        if validation and isinstance(self.data_set, PictureSet):
+            raise OnebitError(f"{name} cannot hold out training images", hint="drop data.validation")
+        self.validation = validation
         self._kept = None if classes is None else _numbers(classes, self.data_set)
 
     @property
@@ -120,8 +127,22 @@ class DataModule(LightningDataModule):
 
     @cached_property
     def train_split(self) -> Split:
-        """The training part, of the kept classes: images uint8 (N, C, H, W), labels int64 (N,)."""
-        return self._keep(self.data_set.train())
+        """The training part, of the kept classes, without what is held out: images uint8 (N, C, H, W), int64 (N,)."""
+        return self._parts[0]
+
+    @cached_property
+    def _parts(self) -> tuple[Split, Split]:
+        """What is trained on, and what is held out."""
+        images, labels = self._keep(self.data_set.train())
+        if not self.validation:
+            return (images, labels), (images[:0], labels[:0])
+        if self.validation >= len(labels):
+            raise OnebitError(
+                f"{self.validation} of {len(labels)} training images are to be held out", hint="lower data.validation"
+            )
+        order = torch.randperm(len(labels), generator=seeded(len(labels)))
+        held, rest = (order[part].sort().values for part in (slice(self.validation), slice(self.validation, None)))
+        return (images[rest], labels[rest]), (images[held], labels[held])
 
     @cached_property
     def test_split(self) -> Split:
@@ -136,8 +157,11 @@ class DataModule(LightningDataModule):
         return self._loader(self.train_split, self.augment, self.mean, self.std, sampler)
 
     def val_dataloader(self) -> Loader:
-        """The test part, in its order."""
-        return self.test_dataloader()
+        """The validation part, in its order."""
+        if not self.validation:
+            return self.test_dataloader()
+        sampler = self._sampler(self.validation, self.batch_size, shuffle=False)
+        return self._loader(self._parts[1], "none", self.mean, self.std, sampler)
 
     def test_dataloader(self) -> Loader:
         """The test part, in its order."""

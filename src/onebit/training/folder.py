@@ -12,7 +12,7 @@ from onebit.errors import OnebitError
 from onebit.files import replacing
 from onebit.training.checkpoint import read_checkpoint
 from onebit.training.lock import Lock
-from onebit.training.recipe import Recipe
+from onebit.training.recipe import Recipe, parse_recipe
 
 _MAY_DIFFER = ("trainer", "published")
 
@@ -59,7 +59,8 @@ class RunFolder:
         """
         if resume is not None:
             info = read_checkpoint(resume)["onebit"]
-            _check_same(recipe.to_dict(), info["recipe"], resume)
+            before = parse_recipe(info["recipe"], str(resume))  # gives an older version's the keys that it lacks
+            _check_same(recipe.to_dict(), before.to_dict(), resume)
             if not force and self.last.exists() and not self._holds(resume):
                 raise OnebitError(
                     f"{self.path} holds another run", hint="name another --output, or pass --force to replace it"

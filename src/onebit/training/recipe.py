@@ -71,6 +71,7 @@ class DataConfig:
     classes: list[str] | list[int] | None = None
     num_workers: int = 0
     normalize: bool = True
+    validation: int = 0
 
 
 @dataclass(frozen=True)
@@ -255,6 +256,7 @@ def _check_values(recipe: Recipe, source: str) -> None:
     not_negative = {
         "trainer.checkpoint_seconds": trainer.checkpoint_seconds,
         "data.num_workers": recipe.data.num_workers,
+        "data.validation": recipe.data.validation,
         "optimizer.weight_decay": recipe.optimizer.weight_decay,
         "optimizer.momentum": recipe.optimizer.momentum,
         "schedule.warmup": recipe.schedule.warmup,
