@@ -27,7 +27,7 @@ def trainer(step: int, **values: Any) -> Any:
     return SimpleNamespace(global_step=step, world_size=1, accumulate_grad_batches=2, loggers=[], **values)
 
 
-MODULE: Any = SimpleNamespace(device=torch.device("cpu"))
+MODULE: Any = SimpleNamespace(device=torch.device("cpu"), modules=lambda: [])
 
 
 def take(history: History, batches: int, **values: Any) -> None:

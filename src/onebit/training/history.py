@@ -46,6 +46,7 @@ class History(Callback):
         self._began = self._resumed = time.monotonic()
         self._training_seconds = 0.0  # up to the last validation
         self._first_step = 0
+        self._quantizer: GradientQuantizer | None = None
 
     @property
     def seconds(self) -> float:
@@ -69,6 +70,8 @@ class History(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._began = self._resumed = time.monotonic()
         self._first_step = trainer.global_step
+        quantizers = (module for module in pl_module.modules() if isinstance(module, GradientQuantizer))
+        self._quantizer = next(quantizers, None)
         self._loss = self._loss.to(pl_module.device)
 
     def on_train_batch_end(
@@ -127,8 +130,7 @@ class History(Callback):
 
     def _step_cost(self, pl_module: LightningModule) -> float:
         bits, gradient = self._precision(pl_module), round(self.rule.mean("gradient")) if self.rule else FULL
-        quantizer = next((module for module in pl_module.modules() if isinstance(module, GradientQuantizer)), None)
-        widths = Widths(1.0, bits, bits, gradient if quantizer is None else quantizer.bits)
+        widths = Widths(1.0, bits, bits, gradient if self._quantizer is None else self._quantizer.bits)
         return sum(map(relative_cost, widths.products().values())) / 3
 
 
