@@ -186,8 +186,8 @@ class DataModule(LightningDataModule):
         device = images.device
         if self.trainer and images.nbytes <= _MOST_ON_DEVICE:
             device = self.trainer.strategy.root_device
-        colours = (torch.tensor(values, device=device) for values in (mean, std))
-        transform = Transform(augment, *colours, (images.shape[2], images.shape[3]))
+        colours = [torch.tensor(values, device=device) for values in (mean, std)]
+        transform = Transform(augment, colours[0], colours[1], (images.shape[2], images.shape[3]))
         return Loader(images.to(device), labels.to(device), transform, sampler, self.num_workers)
 
     def _picture_loader(
