@@ -120,6 +120,16 @@ class Fused {
     });
   }
 
+  void statistics(const Array& x, const Array& found) {
+    const Sizes s(x);
+    auto* to = data<double>(found, 4 * s.batch);
+    with_store(x, [&](auto store) {
+      const auto* from = floats<decltype(store)>(x, s.all());
+      const nb::gil_scoped_release release;
+      units_.statistics(from, s.batch, s.pixels * s.channels, to);
+    });
+  }
+
   void convolve(const Sides& sides, const Array& bits, const Array& weight, const Array& y, const Array& sums) {
     const onebit::ConvShape s = fitting(sides);
     const uint32_t* input = words(bits, input_words(s));
@@ -302,6 +312,7 @@ void bind_units(nb::module_& m) {
            arg("magnitude").noconvert().none() = nb::none())
       .def("signs", &Fused::signs, arg("x").noconvert(), arg("threshold").noconvert().none(), arg("per_sample"),
            arg("bits").noconvert())
+      .def("statistics", &Fused::statistics, arg("x").noconvert(), arg("statistics").noconvert())
       .def("convolve", &Fused::convolve, arg("shape"), arg("bits").noconvert(), arg("weight").noconvert(),
            arg("y").noconvert(), arg("sums").noconvert())
       .def("normalize", &Fused::normalize, arg("y").noconvert(), arg("slope").noconvert(), arg("offset").noconvert(),

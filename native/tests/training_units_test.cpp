@@ -196,6 +196,10 @@ void forward(Random& random, Units& units, const ConvShape& s, Record& record) {
     CHECK(statistics[4 * n + 2] == low && statistics[4 * n + 3] == high, "%s: the extremes", units.isa());
   }
 
+  Array<double> again(statistics.size());
+  units.statistics<Store>(act.data(), s.batch, outputs_of(s) * s.out_c, again.data());
+  CHECK(std::equal(again.data(), again.data() + again.size(), statistics.data()), "%s: other statistics", units.isa());
+
   // the end of a block
   Array<Store> g = random_stores<Store>(random, y.size()), dz(y.size());
   Array<float> mean = reals(random, s.out_c);

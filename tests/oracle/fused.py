@@ -30,6 +30,9 @@ class Fused:
         t = np.zeros(1) if threshold is None else threshold.astype(np.float64)
         bits[...] = _packed(~(_values(x) >= (t[:, None, None, None] if per_sample else t)))
 
+    def statistics(self, x: Array, statistics: Array) -> None:
+        statistics[...] = _statistics(_values(x))
+
     def convolve(self, shape: tuple[int, ...], bits: Array, weight: Array, y: Array, sums: Array) -> None:
         a, w = _signs(bits, shape[3]), _signs(weight, shape[3])
         found = functional.conv2d(_padded(_nchw(a), shape), _nchw(w), stride=shape[9:11])
@@ -66,10 +69,7 @@ class Fused:
         if bits is not None:
             bits[...] = _packed(~(after.astype(np.float32) >= (0 if threshold is None else threshold)))
         if statistics is not None:
-            flat = (after if x is None else _values(x)).reshape(len(y), -1)
-            mean = flat.mean(1, keepdims=True)
-            sums = flat.sum(1), ((flat - mean) ** 2).sum(1), flat.min(1), flat.max(1)
-            statistics[...] = np.stack(sums, 1)
+            statistics[...] = _statistics(after if x is None else _values(x))
 
     def gradient(
         self,
@@ -261,6 +261,13 @@ def _packed(negative: Array) -> Array:
 def _signs(words: Array, channels: int) -> Array:
     negative = np.unpackbits(words.view(np.uint8), axis=-1, bitorder="little")[..., :channels]
     return 1.0 - 2.0 * negative
+
+
+def _statistics(x: Array) -> Array:
+    """Of each sample: sum, squares around the mean, minimum and maximum."""
+    flat = x.reshape(len(x), -1)
+    mean = flat.mean(1, keepdims=True)
+    return np.stack([flat.sum(1), ((flat - mean) ** 2).sum(1), flat.min(1), flat.max(1)], 1)
 
 
 def _values(stored: Any) -> Array:

@@ -160,13 +160,24 @@ void Units::normalize(const UnitForward<Store>& a) {
       const auto at = [&](auto* array) { return array ? array + n * image : nullptr; };
       passes<Store>().normalize({a.pixels, a.channels, at(a.y), a.slope, a.offset, at(a.residual), a.activation,
                                  a.parameters, at(a.z), at(a.x), a.threshold, a.bits ? a.bits + n * words : nullptr});
-      if (a.statistics) {
-        const SampleStatistics found = passes<Store>().statistics(at(a.x), image);
-        const double all[] = {found.sum, found.squares, found.minimum, found.maximum};
-        std::copy_n(all, 4, a.statistics + 4 * n);
-      }
+      if (a.statistics) describe(at(a.x), image, a.statistics + 4 * n);
     }
   });
+}
+
+template <class Store>
+void Units::statistics(const Store* x, int64_t batch, int64_t count, double* statistics) {
+  const std::lock_guard lock(mutex_);
+  pool_.split(batch, [&](int64_t begin, int64_t end, size_t) {
+    for (int64_t n = begin; n < end; ++n) describe(x + n * count, count, statistics + 4 * n);
+  });
+}
+
+template <class Store>
+void Units::describe(const Store* x, int64_t count, double* statistics) const {
+  const SampleStatistics found = passes<Store>().statistics(x, count);
+  statistics[0] = found.sum, statistics[1] = found.squares;
+  statistics[2] = found.minimum, statistics[3] = found.maximum;
 }
 
 template <class Store>
@@ -415,6 +426,8 @@ template void Units::signs(const UnitSigns<float>&);
 template void Units::signs(const UnitSigns<Bfloat16>&);
 template void Units::normalize(const UnitForward<float>&);
 template void Units::normalize(const UnitForward<Bfloat16>&);
+template void Units::statistics(const float*, int64_t, int64_t, double*);
+template void Units::statistics(const Bfloat16*, int64_t, int64_t, double*);
 template void Units::end(const UnitEnd<float>&);
 template void Units::end(const UnitEnd<Bfloat16>&);
 template void Units::backward(const UnitBackward<float>&);

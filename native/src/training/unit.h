@@ -49,7 +49,7 @@ struct UnitForward {
   Store *z, *x;
   const float* threshold;
   uint32_t* bits;
-  double* statistics;  // [batch][4]
+  double* statistics;  // of x as stored, [batch][4]: sum, squares around the mean, minimum, maximum
 };
 
 // The end of a block: from the gradient g of x that of z.
@@ -107,6 +107,10 @@ class Units {
   template <class Store>
   void signs(const UnitSigns<Store>& a);
 
+  // Of each sample's `count` values, as UnitForward's.
+  template <class Store>
+  void statistics(const Store* x, int64_t batch, int64_t count, double* statistics);
+
   // `weight`: sign bits [out_c][kernel_h][kernel_w][words]; `sums`: [2][out_c], of y and its square.
   void convolve(const ConvShape& s, const uint32_t* bits, const uint32_t* weight, int16_t* y, int64_t* sums);
 
@@ -139,6 +143,8 @@ class Units {
 
   template <class Store>
   const FusedPasses<Store>& passes() const;
+  template <class Store>
+  void describe(const Store* x, int64_t count, double* statistics) const;
   template <class Store>
   GradientRange range(const UnitBackward<Store>& a);
   std::vector<ShiftRun> runs_of(const ConvShape& s, const InputGradient::Part& part) const;

@@ -348,7 +348,9 @@ def _enter(chain: Chain, given: Tensor, stored: Tensor | None) -> _Input:
         chain.passes.signs(_array(given), _threshold(sign), False, bits.numpy())
     if sign.scale is None:
         return _Input(tuple(given.shape), bits, stored, estimator=_parameters(sign))
-    return _scaled(chain, sign, given, stored, bits, _statistics(given))
+    statistics = np.empty((len(given), 4))
+    chain.passes.statistics(_array(given), statistics)
+    return _scaled(chain, sign, given, stored, bits, statistics)
 
 
 def _leave(chain: Chain, step: _Step, own: _Kept, gradient: Tensor, result: Tensor | None) -> tuple[Tensor, Doubles]:
@@ -362,15 +364,6 @@ def _leave(chain: Chain, step: _Step, own: _Kept, gradient: Tensor, result: Tens
         _array(g), _array(at), link.activation, step.activation, _array(own.y), step.mean, _array(dz), sums
     )
     return dz, sums
-
-
-def _statistics(x: Tensor) -> Doubles:
-    """Of each sample: sum, sum of the squares around its mean, minimum and maximum, (N, 4)."""
-    flat = x.permute(0, 2, 3, 1).flatten(1).float()
-    mean = flat.mean(1, keepdim=True)
-    square = torch.linalg.vector_norm(flat - mean, dim=1, dtype=torch.float64).square_()
-    sums = mean[:, 0].double() * flat.shape[1]
-    return torch.stack([sums, square, *(side.double() for side in flat.aminmax(dim=1))], 1).numpy()
 
 
 def _scaled(

@@ -125,6 +125,7 @@ class Fused:
     def signs(
         self, x: NDArray[Store], threshold: NDArray[float32] | None, per_sample: bool, bits: NDArray[int32]
     ) -> None: ...
+    def statistics(self, x: NDArray[Store], statistics: NDArray[float64]) -> None: ...
     def convolve(
         self,
         shape: tuple[int, ...],
