@@ -245,7 +245,7 @@ def learning(record: dict[str, Any]) -> str:
             rows.append([method, way, *top1, f"{result['seconds'] / 60:.0f}", speed])
     head = ["ResNet-20", "computed by", "test top-1, %", "held-out training images, %", "minutes", "images/s"]
     length = f"{record['epochs']:.2g} epochs ({record['steps']:,} steps) of batch {record['batch_size']}"
-    shortened = "SHORTENED: " if record["shortened"] else ""
+    shortened = "SHORTENED to " if record["shortened"] else ""
     note = (
         f"{shortened}{length}, {len(record['seeds'])} seeds, one thread a run, mean and deviation; the curve is that "
         f"of {record['held_out']:,} training images that were held out, the test images were read once, at the end."

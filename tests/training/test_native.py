@@ -47,3 +47,12 @@ def test_goes_on_from_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_is_for_the_cpu() -> None:
     with pytest.raises(OnebitError, match="computes on the CPU, not on gpu"):
         tiny(trainer={"backend": "native", "accelerator": "gpu"})
+
+
+def test_the_storage_reaches_the_backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr("onebit.training.run.use_native", lambda net, **options: seen.append(options))
+    fit(tiny(trainer={"backend": "native", "storage": "float32", "max_steps": 1}), tmp_path, progress=False)
+    assert seen == [{"storage": "float32"}]
+    with pytest.raises(OnebitError, match=r"trainer\.storage must be .*not .?int8"):
+        tiny(trainer={"storage": "int8"})

@@ -113,7 +113,7 @@ class TrainerConfig:
     the longest work that a power cut can lose; ``devices`` are those of each of ``num_nodes`` machines; ``threads`` is
     torch's (default: all cores, shared among the devices); ``backend`` says what computes: PyTorch; PyTorch with the
     network compiled by ``torch.compile``; or, for the products of the binary convolutions, in integers on the CPU, the
-    native engine (see :mod:`onebit.nn.native`).
+    native engine (see :mod:`onebit.nn.native`), whose fused units hand numbers on in ``storage``.
     """
 
     max_epochs: int | None = None
@@ -127,6 +127,7 @@ class TrainerConfig:
     num_nodes: int = 1
     threads: int | None = None
     backend: Literal["torch", "compiled", "native"] = "torch"
+    storage: Literal["bfloat16", "float32"] = "bfloat16"
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ def _fit(recipe: Recipe, folder: RunFolder, resume: str | Path | None, force: bo
         callbacks = methods.apply(method, net)
     ledger = cost.count(net, torch.zeros(1, *data.shape), method, recipe.optimizer.name, recipe.data.batch_size)
     if recipe.trainer.backend == "native":  # when the method has put its quantisers in place
-        print(use_native(net), file=sys.stderr)
+        print(use_native(net, storage=recipe.trainer.storage), file=sys.stderr)
     elif recipe.trainer.backend == "compiled":
         net.compile()
     epoch, steps = _length(recipe, data)
