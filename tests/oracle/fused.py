@@ -140,9 +140,10 @@ class Fused:
             d = d * _derivative(u, estimator, estimator_parameters)
             below = -d.sum((0, 1, 2))
         else:
-            scale, mean, share, _ = (column[:, None, None, None] for column in samples.astype(np.float64).T)
-            minimum, step, highest = estimator_parameters.astype(np.float64)  # type: ignore[union-attr]
-            level = minimum + step * np.rint(np.clip((x / scale - minimum) / step, 0, highest))
+            scale, mean, share, _ = (column[:, None, None, None] for column in samples.T)
+            minimum, step, highest = estimator_parameters  # type: ignore[misc]
+            # in float32, as PyTorch has it: on a tie it decides
+            level = np.rint(np.clip((x.astype(np.float32) / scale - minimum) / step, 0, highest)) * step + minimum
             d = d * np.maximum(0, 2 - 2 * np.abs(level))
             d = d / scale - (x - mean) * share * (d * x).sum((1, 2, 3), keepdims=True)
             below = np.zeros(in_c)

@@ -14,6 +14,7 @@ dL/dα is what is left of the difference of two large numbers, if one sums dL/dy
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,17 +66,17 @@ class Normalization:
     beta: Doubles
     epsilon: float
 
-    @property
+    @cached_property
     def deviation(self) -> Doubles:
         """s."""
         return np.sqrt(self.alpha**2 * self.statistics.variance + self.epsilon)
 
-    @property
+    @cached_property
     def slope(self) -> Doubles:
         """γ r."""
         return self.gamma * self.alpha / self.deviation
 
-    @property
+    @cached_property
     def offset(self) -> Doubles:
         """β − slope mean."""
         return self.beta - self.slope * self.statistics.mean

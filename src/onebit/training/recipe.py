@@ -112,8 +112,8 @@ class TrainerConfig:
     ``max_time`` is ``DD:HH:MM:SS``; ``validate_every`` counts steps (default: once an epoch); ``checkpoint_seconds`` is
     the longest work that a power cut can lose; ``devices`` are those of each of ``num_nodes`` machines; ``threads`` is
     torch's (default: all cores, shared among the devices); ``backend`` says what computes: PyTorch; PyTorch with the
-    network compiled by ``torch.compile``; or, for the products of the binary convolutions, in integers on the CPU, the
-    native engine (see :mod:`onebit.nn.native`), whose fused units hand numbers on in ``storage``.
+    network compiled by ``torch.compile``; or, for binary convolutions and the blocks around them, in integers on the
+    CPU, the native engine (see :mod:`onebit.nn.native`), whose fused units hand numbers on in ``storage``.
     """
 
     max_epochs: int | None = None
