@@ -27,6 +27,8 @@ HEADS = {
     "naive_float": "naive fine-tuning, float",
 }
 
+LEARNING = ROOT / "results" / "fused_learning.json"
+
 SELECTION = (
     "The learner's defaults (250 steps, a bias column of 1) and the 15 epochs of the backbone were chosen with the "
     "accuracy on these held-out images in view, so the figures of the learner are optimistic."
@@ -40,7 +42,8 @@ def main() -> None:
     images = ROOT / "docs" / "images"
     engine_report.draw_growth(read("engine_growth"), images / "engine_growth.png")
     training_report.draw_comparison(read("cifar10_comparison"), images / "cifar10_comparison.png")
-    training_report.draw_learning(read("fused_learning"), images / "fused_learning.png")
+    if LEARNING.exists():
+        training_report.draw_learning(read("fused_learning"), images / "fused_learning.png")
     streams_report.draw(read_streams(), images)
 
 
@@ -77,8 +80,7 @@ def pages() -> dict[Path, str]:
         training_report.published(training_report.measured(shortened, comparison)),
         "## A training step in integers",
         training_report.step(read("training_step")),
-        "## What fused training learns",
-        training_report.learning(read("fused_learning")),
+        *_learning(),
         "## Binary convolutions",
         _kernels(read("kernels_binary_conv")),
         _torch(read("kernels_vs_torch")),
@@ -97,6 +99,13 @@ def pages() -> dict[Path, str]:
         embedded: between(embedded.read_text("utf-8"), embedded_table()),
         readme: between(readme.read_text("utf-8"), engine_report.summary(read("engine_vs_peers"))),
     }
+
+
+def _learning() -> list[str]:
+    """Nothing until it was measured."""
+    return (
+        ["## What fused training learns", training_report.learning(read("fused_learning"))] if LEARNING.exists() else []
+    )
 
 
 def learner_table() -> str:
