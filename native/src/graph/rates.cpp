@@ -100,8 +100,8 @@ double measure_level_rate(const TrainingKernels& kernels) {
   for (int64_t column = 0; column < columns; ++column) offsets.push_back(column / taps * plane + column % taps);
   for (int64_t step = 0; step < steps; ++step) starts.push_back(4 * step);
   std::vector<int32_t> sums(vectors * columns * lanes);
-  const WeightGradientArgs args{vectors,       columns,       steps,         quads.data(), steps * 4 * kernels.lanes,
-                                planes.data(), offsets.data(), starts.data(), sums.data()};
+  const WeightGradientArgs args{vectors,       columns,        steps,         quads.data(), steps * 4 * kernels.lanes,
+                                planes.data(), offsets.data(), starts.data(), sums.data(),  true};
   return double(vectors * columns * steps * 4) * double(lanes) / shortest([&] { kernels.weight_gradient(args); });
 }
 
