@@ -106,7 +106,7 @@ def test_two_processes_with_joint_statistics_are_as_one(tmp_path: Path) -> None:
 def test_learns_the_digits_as_pytorch_does(method: str, tmp_path: Path) -> None:
     accuracies: dict[str, list[float]] = {}
     for backend in ("torch", "native"):
-        for seed in (0, 1, 2):
+        for seed in (0, 1):
             recipe = tiny(
                 model={"options": {"width": 16}},
                 method=METHODS[method],
