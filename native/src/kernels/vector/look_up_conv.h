@@ -121,12 +121,12 @@ class LookUpConv {
           const auto shift = static_cast<uint32_t>(group % 8 * 4);
           if (planes.stride == 1 && words == 1) {
             for (int64_t x = 0; x < width; ++x) to[s.pad_left + x] = static_cast<uint8_t>(word[x] >> shift & 15u);
-          } else if (planes.stride == 1) {
-            for (int64_t x = 0; x < width; ++x)
-              to[s.pad_left + x] = static_cast<uint8_t>(word[x * words] >> shift & 15u);
-          } else {
-            for (int64_t x = 0; x < width; ++x)
-              to[planes.at(x + s.pad_left)] = static_cast<uint8_t>(word[x * words] >> shift & 15u);
+            continue;
+          }
+          for (int64_t first = 0; first < planes.stride; ++first) {  // a phase begins with each of these columns
+            uint8_t* column = to + planes.at(first + s.pad_left);
+            for (int64_t x = first; x < width; x += planes.stride)
+              *column++ = static_cast<uint8_t>(word[x * words] >> shift & 15u);
           }
         }
       }
