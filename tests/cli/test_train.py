@@ -52,8 +52,10 @@ def test_json(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert main([*words, "--trainer.max_steps", "4", "--method.init_args.bits", "[3, 3]"]) == 0
     captured = capsys.readouterr()
     result = json.loads(captured.out)
-    keys = ["checkpoint", "best_top1", "last_top1", "epochs", "steps", "seconds", "operations_saved_percent", "skipped"]
+    accuracies, rates = ["best_top1", "last_top1"], ["seconds", "images_per_second"]
+    keys = ["checkpoint", *accuracies, "epochs", "steps", *rates, "operations_saved_percent", "skipped"]
     assert list(result) == keys
+    assert result["images_per_second"] > 0
     assert result["steps"] == 4
     assert result["checkpoint"] == str(out / "best.ckpt")
     kept = json.loads(record.read_text())
