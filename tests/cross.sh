@@ -4,12 +4,12 @@
 # - the same checksums as on this machine (native/tests/support/fingerprint.cpp), also for a network that was trained on
 #   the digits, where the Python package is installed;
 # - the machine code: the inner loop of the binary convolution, and no fused multiply-add anywhere.
-# SHAPES sets how many random shapes a kernel test takes (default 200; the tests on this machine take all).
+# SHAPES sets how many random shapes a kernel test takes (default 500; the tests on this machine take all).
 # Builds stay in build/ and are reused. Exit code 77: a tool is missing (the lines on stderr say which).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-export ONEBIT_TEST_SHAPES=${SHAPES:-200}
+export ONEBIT_TEST_SHAPES=${SHAPES:-500}
 generator=()
 command -v ninja >/dev/null && generator=(-G Ninja)
 jobs=$(getconf _NPROCESSORS_ONLN)
