@@ -116,7 +116,7 @@ def test_learns_the_digits_as_pytorch_does(method: str, tmp_path: Path) -> None:
             )
             result = fit(recipe, tmp_path / f"{backend}-{seed}", progress=False)
             accuracies.setdefault(backend, []).append(result["last_top1"])
-    # CycleBNN over three seeds: 0.943 ± 0.016 by PyTorch, 0.950 ± 0.003 fused
+    # a choice, well above chance: the spread over seeds is not recorded yet
     assert statistics.mean(accuracies["native"]) >= statistics.mean(accuracies["torch"]) - 0.06, accuracies
     assert min(accuracies["native"]) >= 0.88, accuracies
 

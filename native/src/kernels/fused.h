@@ -2,7 +2,7 @@
 //
 // Lanes are channels. A pass works on a run of pixels; arrays of a unit are [pixels][channels], of floats (float32 or
 // bfloat16, in `Store`), 16-bit dot products or packed signs. All sets give the same bits: operations are those written
-// in kernels/vector/fused.h, in that order, and sums over pixels are taken in the order of the pixels, a sum a channel.
+// in kernels/vector/fused.h, in that order, and sums over pixels are taken in the order of the pixels, one sum per channel.
 // Kernels neither allocate nor throw.
 #pragma once
 
@@ -85,7 +85,7 @@ struct SampleStatistics {
   double minimum, maximum;
 };
 
-// g = k[0] dz + k[1] y + k[2], a k a channel.
+// g = k[0] dz + k[1] y + k[2], with one k per channel.
 template <class Store>
 struct UnitGradient {
   int64_t pixels, channels;
