@@ -2,7 +2,7 @@
 //
 // Lanes are channels. A pass works on a run of pixels; arrays of a unit are [pixels][channels], of floats (float32 or
 // bfloat16, in `Store`), 16-bit dot products or packed signs. All sets give the same bits: operations are those written
-// in kernels/vector/fused.h, in that order, and sums over pixels are taken in the order of the pixels, one sum per channel.
+// in kernels/vector/fused.h, in that order, and sums over pixels, one per channel, are taken in their order.
 // Kernels neither allocate nor throw.
 #pragma once
 
