@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -40,6 +40,8 @@ class Transcription:
 @settings(max_examples=40)
 @given(t=st.integers(0, 99), low=st.sampled_from([1e-3, 0.1]), **SHAPES)
 def test_convolution_is_that_of_the_paper(t: int, low: float, **shape: Any) -> None:
+    # Of two weights, mean |ŵ| is always 1/√2: log₂ is -½, and its last bit decides which way the shift rounds.
+    assume(shape["channels"] * shape["kernel"] ** 2 != 2)
     twin = Transcription(t, 100, low, 10.0)
     assert_convolution_is(IRNet((low, 10.0)), twin.activation, twin.weight, at=(t, 100), **shape)
 
