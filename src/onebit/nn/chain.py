@@ -26,6 +26,7 @@ from torch.autograd.function import once_differentiable
 
 from onebit.nn.batch_statistics import BatchStatistics, Doubles, Normalization
 from onebit.quantize import SignForm
+from onebit.quantize.binary import Derivative
 from onebit.quantize.uniform import step_size
 from onebit.runtime import _engine
 
@@ -46,7 +47,7 @@ class Operands(NamedTuple):
     """The tensors of a unit that autograd knows.
 
     Attributes:
-        weight: (O, C, kh, kw), ±α_o.
+        weight: (O, C, kh, kw), ±α_o, or the latent weight, whose signs are taken.
         scale: (O,), of the product, or None.
         gamma, beta: BatchNorm's (O,), or None.
         threshold: the sign's (C,), or None.
@@ -72,6 +73,7 @@ class Link(NamedTuple):
         geometry: kernel, stride, and the padding's top, left, bottom and right.
         signs: int32 (O, kh, kw, words), the weight's, as the engine packs them.
         magnitude: (O,), α_o of the weight; None if all are 1.
+        derivative: the estimator of the weight's sign, if the weight is latent.
         sign: of the unit's input.
         levels: of the gradient, less 1.
         norm: BatchNorm, with running statistics.
@@ -83,6 +85,7 @@ class Link(NamedTuple):
     geometry: tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]]
     signs: Tensor
     magnitude: Tensor | None
+    derivative: Derivative | None
     sign: SignForm
     levels: int
     norm: nn.BatchNorm2d | nn.SyncBatchNorm
@@ -209,7 +212,7 @@ class _Function(torch.autograd.Function):
         ctx.save_for_backward(
             result if chain.links[-1].activation == Activation.HARDTANH else None,
             *(
-                own.weight if link.magnitude is not None else None
+                None if link.magnitude is None and link.derivative is None else own.weight
                 for link, own in zip(chain.links, operands, strict=True)
             ),
             *kept,
@@ -241,6 +244,8 @@ class _Function(torch.autograd.Function):
             )
             if dw is not None and link.magnitude is not None:
                 dw = _along_the_signs(dw, weights[index], link.magnitude, step.normalization.alpha_gradient(sums), step)
+            if dw is not None and link.derivative is not None:
+                dw.mul_(link.derivative(weights[index]))
             found = [dw, *_gradients(link, step, wanted[index], sums, dz, below[4])[1:], *found]
             if dx is not None:
                 dz, sums = dx, below[:4]

@@ -19,6 +19,7 @@ from onebit.nn.chain import OUTSIDE, Activation, Chain, Link, Operands, passes
 from onebit.nn.rprelu import RPReLU
 from onebit.nn.unit import Block, Unit
 from onebit.quantize import OutputForm, SignForm, closed_form, output_form
+from onebit.quantize.binary import BinaryQuantizer, Derivative
 from onebit.runtime import _engine
 
 BITS = 8
@@ -131,8 +132,9 @@ class NativeBlock:
         conv, norm = unit.conv, unit.norm
         assert isinstance(conv, BinaryConv2d)
         assert isinstance(norm, nn.BatchNorm2d | nn.SyncBatchNorm)
-        weight = conv.quantized_weight()
-        packed = _pack(weight.detach(), self.threads, self.isa)
+        derivative = _sign_of(conv.weight_quantizer)
+        weight = conv.weight if derivative else conv.quantized_weight()
+        packed = (self._signs(weight), None) if derivative else _pack(weight.detach(), self.threads, self.isa)
         if packed is None:
             return None, "weights other than ±α of an output channel, α > 0"
         sign: SignForm = closed_form(conv.input_quantizer)
@@ -143,8 +145,15 @@ class NativeBlock:
         bits = BITS if form.quantizer is None else form.quantizer.bits
         kind, shift, slope, rise = _activation(unit.activation, conv.out_channels)  # type: ignore[misc]
         geometry = conv.kernel_size, conv.stride, conv.padding
-        link = Link(geometry, signs, magnitude, sign, 2**bits - 1, norm, kind, None)
+        link = Link(geometry, signs, magnitude, derivative, sign, 2**bits - 1, norm, kind, None)
         return (link, Operands(weight, form.scale, norm.weight, norm.bias, sign.threshold, shift, slope, rise)), None
+
+    def _signs(self, weight: Tensor) -> Tensor:
+        """The signs of latent weights (O, C, kh, kw), as the engine packs them."""
+        weight = weight.detach().contiguous(memory_format=torch.channels_last)
+        words = _words(weight)
+        passes(self.threads, self.isa).signs(weight.permute(0, 2, 3, 1).numpy(), None, False, words.numpy())
+        return words
 
     def _hands_on(self, block: Block) -> bool:
         """Whether only the next block sees the output."""
@@ -262,14 +271,24 @@ def _activation(
 def _pack(weight: Tensor, threads: int, isa: str) -> tuple[Tensor, Tensor | None] | None:
     """The signs of ±α as the engine wants them, and α (O,), None if all are 1; None if the weights are no such."""
     weight = weight.contiguous(memory_format=torch.channels_last)
-    outputs, channels, *kernel = weight.shape
-    words = torch.empty((outputs, *kernel, -(-channels // 32)), dtype=torch.int32)
-    magnitude = torch.empty(outputs)
+    words, magnitude = _words(weight), torch.empty(len(weight))
     if not passes(threads, isa).pack(weight.permute(0, 2, 3, 1).numpy(), words.numpy(), magnitude.numpy()):
         return None
     if bool(magnitude.eq(1).all()):
         return words, None
     return (words, magnitude) if bool((magnitude > 0).all() & magnitude.isfinite().all()) else None
+
+
+def _words(weight: Tensor) -> Tensor:
+    outputs, channels, *kernel = weight.shape
+    return torch.empty((outputs, *kernel, -(-channels // 32)), dtype=torch.int32)
+
+
+def _sign_of(quantizer: nn.Module) -> Derivative | None:
+    """The estimator of a quantiser that is a sign and nothing else, or None."""
+    if not isinstance(quantizer, BinaryQuantizer) or closed_form(quantizer) is None:
+        return None
+    return None if _hooked(quantizer) or "forward" in vars(quantizer) else quantizer.derivative
 
 
 def _cuts(units: Sequence[Unit], fused: Sequence[bool]) -> list[int]:
