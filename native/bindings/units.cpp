@@ -170,6 +170,20 @@ class Fused {
     store ? with_store(*store, run) : run(float{});
   }
 
+  void shortcut(const Array& x, int64_t side, int64_t before, const Array& output) {
+    with_shortcut(x, side, before, output, [&](const onebit::UnitShortcut& s, auto* from, auto* to) {
+      const nb::gil_scoped_release release;
+      units_.shortcut(s, from, to);
+    });
+  }
+
+  void shortcut_gradient(const Array& gradient, int64_t side, int64_t before, const Array& x) {
+    with_shortcut(x, side, before, gradient, [&](const onebit::UnitShortcut& s, auto* to, auto* from) {
+      const nb::gil_scoped_release release;
+      units_.shortcut_gradient(s, from, to);
+    });
+  }
+
   void gradient(const Array& g, const Maybe& x, int32_t activation, const Maybe& parameters, const Array& y,
                 const Array& mean, const Array& dz, const Array& sums) {
     const Sizes s(g);
@@ -237,6 +251,22 @@ class Fused {
   }
 
  private:
+  // Calls work with the shape, x and the shortcut's end.
+  template <class Work>
+  static void with_shortcut(const Array& x, int64_t side, int64_t before, const Array& wide, const Work& work) {
+    if (x.ndim() != 4 || wide.ndim() != 4) throw nb::value_error("a shortcut's arrays are (batch, height, width, channels)");
+    if (side < 1 || before < 0) throw nb::value_error("a mean of no pixels, or fewer than no channels");
+    const int64_t channels = ::side(x, 3);
+    const onebit::UnitShortcut s = {::side(x, 0), ::side(x, 1), ::side(x, 2), channels, side, before,
+                                    ::side(wide, 3) - channels - before};
+    if (s.after < 0) throw nb::value_error("a shortcut to fewer channels");
+    with_store(x, [&](auto store) {
+      using Store = decltype(store);
+      work(s, floats<Store>(x, s.batch * s.height * s.width * channels),
+           floats<Store>(wide, s.batch * s.rows() * s.columns() * s.wide()));
+    });
+  }
+
   template <class Store>
   static void set_estimator(onebit::UnitBackward<Store>& a, const Maybe& parameters) {
     const auto wanted = [&](int64_t count) {
@@ -320,6 +350,9 @@ void bind_units(nb::module_& m) {
            arg("parameters").noconvert().none() = nb::none(), arg("z").noconvert().none() = nb::none(),
            arg("x").noconvert().none() = nb::none(), arg("threshold").noconvert().none() = nb::none(),
            arg("bits").noconvert().none() = nb::none(), arg("statistics").noconvert().none() = nb::none())
+      .def("shortcut", &Fused::shortcut, arg("x").noconvert(), arg("side"), arg("before"), arg("output").noconvert())
+      .def("shortcut_gradient", &Fused::shortcut_gradient, arg("gradient").noconvert(), arg("side"), arg("before"),
+           arg("x").noconvert())
       .def("gradient", &Fused::gradient, arg("g").noconvert(), arg("x").noconvert().none(), arg("activation"),
            arg("parameters").noconvert().none(), arg("y").noconvert(), arg("mean").noconvert(), arg("dz").noconvert(),
            arg("sums").noconvert())

@@ -360,6 +360,40 @@ void backward(Random& random, Units& units, const ConvShape& s, Record& record) 
   for (int64_t i = 0; i < output.size(); ++i) CHECK(std::isnan(value(output[i])), "%s: dz of a NaN", units.isa());
 }
 
+template <class Store>
+void shortcut(Random& random, Units& units, Record& record) {
+  UnitShortcut s = {random.between(1, 3), 0, 0, random.between(1, 40), random.between(1, 3), random.between(0, 9), 0};
+  s.after = random.between(0, 9);
+  s.height = random.between(static_cast<int>(s.side), 8), s.width = random.between(static_cast<int>(s.side), 8);
+  Array<Store> x(s.batch * s.height * s.width * s.channels), y(s.batch * s.rows() * s.columns() * s.wide());
+  Array<Store> dx(x.size());
+  for (int64_t i = 0; i < x.size(); ++i) set(x[i], static_cast<float>(random.between(-128, 128)) / 64.0f);
+  units.shortcut(s, &x[0], &y[0]);
+  std::vector<double> sums(static_cast<size_t>(y.size()));
+  const double size = static_cast<double>(s.side * s.side);
+  const auto visit = [&](const auto& each) {  // each element of x that is part of a mean, and where that is
+    for (int64_t i = 0; i < x.size(); ++i) {
+      const int64_t c = i % s.channels, column = i / s.channels % s.width, row = i / s.channels / s.width % s.height;
+      const int64_t n = i / s.channels / s.width / s.height, oy = row / s.side, ox = column / s.side;
+      const bool part = oy < s.rows() && ox < s.columns();
+      each(i, part ? ((n * s.rows() + oy) * s.columns() + ox) * s.wide() + s.before + c : int64_t{-1});
+    }
+  };
+  visit([&](int64_t from, int64_t to) {
+    if (to >= 0) sums[static_cast<size_t>(to)] += value(x[from]) / size;
+  });
+  for (int64_t i = 0; i < y.size(); ++i) {
+    const double sum = sums[static_cast<size_t>(i)];
+    check_close(value(y[i]), sum, kRounding<Store> * std::abs(sum) + 1e-6, "a mean", units);
+  }
+  units.shortcut_gradient(s, &y[0], &dx[0]);
+  visit([&](int64_t to, int64_t from) {
+    const double wanted = from < 0 ? 0 : value(y[from]) / size;
+    check_close(value(dx[to]), wanted, kRounding<Store> * std::abs(wanted) + 1e-9, "a mean's gradient", units);
+  });
+  record.add(y), record.add(dx);
+}
+
 void test_cyclic_threshold(Random& random) {
   for (int i = 0; i < 2000; ++i) {
     const float deviation =
@@ -399,6 +433,8 @@ void run() {
         forward<Bfloat16>(shapes, units, s, record);
         backward<float>(shapes, units, s, record);
         backward<Bfloat16>(shapes, units, s, record);
+        shortcut<float>(shapes, units, record);
+        shortcut<Bfloat16>(shapes, units, record);
         if (first.size() == i) first.push_back(record);
         CHECK(record.bytes() == first[i].bytes(), "%s, %d threads: other bits than the first", units.isa(), threads);
       }

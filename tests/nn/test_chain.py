@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from onebit import methods
 from onebit.models.resnet import CifarBlock
-from onebit.nn import BinaryConv2d, Block, Unit, chain, native_block, use_native
+from onebit.nn import BinaryConv2d, Block, PadChannels, Unit, chain, native_block, use_native
 from onebit.quantize.uniform import quantize
 from onebit.runtime import _engine
 from tests.nn.blocks import BLOCKS, METHODS, exact_twin, gradients, made
@@ -269,6 +269,67 @@ def test_chain_is_cut_where_a_shortcut_reads(oracle: Fused) -> None:
     assert_near(y, expected, 1e-5)
     for name, gradient in wanted.items():
         assert_near(found[name], gradient, 2e-5, name)
+
+
+SHORTCUTS: dict[str, Callable[[], nn.Sequential]] = {
+    "means": lambda: nn.Sequential(nn.AvgPool2d(2), PadChannels(5, 3)),
+    "means_as_tuples": lambda: nn.Sequential(nn.AvgPool2d(2, (2, 2), (0, 0)), PadChannels(5, 3)),
+    "overlapping": lambda: nn.Sequential(nn.AvgPool2d(3, 2, 1), PadChannels(5, 3)),
+    "divided_otherwise": lambda: nn.Sequential(nn.AvgPool2d(2, divisor_override=3), PadChannels(5, 3)),
+    "padded_first": lambda: nn.Sequential(PadChannels(5, 3), nn.AvgPool2d(2)),
+    "cropped": lambda: nn.Sequential(nn.AvgPool2d(2), PadChannels(10, -2)),
+    "largest": lambda: nn.Sequential(nn.MaxPool2d(2), PadChannels(5, 3)),
+}
+
+
+@pytest.mark.parametrize("name", SHORTCUTS)
+def test_shortcuts_to_a_wider_stage(name: str, oracle: Fused, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the engine where it knows them, else by their modules: the same gradients."""
+    net = made("cifar_strided", "plain")
+    net[0].shortcut = SHORTCUTS[name]()
+    twin, calls = exact_twin(net), []
+    monkeypatch.setattr(oracle, "shortcut", note(oracle.shortcut, calls))
+    fused(net)
+    x, g = torch.randn(3, 8, 6, 6), torch.randn(3, 16, 3, 3)
+    y, found = gradients(net, x, g)
+    expected, wanted = gradients(twin, x.double(), g.double())
+    assert len(calls) == name.startswith("means")
+    assert_near(y, expected, 1e-5)
+    for parameter, gradient in wanted.items():
+        assert_near(found[parameter], gradient, 2e-5, parameter)
+
+
+@pytest.mark.parametrize("place", ["0.shortcut", "0.shortcut.0"])
+def test_hooks_of_shortcuts_run(place: str, oracle: Fused, monkeypatch: pytest.MonkeyPatch) -> None:
+    net, calls, seen = fused(made("cifar_strided", "plain")), [], []
+    monkeypatch.setattr(oracle, "shortcut", note(oracle.shortcut, calls))
+    net.get_submodule(place).register_forward_hook(lambda *_: seen.append(place))
+    net(torch.randn(3, 8, 6, 6)).sum().backward()
+    assert seen == [place]
+    assert not calls
+
+
+def note(function: Callable[..., None], calls: list[Any]) -> Callable[..., None]:
+    def noted(*arguments: Any) -> None:
+        calls.append(arguments)
+        function(*arguments)
+
+    return noted
+
+
+def test_a_shortcut_of_another_shape_is_refused_as_by_the_modules() -> None:
+    net = fused(made("cifar_strided", "plain"))
+    reason = "conv2 trains outside the fused block: a shortcut of another shape"
+    with pytest.warns(UserWarning, match=reason), pytest.raises(RuntimeError, match="size of tensor"):
+        net(torch.randn(2, 8, 7, 7))
+
+
+def test_hooks_of_weight_quantizers_run() -> None:
+    net, seen = fused(made("cifar", "plain")), []
+    net(torch.randn(2, 8, 4, 4))
+    net[0].conv1.weight_quantizer.register_forward_hook(lambda *_: seen.append(1))
+    net(torch.randn(2, 8, 4, 4))
+    assert seen == [1]
 
 
 def inputs(net: nn.Sequential, monkeypatch: pytest.MonkeyPatch) -> list[torch.dtype]:

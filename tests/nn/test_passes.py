@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -179,3 +179,36 @@ def test_passes_are_the_oracles(isa: str, storage: str, data: st.DataObject) -> 
             assert float((each - wanted).abs().max()) <= slope * terms * level + 2 * step * (largest + 1)
         spread = slope * level / 2 * (terms / len(draws)) ** 0.5  # at most
         assert float((each.mean(0) - wanted).abs().max()) <= 6 * spread + 2 * step * (largest + 1), name
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("storage", ["float32", "bfloat16"])
+@settings(max_examples=10, deadline=None)
+@given(
+    batch=st.integers(1, 3),
+    sides=st.tuples(st.integers(1, 7), st.integers(1, 7)),
+    channels=st.integers(1, 40),
+    zeros=st.tuples(st.integers(0, 20), st.integers(0, 20)),
+    side=st.integers(1, 3),
+    seed=st.integers(0, 2**31),
+)
+def test_shortcuts_are_the_oracles(
+    isa: str,
+    storage: str,
+    batch: int,
+    sides: tuple[int, int],
+    channels: int,
+    zeros: tuple[int, int],
+    side: int,
+    seed: int,
+) -> None:
+    assume(min(sides) >= side)
+    torch.manual_seed(seed)
+    x = stored(torch.randn(batch, *sides, channels), storage)
+    wide = stored(torch.randn(batch, *(length // side for length in sides), zeros[0] + channels + zeros[1]), storage)
+    step = 2.0**-8 if storage == "bfloat16" else 2.0**-22
+    passes = _engine.Fused(2, isa)
+    for name, source, result in (("shortcut", "x", ("output", wide)), ("shortcut_gradient", "gradient", ("x", x))):
+        arguments = {source: x if source == "x" else wide, "side": side, "before": zeros[0]}
+        mine, theirs = both(passes, name, arguments, dict([result]))
+        torch.testing.assert_close(values(mine[result[0]]), values(theirs[result[0]]), rtol=step, atol=1e-6)

@@ -71,6 +71,19 @@ class Fused:
         if statistics is not None:
             statistics[...] = _statistics(after if x is None else _values(x))
 
+    def shortcut(self, x: Array, side: int, before: int, output: Array) -> None:
+        means = _nhwc(functional.avg_pool2d(_nchw(_values(x)), side))
+        wide = np.zeros(output.shape)
+        wide[..., before : before + means.shape[3]] = means
+        _store(wide, output)
+
+    def shortcut_gradient(self, gradient: Array, side: int, before: int, x: Array) -> None:
+        each = _values(gradient)[..., before : before + x.shape[3]] / side**2
+        spread = np.zeros(x.shape)
+        rows, columns = (side * length for length in each.shape[1:3])
+        spread[:, :rows, :columns] = each.repeat(side, 1).repeat(side, 2)
+        _store(spread, x)
+
     def gradient(
         self,
         g: Array,

@@ -162,6 +162,26 @@ struct BackArgs {
   float* sums;
 };
 
+// A shortcut to a wider stage, of a row of `columns` outputs: means of side x side pixels, zero channels around them.
+template <class Store>
+struct MeansArgs {
+  int64_t columns, channels;
+  int64_t side, row;      // of a mean; pixels of a row of x
+  int64_t before, after;  // zero channels
+  const Store* x;
+  Store* output;  // [columns][before + channels + after]
+};
+
+// Its gradient: that of each output, divided by the pixels of a mean, in all of them.
+template <class Store>
+struct SpreadArgs {
+  int64_t columns, channels;
+  int64_t side, row;
+  int64_t before, after;
+  const Store* gradient;  // [columns][before + channels + after]
+  Store* output;
+};
+
 template <class Store>
 struct FusedPasses {
   void (*signs)(const SignArgs<Store>&);
@@ -171,6 +191,8 @@ struct FusedPasses {
   void (*levels)(const UnitLevelsArgs<Store>&);
   void (*estimate)(const EstimateArgs<Store>&);
   void (*back)(const BackArgs<Store>&);
+  void (*means)(const MeansArgs<Store>&);
+  void (*spread)(const SpreadArgs<Store>&);
 };
 
 struct FusedKernels {

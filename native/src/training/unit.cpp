@@ -181,6 +181,34 @@ void Units::describe(const Store* x, int64_t count, double* statistics) const {
 }
 
 template <class Store>
+void Units::shortcut(const UnitShortcut& s, const Store* x, Store* output) {
+  const std::lock_guard lock(mutex_);
+  const int64_t in = s.width * s.channels, out = s.columns() * s.wide();
+  pool_.split(s.batch, [&](int64_t begin, int64_t end, size_t) {
+    for (int64_t n = begin; n < end; ++n) {
+      for (int64_t row = 0; row < s.rows(); ++row)
+        passes<Store>().means({s.columns(), s.channels, s.side, s.width, s.before, s.after,
+                               x + (n * s.height + row * s.side) * in, output + (n * s.rows() + row) * out});
+    }
+  });
+}
+
+template <class Store>
+void Units::shortcut_gradient(const UnitShortcut& s, const Store* gradient, Store* x) {
+  const std::lock_guard lock(mutex_);
+  const int64_t in = s.width * s.channels, out = s.columns() * s.wide();
+  const bool all = s.rows() * s.side == s.height && s.columns() * s.side == s.width;
+  pool_.split(s.batch, [&](int64_t begin, int64_t end, size_t) {
+    for (int64_t n = begin; n < end; ++n) {
+      if (!all) std::fill_n(x + n * s.height * in, s.height * in, Store{});
+      for (int64_t row = 0; row < s.rows(); ++row)
+        passes<Store>().spread({s.columns(), s.channels, s.side, s.width, s.before, s.after,
+                                gradient + (n * s.rows() + row) * out, x + (n * s.height + row * s.side) * in});
+    }
+  });
+}
+
+template <class Store>
 void Units::end(const UnitEnd<Store>& a) {
   const std::lock_guard lock(mutex_);
   const int64_t image = a.pixels * a.channels;
@@ -428,6 +456,10 @@ template void Units::normalize(const UnitForward<float>&);
 template void Units::normalize(const UnitForward<Bfloat16>&);
 template void Units::statistics(const float*, int64_t, int64_t, double*);
 template void Units::statistics(const Bfloat16*, int64_t, int64_t, double*);
+template void Units::shortcut(const UnitShortcut&, const float*, float*);
+template void Units::shortcut(const UnitShortcut&, const Bfloat16*, Bfloat16*);
+template void Units::shortcut_gradient(const UnitShortcut&, const float*, float*);
+template void Units::shortcut_gradient(const UnitShortcut&, const Bfloat16*, Bfloat16*);
 template void Units::end(const UnitEnd<float>&);
 template void Units::end(const UnitEnd<Bfloat16>&);
 template void Units::backward(const UnitBackward<float>&);

@@ -90,6 +90,18 @@ struct UnitBackward {
   double* sums;          // [5][in_c]: those of BackArgs, and of the threshold's gradient; null at the entrance
 };
 
+// A shortcut to a wider stage: means of side x side pixels between zero channels; rows and columns that fill no mean
+// are left out. Forward from x to the output, [batch][height / side][width / side][before + channels + after]; back from
+// the output's gradient to x's.
+struct UnitShortcut {
+  int64_t batch, height, width, channels;
+  int64_t side, before, after;
+
+  int64_t rows() const { return height / side; }
+  int64_t columns() const { return width / side; }
+  int64_t wide() const { return before + channels + after; }
+};
+
 class Units {
  public:
   // Throws std::system_error, std::bad_alloc.
@@ -116,6 +128,12 @@ class Units {
 
   template <class Store>
   void normalize(const UnitForward<Store>& a);
+
+  template <class Store>
+  void shortcut(const UnitShortcut& s, const Store* x, Store* output);
+
+  template <class Store>
+  void shortcut_gradient(const UnitShortcut& s, const Store* gradient, Store* x);
 
   template <class Store>
   void end(const UnitEnd<Store>& a);

@@ -66,6 +66,19 @@ class Operands(NamedTuple):
     residual: Tensor | None = None
 
 
+class Pooling(NamedTuple):
+    """A shortcut to a wider stage: means of ``side``×``side`` pixels, with zero channels around them."""
+
+    side: int = 1
+    before: int = 0
+    after: int = 0
+
+    def shape(self, of: Sequence[int]) -> tuple[int, ...]:
+        """From (N, C, H, W)."""
+        batch, channels, height, width = of
+        return batch, self.before + channels + self.after, height // self.side, width // self.side
+
+
 class Link(NamedTuple):
     """A unit of a chain.
 
@@ -80,6 +93,7 @@ class Link(NamedTuple):
         activation: see there.
         source: the tensor of the chain that is added: 0 is its input, i the output of its i-th unit; ``OUTSIDE`` for
             ``operands.residual``, None for none.
+        pooling: of the source before it is added, or None.
     """
 
     geometry: tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]]
@@ -90,7 +104,8 @@ class Link(NamedTuple):
     levels: int
     norm: nn.BatchNorm2d | nn.SyncBatchNorm
     activation: Activation
-    source: int | None
+    source: int | None = None
+    pooling: Pooling | None = None
 
     def sides(self, shape: Sequence[int]) -> tuple[int, ...]:
         """What the engine calls the shape, for an input (N, C, H, W)."""
@@ -236,8 +251,8 @@ class _Function(torch.autograd.Function):
                 sums = np.full_like(sums, np.nan)
             sums[1] += (step.mean - step.normalization.statistics.mean) * sums[0]  # was taken around the rounded mean
             if link.source is not None and link.source != OUTSIDE:
-                other = beside.get(link.source)
-                beside[link.source] = dz if other is None else dz + other
+                own, other = _spread(chain, index, ctx.steps, dz), beside.get(link.source)
+                beside[link.source] = own if other is None else own + other
             reach = bool(index or ctx.needs_input_grad[1] or wanted[0].threshold)
             dx, dw, below = _backward(
                 chain, index, ctx.steps, kept, dz, sums, beside.pop(index, None), reach, bool(wanted[index].weight)
@@ -270,7 +285,7 @@ def _forward(
     if own.residual is not None:
         residual = own.residual.detach().to(chain.storage).contiguous(memory_format=torch.channels_last)
     elif link.source is not None:
-        residual = tensors[link.source]
+        residual = _pooled(chain, link.pooling, tensors[link.source])
     z = _empty(shape, chain.storage) if link.activation == Activation.RPRELU else None
     x = None if chain.is_inner(index) else _empty(shape, chain.storage)
     sign = chain.links[index + 1].sign if index + 1 < len(chain.links) else None
@@ -344,6 +359,27 @@ def _backward(
         below if reach else None,
     )
     return output, dw, below
+
+
+def _pooled(chain: Chain, pooling: Pooling | None, x: Tensor | None) -> Tensor | None:
+    """What a shortcut adds."""
+    if pooling is None or x is None:
+        return x
+    result = _empty(pooling.shape(x.shape), x.dtype)
+    chain.passes.shortcut(_array(x), pooling.side, pooling.before, _array(result))
+    return result
+
+
+def _spread(chain: Chain, index: int, steps: Sequence[_Step], dz: Tensor) -> Tensor:
+    """The gradient of what the shortcut of a unit reads, from the unit's dz."""
+    link = chain.links[index]
+    if link.pooling is None:
+        return dz
+    assert link.source is not None
+    batch, height, width, channels = steps[link.source].shape[:4]
+    result = _empty((batch, channels, height, width), dz.dtype)
+    chain.passes.shortcut_gradient(_array(dz), link.pooling.side, link.pooling.before, _array(result))
+    return result
 
 
 def _enter(chain: Chain, given: Tensor, stored: Tensor | None) -> _Input:

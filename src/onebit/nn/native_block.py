@@ -9,13 +9,15 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from onebit.nn.binary_conv import BinaryConv2d
-from onebit.nn.chain import OUTSIDE, Activation, Chain, Link, Operands, passes
+from onebit.nn.chain import OUTSIDE, Activation, Chain, Link, Operands, Pooling, passes
+from onebit.nn.pad_channels import PadChannels
 from onebit.nn.rprelu import RPReLU
 from onebit.nn.unit import Block, Unit
 from onebit.quantize import OutputForm, SignForm, closed_form, output_form
@@ -89,15 +91,19 @@ class NativeBlock:
     ) -> bool:
         """Whether the engine takes units start to end - 1 with this input's sides."""
         assert given is not None
-        shape = tuple(given.shape)
+        shapes = [tuple(given.shape)]
         for index in range(start, end):
             link = links[index]
             assert link is not None
-            sides = link[0].sides(shape)
+            sides = link[0].sides(shapes[-1])
             shape = (sides[0], sides[6], *sides[4:6])
             reason = _engine.unfit_for_fusing(sides) if min(shape) > 0 else "no output"
             if reason is None and shape[0] * shape[2] * shape[3] == 1:
                 reason = "one value a channel"
+            source, pooling = units[index].source, _pooling(units[index])
+            if reason is None and source is not None and source >= start and pooling is not None:
+                reason = None if pooling.shape(shapes[source - start]) == shape else "a shortcut of another shape"
+            shapes.append(shape)
             if reason is not None:
                 self._say(block, units[index], reason)
                 return False
@@ -114,13 +120,13 @@ class NativeBlock:
         chain, operands = [], []
         for unit, link in zip(units, links, strict=True):
             assert link is not None
-            source, outside = None, None
+            source, outside, pooling = None, None, None
             if unit.source is not None:
-                source = unit.source - start
-                if source < 0 or not _is_identity(unit):
+                source, pooling = unit.source - start, _pooling(unit)
+                if source < 0 or pooling is None:
                     outside = unit.residual(_plain(tensors[unit.source], unit))
-                    source = OUTSIDE
-            chain.append(link[0]._replace(source=source))
+                    source, pooling = OUTSIDE, None
+            chain.append(link[0]._replace(source=source, pooling=None if pooling == Pooling() else pooling))
             operands.append(link[1]._replace(residual=outside))
         output = self.storage if onward else torch.float32
         given = tensors[start]
@@ -145,7 +151,7 @@ class NativeBlock:
         bits = BITS if form.quantizer is None else form.quantizer.bits
         kind, shift, slope, rise = _activation(unit.activation, conv.out_channels)  # type: ignore[misc]
         geometry = conv.kernel_size, conv.stride, conv.padding
-        link = Link(geometry, signs, magnitude, derivative, sign, 2**bits - 1, norm, kind, None)
+        link = Link(geometry, signs, magnitude, derivative, sign, 2**bits - 1, norm, kind)
         return (link, Operands(weight, form.scale, norm.weight, norm.bias, sign.threshold, shift, slope, rise)), None
 
     def _signs(self, weight: Tensor) -> Tensor:
@@ -248,9 +254,25 @@ def _hooked(module: nn.Module) -> bool:
     return any(hooks)
 
 
-def _is_identity(unit: Unit) -> bool:
+def _pooling(unit: Unit) -> Pooling | None:
+    """The shortcut, if it is the identity, or means or zero channels or both in this order."""
     shortcut = unit.shortcut
-    return shortcut is None or (type(shortcut) is nn.Sequential and not len(shortcut) and not _hooked(shortcut))
+    if shortcut is None:
+        return Pooling()
+    if type(shortcut) is not nn.Sequential or any(_hooked(m) or "forward" in vars(m) for m in shortcut.modules()):
+        return None
+    side, before, after = 1, 0, 0
+    modules: list[Any] = list(shortcut)
+    if modules and type(modules[0]) is nn.AvgPool2d:
+        pool: nn.AvgPool2d = modules.pop(0)
+        side = pool.kernel_size  # type: ignore[assignment]
+        plain = type(side) is int and pool.stride in (side, (side, side)) and pool.padding in (0, (0, 0))
+        if not plain or pool.ceil_mode or pool.divisor_override is not None:
+            return None
+    if modules and type(modules[0]) is PadChannels:
+        padding: PadChannels = modules.pop(0)
+        before, after = padding.before, padding.after
+    return None if modules or before < 0 or after < 0 else Pooling(side, before, after)
 
 
 def _activation(
@@ -297,7 +319,7 @@ def _cuts(units: Sequence[Unit], fused: Sequence[bool]) -> list[int]:
     for index, unit in enumerate(units):
         if not fused[index]:
             cuts |= {index, index + 1}
-        if unit.source is not None and not (fused[index] and _is_identity(unit)):
+        if unit.source is not None and not (fused[index] and _pooling(unit) is not None):
             cuts.add(unit.source)
     while True:
         more = set()

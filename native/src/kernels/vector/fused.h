@@ -2,6 +2,7 @@
 // added, subtracted, multiplied, divided and compared, each rounded, so that all sets give the same bits.
 #pragma once
 
+#include <algorithm>
 #include <cfloat>
 #include <cmath>
 
@@ -52,8 +53,8 @@ class Fused {
 
   template <class Store>
   static constexpr FusedPasses<Store> passes() {
-    return {signs<Store>,  normalize<Store>, statistics<Store>, range<Store>,
-            levels<Store>, estimate<Store>,  back<Store>};
+    return {signs<Store>,    normalize<Store>, statistics<Store>, range<Store>, levels<Store>,
+            estimate<Store>, back<Store>,      means<Store>,      spread<Store>};
   }
 
   // ---- vectors: `count` lanes are real ------------------------------------------------------------------------------
@@ -266,6 +267,41 @@ class Fused {
       if (static_cast<double>(high[i]) > result.maximum) result.maximum = static_cast<double>(high[i]);
     }
     return result;
+  }
+
+  // Pixels are added row by row.
+  template <class Store>
+  static void means(const MeansArgs<Store>& args) {
+    const MeansArgs<Store> a = args;
+    const int64_t wide = a.before + a.channels + a.after;
+    const F size = all(static_cast<float>(a.side * a.side));
+    if (wide > a.channels) std::fill_n(a.output, a.columns * wide, Store{});
+    vectors(
+        a.channels, [&](int64_t c, int64_t count) __attribute__((always_inline)) {
+          for (int64_t p = 0; p < a.columns; ++p) {
+            F sum = {};
+            for (int64_t i = 0; i < a.side; ++i)
+              for (int64_t j = 0; j < a.side; ++j)
+                sum = sum + get(a.x + (i * a.row + p * a.side + j) * a.channels + c, count);
+            put(a.output + p * wide + a.before + c, sum / size, count);
+          }
+        });
+  }
+
+  template <class Store>
+  static void spread(const SpreadArgs<Store>& args) {
+    const SpreadArgs<Store> a = args;
+    const int64_t wide = a.before + a.channels + a.after;
+    const F size = all(static_cast<float>(a.side * a.side));
+    vectors(
+        a.channels, [&](int64_t c, int64_t count) __attribute__((always_inline)) {
+          for (int64_t p = 0; p < a.columns; ++p) {
+            const F each = get(a.gradient + p * wide + a.before + c, count) / size;
+            for (int64_t i = 0; i < a.side; ++i)
+              for (int64_t j = 0; j < a.side; ++j)
+                put(a.output + (i * a.row + p * a.side + j) * a.channels + c, each, count);
+          }
+        });
   }
 
   // The sum of f(x) in an order that no instruction set changes: 16 sums of every 16th, which are added to 16 doubles
