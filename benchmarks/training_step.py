@@ -2,7 +2,8 @@
 
 A step is forward, loss, backward and AdamW on one batch of noise. Each contender lives in a process of its own and does
 one step a round, in turns with the others, so that ratios within a round compare like with like. `--baseline PATH` adds
-the native backend of an older checkout, run by that checkout's own environment.
+the native backend of an older checkout, run by that checkout's own environment. `loading` is what a batch of training
+images takes, cut from as many as CIFAR-10 has and augmented.
 
 Memory is how far the resident memory of the process rises above what it was before a step on the whole batch: weights,
 the optimiser's state, libraries and their threads are there by then, after a step on two samples. It is what a step
@@ -16,6 +17,7 @@ GOMP_SPINCOUNT=1000 python benchmarks/training_step.py --baseline ../onebit-e05c
 import argparse
 import ctypes
 import inspect
+import itertools
 import json
 import os
 import platform
@@ -32,6 +34,9 @@ from torch.nn import functional
 
 import onebit.nn
 from onebit import methods, models
+from onebit.data.loader import Loader
+from onebit.data.module import Transform
+from onebit.data.sampler import EpochSampler
 from onebit.training.optimizer import make_optimizer
 from onebit.training.recipe import OptimizerConfig
 
@@ -45,11 +50,13 @@ CONTENDERS = [
     *((kind, arithmetic) for kind in KINDS for arithmetic in (PRODUCTS, FUSED, FUSED_FLOAT)),
 ]
 BASELINE = "baseline native"
+LOADING = [("loading", augment) for augment in ("flip_crop", "cyclebnn")]
 PAIRS = [  # whose ratio is stated
     *(((kind, FUSED), (kind, other)) for kind in KINDS for other in (BASELINE, PRODUCTS, "PyTorch bfloat16")),
     (("binary", FUSED), ("full precision", "PyTorch bfloat16")),
     (("binary", FUSED_FLOAT), ("binary", FUSED)),
     (("CycleBNN", FUSED), ("binary", FUSED)),
+    *((loading, ("binary", FUSED)) for loading in LOADING),
 ]
 Contender = tuple[str, str]
 
@@ -64,6 +71,8 @@ def make_step(model: str, kind: str, arithmetic: str, batch: int, threads: int) 
     Raises:
         Refusal: this version, or this machine, has no such arithmetic.
     """
+    if kind == "loading":
+        return make_loading(arithmetic, batch)
     torch.manual_seed(0)
     images = torch.randn(batch, 3, 32, 32).contiguous(memory_format=LAST)
     labels = torch.randint(10, (batch,))
@@ -83,6 +92,20 @@ def make_step(model: str, kind: str, arithmetic: str, batch: int, threads: int) 
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+
+    return step
+
+
+def make_loading(augment: str, batch: int) -> Callable[[int], None]:
+    """The next batch of noise, with the augmentation that recipes call so."""
+    torch.manual_seed(0)
+    images, labels = torch.randint(256, (50_000, 3, 32, 32), dtype=torch.uint8), torch.randint(10, (50_000,))
+    transform = Transform(augment, torch.full((3,), 0.5), torch.full((3,), 0.25), (32, 32))
+    loader = Loader(images, labels, transform, EpochSampler(len(images), batch, shuffle=True))
+    batches = itertools.chain.from_iterable(itertools.repeat(loader))
+
+    def step(samples: int) -> None:
+        next(batches)
 
     return step
 
@@ -169,7 +192,7 @@ class Process:
 
 def measure(model: str, batch: int, threads: int, rounds: int, baseline: Path | None) -> dict[str, Any]:
     """Steps of all contenders, in turns."""
-    wanted = [(Path(sys.executable), contender) for contender in CONTENDERS]
+    wanted = [(Path(sys.executable), contender) for contender in (*CONTENDERS, *LOADING)]
     if baseline is not None:
         wanted += [(baseline, (kind, BASELINE)) for kind in KINDS]
     processes: dict[Contender, Process] = {}

@@ -73,6 +73,17 @@ def test_a_step_changes_the_weights(kind: str, monkeypatch: pytest.MonkeyPatch) 
     assert all(not torch.equal(before[name], value) for name, value in made[0].named_parameters())
 
 
+def test_loading_gives_a_batch_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    call = training_step.Transform.__call__
+    monkeypatch.setattr(training_step.Transform, "__call__", lambda *a: seen.append(call(*a)) or seen[-1])
+    step = make_step("resnet20_cifar", "loading", "flip_crop", 25_000, 1)
+    for _ in range(3):  # into the next epoch
+        step(2)
+    assert [len(images) for images in seen] == [25_000] * 3
+    assert not torch.equal(seen[0], seen[2])
+
+
 def test_a_process_says_its_memory_and_steps() -> None:
     process = Process(Path(sys.executable), ["resnet20_cifar", "binary", "PyTorch float32", "16", "1"])
     assert process.refusal is None
