@@ -162,7 +162,7 @@ def test_layers_left_to_pytorch() -> None:
         "6": "a dense layer",
     }
     assert str(report).startswith(
-        "1 of 7 binary layers train natively (portable, 1 threads); by products alone 0: in no block"
+        "1 of 7 binary layers train natively (portable, 1 thread); by products alone 0: in no block"
     )
     assert "; by PyTorch 1: groups; 2: dilation; " in str(report)
 

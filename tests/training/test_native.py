@@ -28,7 +28,7 @@ def test_learns_the_digits(
     result = fit(tiny(model={"options": {"width": 16}}, method=method, trainer=NATIVE, seed=seed), tmp_path / "run")
     record_property("top1", result["last_top1"])
     assert result["last_top1"] >= 0.88
-    assert f"binary layers train natively ({_engine.training_isa('')}, 1 threads)" in capfd.readouterr().err
+    assert f"binary layers train natively ({_engine.training_isa('')}, 1 thread)" in capfd.readouterr().err
     net, info = load_checkpoint(result["checkpoint"])
     assert info["recipe"]["trainer"]["backend"] == "native"
     assert not any(getattr(module, "backend", None) for module in net.modules())

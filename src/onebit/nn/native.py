@@ -71,7 +71,8 @@ class NativeReport:
     def __str__(self) -> str:
         """One line."""
         total = len(self.native) + len(self.reasons)
-        line = f"{len(self.native)} of {total} binary layers train natively ({self.isa}, {self.threads} threads)"
+        threads = f"{self.threads} thread" + "s" * (self.threads != 1)
+        line = f"{len(self.native)} of {total} binary layers train natively ({self.isa}, {threads})"
         if self.fused:
             line += f", {len(self.fused)} of them fused"
         if self.alone:
@@ -109,7 +110,7 @@ def use_native(
         >>> from onebit.nn import BinaryLinear
         >>> net = nn.Sequential(BinaryConv2d(3, 8, 3), nn.Flatten(), BinaryLinear(8, 2))
         >>> print(use_native(net, threads=1, isa="portable"))
-        1 of 2 binary layers train natively (portable, 1 threads); by products alone 0: in no block;
+        1 of 2 binary layers train natively (portable, 1 thread); by products alone 0: in no block;
         by PyTorch 2: a dense layer
         >>> net(torch.randn(4, 3, 3, 3)).sum().backward()
     """
