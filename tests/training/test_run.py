@@ -48,6 +48,7 @@ def test_leaves_a_record(run: tuple[Path, dict[str, Any]]) -> None:
     assert record["curve"][-1]["step"] == 240
     assert {point["precision"] for point in record["curve"]} == {2, 3, 4, 5, 6}
     assert record["saved_percent"]["paper_formula"] == pytest.approx(97.32, abs=0.01)
+    assert 10 < record["energy_joule"]["training_full_precision"] / record["energy_joule"]["training"] < 1000
     assert {"commit", "modified", "date", "machine"} <= record["provenance"].keys()
     assert record["recipe"] == read_recipe(folder / "recipe.yaml").to_dict()
 

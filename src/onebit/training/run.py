@@ -126,6 +126,11 @@ def _fit(recipe: Recipe, folder: RunFolder, resume: str | Path | None, force: bo
                 "ledger": ledger.saved_percent,
                 "paper_formula": ledger.paper_formula_saved_percent,
             },
+            "energy_joule": {
+                name: joule * trainer.global_step * accumulate * recipe.data.batch_size * trainer.world_size
+                for name, joule in ledger.energy_joule.items()
+                if name != "inference"
+            },
             "validations": history.validations,
             "curve": history.curve,
         }
