@@ -101,7 +101,8 @@ void Units::convolve(const ConvShape& s, const uint32_t* bits, const uint32_t* w
     fused_.dot_sums({(end - begin) * outputs_of(s), s.out_c, y + begin * outputs,
                      std::max<int64_t>(1, INT32_MAX / (terms * terms)), own.dots.data()});
   };
-  fused_.convolve.run&& fused_.convolve.fits(s) ? look_up(s, bits, weight, y, add) : engine(s, bits, weight, y, add);
+  const bool looks_up = fused_.convolve.run != nullptr && fused_.convolve.fits(s);
+  looks_up ? look_up(s, bits, weight, y, add) : engine(s, bits, weight, y, add);
   std::fill_n(sums, 2 * s.out_c, int64_t{0});
   for (const Own& own : own_) {
     for (int64_t i = 0; i < 2 * s.out_c; ++i) sums[i] += own.dots.data()[i];
