@@ -254,11 +254,12 @@ class Fused {
   // Calls work with the shape, x and the shortcut's end.
   template <class Work>
   static void with_shortcut(const Array& x, int64_t side, int64_t before, const Array& wide, const Work& work) {
-    if (x.ndim() != 4 || wide.ndim() != 4) throw nb::value_error("a shortcut's arrays are (batch, height, width, channels)");
+    if (x.ndim() != 4 || wide.ndim() != 4)
+      throw nb::value_error("a shortcut's arrays are (batch, height, width, channels)");
     if (side < 1 || before < 0) throw nb::value_error("a mean of no pixels, or fewer than no channels");
     const int64_t channels = ::side(x, 3);
-    const onebit::UnitShortcut s = {::side(x, 0), ::side(x, 1), ::side(x, 2), channels, side, before,
-                                    ::side(wide, 3) - channels - before};
+    const onebit::UnitShortcut s = {
+        ::side(x, 0), ::side(x, 1), ::side(x, 2), channels, side, before, ::side(wide, 3) - channels - before};
     if (s.after < 0) throw nb::value_error("a shortcut to fewer channels");
     with_store(x, [&](auto store) {
       using Store = decltype(store);

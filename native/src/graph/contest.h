@@ -185,7 +185,7 @@ class ConvContest<Clock, ConvKernel<Args, Weight...>> : public Contest {
   Seconds run(size_t rival) override { return trial_->run(list_[rivals_[rival]], weights_.get()); }
 
   const List& list_;
-  AlignedMemory weights_;  // of all rivals: what they say does not matter
+  AlignedMemory weights_;  // shared by all rivals: what they say does not matter
   std::unique_ptr<Trial<Clock, Args>> trial_;
 };
 

@@ -73,15 +73,15 @@ struct NormalizeArgs {
   const float *slope, *offset;
   const Store* residual;  // or null
   UnitActivation activation;
-  const float* parameters;  // of RPReLU: [3][channels], gamma, beta, zeta
+  const float* parameters;  // RPReLU's [3][channels]: gamma, beta, zeta
   Store *z, *x;
   const float* threshold;  // [channels], or null for 0
   uint32_t* bits;
 };
 
-// Of one sample: what scaling it by its deviation asks for.
+// What scaling a sample by its deviation asks for.
 struct SampleStatistics {
-  double sum, squares;  // of x; of (x - mean)^2
+  double sum, squares;  // sums of x, and of (x - mean)^2
   double minimum, maximum;
 };
 
@@ -122,19 +122,19 @@ template <class Store>
 struct EstimateArgs {
   int64_t channels;
   const ShiftRun* runs;
-  int64_t count;  // of runs
+  int64_t count;  // how many runs
   float* sums;    // [pixels of all runs][channels]
   const float *shift, *offset;
   float scale;
   SignEstimator estimator;
-  float a, b, levels;      // of the estimator
+  float a, b, levels;      // the estimator's
   const float* threshold;  // or null
-  float deviation;         // of the sample; used where `coupled`
+  float deviation;         // the sample's; used where `coupled`
   bool coupled;
   const Store* x;          // or null
   const int16_t* front_y;  // else
   const float *front_slope, *front_offset;
-  int64_t step;           // of x and front_y from a pixel to the next, in elements
+  int64_t step;           // elements from a pixel of x and front_y to the next
   float* threshold_sums;  // -= d, or null
   float* coupling;        // += d x [channels], where `coupled`
 };
@@ -144,29 +144,29 @@ struct EstimateArgs {
 template <class Store>
 struct BackArgs {
   int64_t pixels, channels;
-  int64_t row;            // of the parameters and the sums: the channels of the whole unit
+  int64_t row;            // channels of the whole unit: a row of the parameters and the sums
   const float* d;         // [pixels][channels], or null
   const Store* gradient;  // else: g at the block's end
   bool coupled;
   float inverse, sample_mean, share;
   const Store* shortcut;  // or null
   UnitActivation activation;
-  const float* parameters;      // of RPReLU: [3][row]
+  const float* parameters;      // RPReLU's [3][row]
   const Store* x;               // stored output, for `coupled` and Hardtanh; or null
   const Store* z;               // for RPReLU
   const int16_t* y;             // dot products of the unit in front; null at the block's entrance
   const float *slope, *offset;  // where x is null: an inner unit's
-  const float* mean;            // of y
-  int64_t step;                 // of all but d from a pixel to the next, in elements
+  const float* mean;            // that of y
+  int64_t step;                 // elements from a pixel to the next, in all but d
   Store* output;
   float* sums;
 };
 
-// A shortcut to a wider stage, of a row of `columns` outputs: means of side x side pixels, zero channels around them.
+// A row of a shortcut to a wider stage: `columns` means of side x side pixels, with zero channels around them.
 template <class Store>
 struct MeansArgs {
   int64_t columns, channels;
-  int64_t side, row;      // of a mean; pixels of a row of x
+  int64_t side, row;      // pixels along a mean; pixels in a row of x
   int64_t before, after;  // zero channels
   const Store* x;
   Store* output;  // [columns][before + channels + after]

@@ -42,7 +42,7 @@ struct InputFinishArgs {
   int64_t pixels, channels;
   const float* sums;       // [pixels][channels]
   const float* shifts;     // [classes][2][in_c]
-  const int32_t* classes;  // of pixel i: classes[i * class_step]
+  const int32_t* classes;  // pixel i has classes[i * class_step]
   int64_t class_step, in_c;
   float scale;
   Estimator estimator;
@@ -53,7 +53,7 @@ struct InputFinishArgs {
 
 constexpr int64_t kPlaneGranule = 64;
 
-// Bits to planes of ±1, one a channel: planes[c * size + i] = inside[i] & (bit ? -1 : 1). Adds the samples that lie
+// Bits to planes of ±1, one per channel: planes[c * size + i] = inside[i] & (bit ? -1 : 1). Adds the samples that lie
 // behind each other in them:
 //   totals[c * total_step + i] += sum over n of planes[c * size + n * sample + i], for i < sample, modulo 2^8
 // whatever becomes of the others. `planes` has kPlaneGranule bytes more.
@@ -64,14 +64,14 @@ struct PlanesArgs {
   int8_t* planes;
   int64_t samples, sample;
   int8_t* totals;
-  int64_t total_step;  // of kPlaneGranule
+  int64_t total_step;  // a multiple of kPlaneGranule
 };
 
 // Sums of levels by signs for every output channel and every column, which is an input channel and a tap. A step is 4
 // neighbouring pixels of the gradient:
 //   sums[v][column][l] += sum over steps and j of quads[v][step][l][j] * planes[offsets[column] + starts[step] + j]
 struct WeightGradientArgs {
-  int64_t vectors, columns, steps;  // of each at least one
+  int64_t vectors, columns, steps;  // each at least one
   const uint8_t* quads;
   int64_t quad_step;
   const int8_t* planes;
@@ -84,7 +84,7 @@ struct WeightGradientArgs {
 // outputs [begin, end).
 struct WeightFinishArgs {
   int64_t out_c, in_c, taps;
-  const int32_t* const* sums;  // of each thread
+  const int32_t* const* sums;  // per thread
   int64_t threads;
   const int32_t* signs;  // [in_c][taps]: sum of the signs that a column met
   double scale, minimum;
@@ -98,9 +98,9 @@ struct Range {
 
 struct TrainingKernels {
   const char* name;
-  Range (*range)(const float* values, int64_t count);  // of at least one
+  Range (*range)(const float* values, int64_t count);  // at least one value
   void (*levels)(const LevelsArgs&);
-  KernelList<Int8ConvKernel> input_gradient;  // of levels by weights that are -1, 0 or 1; without an epilogue
+  KernelList<Int8ConvKernel> input_gradient;  // levels by weights that are -1, 0 or 1; no epilogue
   void (*input_finish)(const InputFinishArgs&);
   int64_t lanes;  // output channels of a vector in the weights' gradient
   void (*quads)(const QuadsArgs&);

@@ -10,7 +10,7 @@ namespace onebit {
 
 struct Rounding {
   int32_t levels;  // the highest q, at most 255
-  uint32_t seed;   // of the noise that rounds
+  uint32_t seed;   // seeds the noise that rounds
 };
 
 // g = scale * (q - zero) + rest with a level `zero` next to 0, so that sums of g near 0 are sums of small integers. All
@@ -44,7 +44,7 @@ class GridGradient {
  private:
   const TrainingKernels& kernels_;
   Grid grid_ = {};
-  std::vector<Range> ranges_;  // of each thread's share
+  std::vector<Range> ranges_;  // per thread, over its share
 };
 
 }  // namespace onebit

@@ -8,7 +8,7 @@
 namespace onebit {
 namespace {
 
-constexpr int64_t kChannels = 64;  // of a part
+constexpr int64_t kChannels = 64;  // per part
 
 // The sets of taps that positions are reached by, and which one each has.
 void classify(const GradientAxis& axis, int64_t size, std::vector<int32_t>& classes, std::vector<uint64_t>& taps) {

@@ -16,7 +16,7 @@ class InputGradient {
     const Int8ConvKernel* kernel;  // null where no output reads these inputs
     int64_t packed;                // where its weights begin
 
-    int64_t pixels() const { return y.count * x.count; }  // of a sample
+    int64_t pixels() const { return y.count * x.count; }  // per sample
   };
 
   explicit InputGradient(const TrainingKernels& kernels) : kernels_(kernels) {}
@@ -39,7 +39,7 @@ class InputGradient {
   void finish(const Part& part, const float* sums, int64_t first, int64_t samples, const float* input,
               Estimator estimator, float* output) const;
 
-  // Of an input pixel: its gradient is scale * (sum - shift[c]) + shift[in_c + c].
+  // For an input pixel: its gradient is scale * (sum - shift[c]) + shift[in_c + c].
   const float* shift(int64_t y, int64_t x) const {
     return row_shifts(y) + 2 * s_.in_c * column_class_[static_cast<size_t>(x)];
   }
@@ -47,7 +47,7 @@ class InputGradient {
  private:
   void plan(const GradientAxis& y, const GradientAxis& x);
   void pack(const Part& part, const uint32_t* weight, int8_t* signs);
-  const float* row_shifts(int64_t y) const {  // of each class of columns
+  const float* row_shifts(int64_t y) const {  // per class of columns
     const auto columns = static_cast<int64_t>(column_taps_.size());
     return borders_.data() + 2 * s_.in_c * columns * row_class_[static_cast<size_t>(y)];
   }
@@ -56,9 +56,9 @@ class InputGradient {
   std::vector<Part> parts_;
   ConvShape s_ = {};
   Grid grid_ = {};
-  int64_t lead_y_ = 0, lead_x_ = 0, row_bytes_ = 0, pixel_bytes_ = 0;  // of the levels
+  int64_t lead_y_ = 0, lead_x_ = 0, row_bytes_ = 0, pixel_bytes_ = 0;  // where the levels lie
   std::vector<int32_t> row_class_, column_class_;
-  std::vector<uint64_t> row_taps_, column_taps_;  // of each class
+  std::vector<uint64_t> row_taps_, column_taps_;  // per class
   Scratch<uint8_t> packed_;
   Scratch<int8_t> signs_;
   Scratch<float> borders_;

@@ -14,11 +14,11 @@ namespace onebit {
 
 struct Phase {
   int64_t tap;           // r
-  int64_t taps;          // of the kernel; perhaps none
+  int64_t taps;          // kernel taps, perhaps none
   int64_t input, count;  // the first y, and how many, s apart
   int64_t first;         // u of the first y
 
-  int64_t start() const { return first - taps + 1; }  // of the first window in g; negative in front of it
+  int64_t start() const { return first - taps + 1; }  // where the first window begins in g; negative in front of it
 };
 
 // One axis of the convolution.

@@ -10,7 +10,7 @@ namespace onebit {
 namespace {
 
 constexpr int64_t kExact = int64_t{1} << 24;  // integers up to here are floats
-constexpr int64_t kMostTaps = 64;             // of an axis: a bit each
+constexpr int64_t kMostTaps = 64;             // per axis: a bit each
 
 const float* nonnegative(int64_t channels, Scratch<float>& memory) {
   float* interval = memory.at_least(2 * channels);

@@ -43,7 +43,7 @@ class Products {
                 float* weight_gradient);
 
  private:
-  struct Own {  // of a thread
+  struct Own {  // per thread
     Scratch<uint8_t> levels;
     Scratch<float> sums;
   };

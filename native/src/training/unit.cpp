@@ -11,7 +11,7 @@
 namespace onebit {
 namespace {
 
-constexpr int64_t kMostTaps = 64;  // of an axis
+constexpr int64_t kMostTaps = 64;  // per axis
 constexpr int64_t kFloatsInCache = 64 * 1024;
 constexpr int64_t kSums = 5;
 
@@ -29,8 +29,8 @@ struct Units::Call {
   const FusedPasses<Store>& passes;
   const GradientAxis &y, &x;
   const Grid& grid;
-  int64_t most_levels;                      // bytes of a sample
-  std::vector<std::vector<ShiftRun>> runs;  // of a row of each part
+  int64_t most_levels;                      // bytes per sample
+  std::vector<std::vector<ShiftRun>> runs;  // per part: those of a row
 };
 
 Units::Units(const Kernels& kernels, const TrainingKernels& training, const FusedKernels& fused, int threads)

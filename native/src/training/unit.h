@@ -1,6 +1,6 @@
 // A fused unit of a binary network in training, on the CPU:
 //
-//   a = sign(u)                      u the unit's input less a threshold, perhaps scaled a sample
+//   a = sign(u)                      u the unit's input less a threshold, perhaps scaled per sample
 //   y = conv(a, sign(w))             16-bit integers, and the exact sums of y and y^2 that BatchNorm takes
 //   z = slope y + offset (+ residual)
 //   x = activation(z)                the input of the next unit
@@ -12,9 +12,9 @@
 //   d = conv^T(g, sign(w)) est'(u)   then the gradient of the sample's scaling, and the shortcut's
 //   dz of the unit in front = activation'(.) d, and its sums
 //
-// Each function is one pass over the samples, which the threads share; what BatchNorm makes of the sums, a number or
-// two a channel, is the caller's. Sums of floats are taken in chunks of samples that depend on the shape alone, and the
-// chunks' sums are added in order: the same bits for any number of threads, on every instruction set.
+// Each function is one pass over the samples, which the threads share. The caller makes of the sums what BatchNorm asks
+// for, a number or two per channel. Sums of floats are taken in chunks of samples that depend on the shape alone, and
+// the chunks' sums are added in order: the same bits for any number of threads, on every instruction set.
 //
 // Arrays are [batch][height][width][channels]; `Store` is float or Bfloat16.
 #pragma once
@@ -49,7 +49,7 @@ struct UnitForward {
   Store *z, *x;
   const float* threshold;
   uint32_t* bits;
-  double* statistics;  // of x as stored, [batch][4]: sum, squares around the mean, minimum, maximum
+  double* statistics;  // x as stored, [batch][4]: sum, squares around the mean, minimum, maximum
 };
 
 // The end of a block: from the gradient g of x that of z.
@@ -84,15 +84,15 @@ struct UnitBackward {
   const float* threshold;     // [in_c], or null
   const float* samples;       // [batch][4]: deviation, mean, 1 / (deviation^3 (k - 1)), 0; or null
   const Store* shortcut;      // or null
-  UnitActivation activation;  // of the unit in front
+  UnitActivation activation;  // the front unit's
   const float* parameters;
   const Store* front_z;  // for RPReLU
   double* sums;          // [5][in_c]: those of BackArgs, and of the threshold's gradient; null at the entrance
 };
 
-// A shortcut to a wider stage: means of side x side pixels between zero channels; rows and columns that fill no mean
-// are left out. Forward from x to the output, [batch][height / side][width / side][before + channels + after]; back from
-// the output's gradient to x's.
+// A shortcut to a wider stage: means of side x side pixels between zero channels. Rows and columns that fill no mean
+// are left out. Forward from x to the output, [batch][height / side][width / side][before + channels + after]; backward
+// from the output's gradient to x's.
 struct UnitShortcut {
   int64_t batch, height, width, channels;
   int64_t side, before, after;
@@ -119,7 +119,7 @@ class Units {
   template <class Store>
   void signs(const UnitSigns<Store>& a);
 
-  // Of each sample's `count` values, as UnitForward's.
+  // Fills `statistics`, as UnitForward has them, from the `count` values of each sample.
   template <class Store>
   void statistics(const Store* x, int64_t batch, int64_t count, double* statistics);
 
@@ -142,7 +142,7 @@ class Units {
   void backward(const UnitBackward<Store>& a);
 
  private:
-  struct Own {                // of a thread
+  struct Own {                // per thread
     Scratch<uint8_t> levels;  // or nibbles, forward
     Scratch<float> sums, coupling;
     Scratch<int64_t> dots;
@@ -182,7 +182,7 @@ class Units {
   InputGradient input_gradient_;
   WeightGradient weight_gradient_;
   std::vector<Own> own_;
-  std::vector<GradientRange> ranges_;  // of each thread
+  std::vector<GradientRange> ranges_;  // per thread
   Scratch<uint8_t> packed_;
   Scratch<float> chunk_sums_;
 };

@@ -120,7 +120,7 @@ void WeightGradient::count_few(Own& own) const {
   own.few = 0;
 }
 
-// Of each column over the windows of all outputs.
+// Sums each column over the windows of all outputs.
 void WeightGradient::sum_signs(int32_t* signs) const {
   const int64_t taps = taps_of(s_);
   std::fill_n(signs, columns_, 0);

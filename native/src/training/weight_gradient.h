@@ -22,7 +22,7 @@ class WeightGradient {
   void finish(const Grid& grid, float* output, Pool& pool);
 
  private:
-  // Of a thread. Signs that the taps meet are counted by the places of a sample's plane: few samples in bytes.
+  // Per thread. Signs that the taps meet are counted by the places of a sample's plane: few samples in bytes.
   struct Own {
     Scratch<uint8_t> quads, bits;
     Scratch<int8_t> planes, few_totals;
@@ -40,7 +40,7 @@ class WeightGradient {
   ConvShape s_ = {};
   int64_t levels_row_ = 0, levels_image_ = 0, levels_first_ = 0;
   int64_t vectors_ = 0, columns_ = 0, row_steps_ = 0, most_ = 0;
-  int64_t phases_ = 0, phase_ = 0, row_ = 0, rows_ = 0, sample_ = 0, plane_ = 0;  // of a plane, in bytes
+  int64_t phases_ = 0, phase_ = 0, row_ = 0, rows_ = 0, sample_ = 0, plane_ = 0;  // bytes in a plane
   Scratch<int64_t> starts_, offsets_;
   Scratch<uint8_t> inside_;
   Scratch<int32_t> signs_;

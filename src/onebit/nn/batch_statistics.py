@@ -1,4 +1,4 @@
-"""BatchNorm behind a binary product, in closed form and in double precision, a few numbers a channel.
+"""BatchNorm behind a binary product, in closed form and in double precision, a few numbers per channel.
 
 The product y of ±1 by ±1 is an integer, so its sums over the batch are exact. With a scale α of the channel, BatchNorm
 makes of it

@@ -467,7 +467,7 @@ def _follow(norm: nn.BatchNorm2d | nn.SyncBatchNorm, normalization: Normalizatio
 
 
 def _gradients(link: Link, step: _Step, wanted: Operands, sums: Doubles, dz: Tensor, below: Doubles) -> Operands:
-    """Of a unit's operands but the weight; ``below`` is the threshold's."""
+    """The gradients of a unit's operands but the weight; ``below`` is the threshold's."""
     normalization = step.normalization
     magnitude = 1.0 if link.magnitude is None else _doubles(link.magnitude)
     values = {

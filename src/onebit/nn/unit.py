@@ -62,7 +62,7 @@ class Block(nn.Module, ABC):
 
     @abstractmethod
     def units(self) -> tuple[Unit, ...]:
-        """Of what the block consists, in order."""
+        """The units of the block, in order."""
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training and self.backend is not None:

@@ -70,7 +70,7 @@ class LevelConv {
   using Int = typename Vector<N>::Int;
   using Bytes = typename Isa::Bytes;
 
-  static constexpr int64_t kRun = 64;  // bytes of an output at a time: what is written stays in the cache
+  static constexpr int64_t kRun = 64;  // bytes per output at a time: what is written stays in the cache
 
   // `count` weights of each output to steps of 4.
   static void place(const int8_t* weight, int64_t terms, int64_t count, int64_t outputs, int64_t width, uint8_t* to) {

@@ -94,7 +94,7 @@ class LookUpConv {
   static int64_t groups_of(const ConvShape& s) { return s.in_c / 4; }
   static int64_t blocks_of(const ConvShape& s) { return (s.out_c + kOutputs - 1) / kOutputs; }
 
-  // Of a group of channels.
+  // The layout of the nibbles of one group of channels.
   struct Planes {
     explicit Planes(const ConvShape& s)
         : stride(s.stride_w),
