@@ -10,6 +10,10 @@ namespace {
 struct Wide : Avx2 {
   static Vector<8>::Int widen(Narrow<8>::Short v) { return (Vector<8>::Int)_mm256_cvtepi16_epi32((__m128i)v); }
   static Vector<8>::Unsigned widen(Narrow<8>::Half v) { return (Vector<8>::Unsigned)_mm256_cvtepu16_epi32((__m128i)v); }
+  static Narrow<8>::Half narrow(Vector<8>::Unsigned v) {
+    const auto wide = (__m256i)v;
+    return (Narrow<8>::Half)_mm_packus_epi32(_mm256_castsi256_si128(wide), _mm256_extracti128_si256(wide, 1));
+  }
 };
 
 struct LookUp {

@@ -14,6 +14,9 @@ struct Wide : Avx512 {
   static Vector<16>::Unsigned widen(Narrow<16>::Half v) {
     return (Vector<16>::Unsigned)_mm512_maskz_cvtepu16_epi32(0xffff, (__m256i)v);
   }
+  static Narrow<16>::Half narrow(Vector<16>::Unsigned v) {
+    return (Narrow<16>::Half)_mm512_maskz_cvtepi32_epi16(0xffff, (__m512i)v);
+  }
 };
 
 struct LookUp {

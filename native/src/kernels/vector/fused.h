@@ -22,7 +22,7 @@ struct Narrow {
   typedef uint8_t Byte __attribute__((vector_size(N)));
 };
 
-// An instruction set whose compilers widen vectors well enough.
+// An instruction set whose compilers widen and narrow vectors well enough.
 template <class Isa>
 struct Widening : Isa {
   static constexpr int N = Isa::kLanes;
@@ -32,9 +32,13 @@ struct Widening : Isa {
   static typename Vector<N>::Unsigned widen(typename Narrow<N>::Half v) {
     return __builtin_convertvector(v, typename Vector<N>::Unsigned);
   }
+  static typename Narrow<N>::Half narrow(typename Vector<N>::Unsigned v) {
+    return __builtin_convertvector(v, typename Narrow<N>::Half);
+  }
 };
 
-// Isa::outside(value, low, high) has a bit 1 for each lane outside the interval; Isa::widen makes 32 bits of 16.
+// Isa::outside(value, low, high) has a bit 1 for each lane outside the interval; Isa::widen makes 32 bits of 16, and
+// Isa::narrow 16 of 32, none of which is above 65535.
 template <class Isa>
 class Fused {
  public:
@@ -77,7 +81,7 @@ class Fused {
     const auto bits = (Unsigned)value;
     Unsigned upper = (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
     upper = value == value ? upper : Unsigned{} + 0x7fc0u;
-    store(reinterpret_cast<uint16_t*>(to), __builtin_convertvector(upper, Half), count);
+    store(reinterpret_cast<uint16_t*>(to), Isa::narrow(upper), count);
   }
 
   // What comes back when `value` has been stored.
@@ -223,23 +227,20 @@ class Fused {
               put_bits(bits, c, count, Isa::outside(x, threshold, infinity));
               bits += words;
             }
-            if (a.x) put(a.x + i, A == UnitActivation::hardtanh ? inside(x, z, a.x) : x, count);
+            if (a.x) put(a.x + i, A == UnitActivation::hardtanh ? clamped(z, a.x) : x, count);
           }
         });
   }
 
-  // NaN stays.
-  static F clamped(F z) {
-    z = z < all(-1.0f) ? all(-1.0f) : z;
-    return z > all(1.0f) ? all(1.0f) : z;
-  }
+  // NaN, second in both, stays.
+  static F clamped(F z) { return smaller(all(1.0f), larger(all(-1.0f), z)); }
 
-  // Rounding may not bring what is inside to the border, which would close the gradient's mask.
-  static F inside(F x, F, const float*) { return x; }
-  static F inside(F x, F z, const Bfloat16*) {
-    const F most = all(0.99609375f);  // the bfloat16 before 1
-    x = (z < all(1.0f)) & (x > most) ? most : x;
-    return (z > all(-1.0f)) & (x < -most) ? -most : x;
+  // Hardtanh as it is stored: rounding may not bring what is inside to the border, which would close the gradient's mask.
+  static F clamped(F z, const float*) { return clamped(z); }
+  static F clamped(F z, const Bfloat16*) {
+    const F size = absolute(z), before = all(0.99609375f);  // the bfloat16 before 1
+    const F limited = smaller(size < all(1.0f) ? before : all(1.0f), size);
+    return (F)((Unsigned)limited | ((Unsigned)z & 0x80000000u));
   }
 
   template <class Store>
