@@ -232,6 +232,28 @@ def _layer(layer: dict[str, Any], storage: str) -> list[str]:
     return [shape, "outer" if layer["outer"] else "inner", str(layer["count"]), *cells]
 
 
+def run(record: dict[str, Any]) -> str:
+    """Accuracy, speed, time and energy of a recipe that was trained in integers."""
+    done, alone, joule = record["run"], record["alone"], record["energy_joule"]
+    images = done["steps"] * record["options"]["data.batch_size"]
+    rows = [
+        ["top-1 of the test images, %", f"{100 * done['test_top1']:.1f}"],
+        ["top-1 of held-out training images, %", f"{100 * done['validation_top1']:.1f}"],
+        [f"images/s beside other work, threads: {done['threads']}", f"{done['images_per_second']:,.0f}"],
+        [f"images/s alone, threads: {alone['threads']}", f"{alone['images_per_second']:,.0f}"],
+        ["minutes at that speed", f"{images / alone['images_per_second'] / 60:.0f}"],
+        ["energy of the arithmetic, J", f"{joule['training']:.1f}"],
+        ["the same in 32 bits, J", f"{joule['training_full_precision']:.0f}"],
+    ]
+    settings = ", ".join(f"`{key}: {value}`" for key, value in record["options"].items())
+    note = (
+        f"SHORTENED: {record['epochs']} epochs of the recipe `{record['recipe']}`, seed {record['seed']}, with "
+        f"{settings}; {alone['steps']} steps alone. Joules are the [ledger's](cost.md), of arithmetic in 45 nm; memory "
+        "traffic, which outweighs it, is not in it."
+    )
+    return f"### A run in integers\n\n{markdown(['ResNet-20, CycleBNN', ''], rows)}\n\n{note} {source(record)}"
+
+
 LEARNING = {"fused bfloat16": "-", "fused float32": "--", "PyTorch float32": ":"}  # lines of its plot
 
 
