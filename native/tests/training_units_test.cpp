@@ -394,6 +394,17 @@ void shortcut(Random& random, Units& units, Record& record) {
   record.add(y), record.add(dx);
 }
 
+// Zeros of both signs, of which no instruction set may take another one.
+template <class Store>
+void test_extremes_of_zeros(Units& units) {
+  Array<Store> x(40);
+  for (int64_t i = 0; i < x.size(); ++i) set(x[i], i % 2 ? 0.0f : -0.0f);
+  Array<double> statistics(4);
+  units.statistics<Store>(x.data(), 1, x.size(), statistics.data());
+  for (int64_t i = 0; i < 4; ++i)
+    CHECK(statistics[i] == 0.0 && !std::signbit(statistics[i]), "%s: %g", units.isa(), statistics[i]);
+}
+
 void test_cyclic_threshold(Random& random) {
   for (int i = 0; i < 2000; ++i) {
     const float deviation =
@@ -426,6 +437,8 @@ void run() {
     for (const int threads : {1, 2, 3}) {
       Random shapes(23);
       Units units(*kernels, *training, fused_kernels(kernels->name), threads);
+      test_extremes_of_zeros<float>(units);
+      test_extremes_of_zeros<Bfloat16>(units);
       for (uint32_t i = 0; i < std::min(shape_count(40), 40u); ++i) {  // each is many cases; under emulation 40 do
         Record record;
         const ConvShape s = random_shape(shapes);

@@ -267,6 +267,7 @@ class Fused {
       if (static_cast<double>(low[i]) < result.minimum) result.minimum = static_cast<double>(low[i]);
       if (static_cast<double>(high[i]) > result.maximum) result.maximum = static_cast<double>(high[i]);
     }
+    result.minimum += 0.0, result.maximum += 0.0;  // of equal zeros it is chance which one came first: none is -0
     return result;
   }
 
