@@ -17,11 +17,11 @@ ConvShape random_shape(Random& random) {
   for (;;) {
     ConvShape s = random_conv(random, 20000);
     s.groups = s.dilation_h = s.dilation_w = 1;
-    s.batch = random.between(1, 5);
+    s.batch = random.chance(40) ? random.between(17, 40) : random.between(1, 5);  // more than a chunk, or less
     if (random.chance(60)) s.kernel_h = s.kernel_w = 3;
     const int pad = random.between(0, 2);
     s.pad_top = pad, s.pad_left = random.between(0, 2);
-    const int height = s.in_h + 2 * pad - s.kernel_h, width = s.in_w + s.pad_left - s.kernel_w;
+    const int height = s.in_h + 2 * pad - s.kernel_h, width = s.in_w + s.pad_left + random.between(0, 2) - s.kernel_w;
     if (height < 0 || width < 0) continue;
     s.out_h = height / s.stride_h + 1, s.out_w = width / s.stride_w + 1;
     if (rows_of(s) * s.out_w * s.out_c * taps_of(s) * s.in_c <= 400000 && !Units::unfit(s)) return s;
@@ -134,6 +134,10 @@ void forward(Random& random, Units& units, const ConvShape& s, Record& record) {
   Array<uint32_t> weight(s.out_c * taps * words_of(s.in_c));
   CHECK(units.pack(w.data(), s.out_c, taps, s.in_c, weight.data(), scale.data()), "one magnitude");
   CHECK(scale[0] == 0.25f, "the magnitude");
+  if (taps * s.in_c > 1) {
+    w[w.size() - 1] *= 2.0f;
+    CHECK(!units.pack(w.data(), s.out_c, taps, s.in_c, weight.data(), scale.data()), "two magnitudes");
+  }
   Array<int16_t> y(out * s.out_c);
   Array<int64_t> sums(2 * s.out_c);
   units.convolve(s, bits.data(), weight.data(), y.data(), sums.data());
@@ -235,15 +239,17 @@ void forward(Random& random, Units& units, const ConvShape& s, Record& record) {
 template <class Store>
 void backward(Random& random, Units& units, const ConvShape& s, Record& record) {
   const int64_t in = int64_t{s.batch} * inputs_of(s), out = rows_of(s) * s.out_w, taps = taps_of(s);
-  // gradients on a grid of 256 levels that floats hold, so that nothing is left to the noise
+  // gradients on a grid of 256 or 128 levels that floats hold, so that nothing is left to the noise
   const float step = std::ldexp(1.0f, random.between(-12, 0));
-  const int lowest = random.between(-255, 0);
+  const bool nothing = random.chance(10);
+  const int extent = nothing ? 0 : random.chance(50) ? 255 : 127;
+  const int lowest = nothing ? 0 : random.between(-255, 255 - extent);
   Array<Store> dz(out * s.out_c);
   Array<int16_t> y(out * s.out_c), front_y(in * s.in_c);
   Array<float> k(3 * s.out_c);
   for (int64_t o = 0; o < s.out_c; ++o) k[o] = step, k[s.out_c + o] = 0.0f, k[2 * s.out_c + o] = 0.0f;
-  for (int64_t i = 0; i < dz.size(); ++i) set(dz[i], static_cast<float>(random.between(0, 255) + lowest)), y[i] = 7;
-  if (dz.size() > 1) set(dz[0], static_cast<float>(lowest)), set(dz[1], static_cast<float>(lowest + 255));
+  for (int64_t i = 0; i < dz.size(); ++i) set(dz[i], static_cast<float>(random.between(0, extent) + lowest)), y[i] = 7;
+  if (dz.size() > 1) set(dz[0], static_cast<float>(lowest)), set(dz[1], static_cast<float>(lowest + extent));
 
   Array<float> w(s.out_c * taps * s.in_c), scale(s.out_c);
   for (int64_t i = 0; i < w.size(); ++i) w[i] = random.chance(50) ? 1.0f : -1.0f;
@@ -252,14 +258,16 @@ void backward(Random& random, Units& units, const ConvShape& s, Record& record) 
 
   UnitBackward<Store> a = {};
   a.estimator = static_cast<SignEstimator>(random.between(0, 5));
-  a.a = a.estimator == SignEstimator::cyclic ? -1.5f : 0.75f, a.b = a.estimator == SignEstimator::cyclic ? 0.25f : 1.5f;
-  a.levels = 15;
+  const bool inside = random.chance(50);  // the lowest and the highest level are where the derivative is not 0
+  a.a = a.estimator != SignEstimator::cyclic ? 0.75f : inside ? -0.5f : -1.5f;
+  a.b = a.estimator == SignEstimator::cyclic ? 0.25f : 1.5f;
+  a.levels = inside ? 5 : 15;
   a.activation = static_cast<UnitActivation>(random.between(0, 2));
   const bool scaled = random.chance(30), entrance = random.chance(30),
              inner = !scaled && !entrance && random.chance(50);
   if (entrance) a.activation = UnitActivation::none;
   if (inner && a.activation == UnitActivation::rprelu) a.activation = UnitActivation::none;
-  const bool shifts = !scaled && random.chance(30), shortcut = random.chance(50);
+  const bool shifts = !scaled && random.chance(50), shortcut = random.chance(50);
   Array<Store> x = random_stores<Store>(random, in * s.in_c), way = random_stores<Store>(random, in * s.in_c);
   Array<Store> z = random_stores<Store>(random, in * s.in_c), output(in * s.in_c);
   Array<float> slope = reals(random, s.in_c), offset = reals(random, s.in_c), mean = reals(random, s.in_c);
@@ -269,8 +277,10 @@ void backward(Random& random, Units& units, const ConvShape& s, Record& record) 
   for (int64_t i = 0; i < front_y.size(); ++i) front_y[i] = static_cast<int16_t>(random.between(-40, 40));
   for (int64_t i = 0; i < s.in_c; ++i) slope[i] = static_cast<float>(random.between(-8, 8)) / 256.0f;
   for (int64_t n = 0; n < s.batch; ++n)
-    samples[4 * n] = 0.5f + static_cast<float>(n), samples[4 * n + 1] = 0.25f, samples[4 * n + 2] = 0.0625f;
-  a.shape = s, a.dz = dz.data(), a.y = y.data(), a.k = k.data(), a.rounding = {255, random.word()};
+    samples[4 * n] = 0.5f + static_cast<float>(n), samples[4 * n + 1] = random.real() / 64,
+                samples[4 * n + 2] = static_cast<float>(random.between(1, 16)) / 128;
+  a.shape = s, a.dz = dz.data(), a.y = y.data(), a.k = k.data();
+  a.rounding = {extent == 127 ? 127 : 255, random.word()};
   a.weight = weight.data(), a.bits = bits.data(), a.weight_gradient = dw.data(), a.output = output.data();
   if (!inner) a.x = x.data();
   if (!entrance) a.front_y = front_y.data(), a.front_slope = slope.data(), a.front_offset = offset.data();
@@ -318,7 +328,8 @@ void backward(Random& random, Units& units, const ConvShape& s, Record& record) 
       const auto j = static_cast<size_t>(i);
       double g = d[j], error = errors[j];
       if (scaled) {
-        const double inverse = 1 / value(samples[4 * n]), factor = (value(x[at]) - 0.25) * 0.0625;
+        const double inverse = 1 / value(samples[4 * n]);
+        const double factor = (value(x[at]) - value(samples[4 * n + 1])) * value(samples[4 * n + 2]);
         g = g * inverse - factor * share;
         error = error * inverse + std::abs(factor) * (shares + 1e-6 * std::abs(share)) + 1e-6 * std::abs(g);
       }
@@ -394,6 +405,54 @@ void shortcut(Random& random, Units& units, Record& record) {
   record.add(y), record.add(dx);
 }
 
+float nearest(float x, const float*) { return x; }
+float nearest(float x, const Bfloat16*) {  // on a tie the even one
+  int exponent;
+  const float fraction = std::frexp(x, &exponent);
+  return std::ldexp(std::nearbyint(std::ldexp(fraction, 8)), exponent - 8);
+}
+
+// Of values that no random ones are, beside limits that they are equal to.
+template <class Store>
+void test_special_values(Units& units) {
+  const uint32_t ones = 0x7fffffffu;  // a NaN that rounding may not carry to 0
+  float nan;
+  std::memcpy(&nan, &ones, sizeof nan);
+  const float values[] = {NAN,    nan,     0.0f, -0.0f, INFINITY,       -INFINITY,      0x1p-126f, -0x1p-126f,
+                          0.999f, -0.999f, 1.0f, -1.0f, 1.0f + 0x1p-8f, 1.0f + 0x3p-8f};
+  const float limits[] = {0.0f, -0.0f, 1.0f, INFINITY, -INFINITY};
+  constexpr int64_t kValues = 14, kLimits = 5, kAll = kValues * kLimits;
+  Array<Store> x(kAll);
+  Array<float> offset(kAll), limit(kAll), slope(kAll), samples(kLimits);
+  Array<int16_t> y(kAll);
+  for (int64_t i = 0; i < kAll; ++i) {
+    offset[i] = values[i % kValues], samples[i / kValues] = limit[i] = limits[i / kValues];
+    set(x[i], offset[i]), slope[i] = 0.0f, y[i] = 0;
+  }
+  Array<uint32_t> bits(kLimits);
+  units.signs<Store>({kLimits, 1, kValues, x.data(), samples.data(), true, bits.data()});
+  for (int64_t i = 0; i < kAll; ++i)
+    CHECK(minus(bits, i / kValues, kValues, i % kValues) == !(value(x[i]) >= value(limit[i])), "%s: the sign of %g",
+          units.isa(), value(x[i]));
+  units.signs<Store>({1, 1, kAll, x.data(), limit.data(), false, bits.data()});
+  for (int64_t i = 0; i < kAll; ++i)
+    CHECK(minus(bits, 0, kAll, i) == !(value(x[i]) >= value(limit[i])), "%s: the sign of %g", units.isa(), value(x[i]));
+  for (const UnitActivation activation : {UnitActivation::none, UnitActivation::hardtanh}) {
+    units.normalize<Store>({1, 1, kAll, y.data(), slope.data(), offset.data(), nullptr, activation, nullptr, nullptr,
+                            x.data(), limit.data(), bits.data(), nullptr});
+    for (int64_t i = 0; i < kAll; ++i) {
+      const double z = value(offset[i]), after = std::isnan(z) ? z : activate(activation, z, 0, 0, 0).x;
+      CHECK(minus(bits, 0, kAll, i) == !(after >= value(limit[i])), "%s: the sign of %g", units.isa(), z);
+      CHECK(std::isnan(value(x[i])) == std::isnan(z), "%s: %g is not %g", units.isa(), value(x[i]), z);
+      if (activation == UnitActivation::none && !std::isnan(z))
+        CHECK(value(x[i]) == value(nearest(offset[i], x.data())), "%s: %g is stored as %g", units.isa(), z,
+              value(x[i]));
+      if (activation == UnitActivation::hardtanh)
+        CHECK((std::abs(value(x[i])) < 1) == (std::abs(z) < 1), "%s: the mask of %g", units.isa(), z);
+    }
+  }
+}
+
 // Zeros of both signs, of which no instruction set may take another one.
 template <class Store>
 void test_extremes_of_zeros(Units& units) {
@@ -403,6 +462,25 @@ void test_extremes_of_zeros(Units& units) {
   units.statistics<Store>(x.data(), 1, x.size(), statistics.data());
   for (int64_t i = 0; i < 4; ++i)
     CHECK(statistics[i] == 0.0 && !std::signbit(statistics[i]), "%s: %g", units.isa(), statistics[i]);
+}
+
+// The largest dot products, whose squares are beyond 31 bits from some pixels on, and beyond 32 in all.
+void test_large_sums(Units& units) {
+  for (const int32_t channels : {4095, 4096}) {
+    const ConvShape s = {2, 16, 16, channels, 16, 16, 2, 1, 1, 1, 1, 0, 0, 1, 1, 1};
+    const int64_t pixels = rows_of(s) * s.out_w, words = words_of(channels);
+    Array<uint32_t> bits(pixels * words), weight(2 * words);
+    for (int64_t i = 0; i < bits.size(); ++i) bits[i] = 0;
+    for (int64_t i = 0; i < words; ++i) weight[i] = 0, weight[words + i] = UINT32_MAX;
+    if (channels % 32) weight[2 * words - 1] = (1u << channels % 32) - 1;
+    Array<int16_t> y(2 * pixels);
+    Array<int64_t> sums(4);
+    units.convolve(s, bits.data(), weight.data(), y.data(), sums.data());
+    for (int64_t i = 0; i < y.size(); ++i) CHECK(y[i] == (i % 2 ? -channels : channels), "%s: %d", units.isa(), y[i]);
+    const int64_t sum = pixels * channels, squares = sum * channels;
+    CHECK(sums[0] == sum && sums[1] == -sum && sums[2] == squares && sums[3] == squares, "%s: the sums of %d",
+          units.isa(), channels);
+  }
 }
 
 void test_cyclic_threshold(Random& random) {
@@ -437,8 +515,11 @@ void run() {
     for (const int threads : {1, 2, 3}) {
       Random shapes(23);
       Units units(*kernels, *training, fused_kernels(kernels->name), threads);
+      test_special_values<float>(units);
+      test_special_values<Bfloat16>(units);
       test_extremes_of_zeros<float>(units);
       test_extremes_of_zeros<Bfloat16>(units);
+      test_large_sums(units);
       for (uint32_t i = 0; i < std::min(shape_count(40), 40u); ++i) {  // each is many cases; under emulation 40 do
         Record record;
         const ConvShape s = random_shape(shapes);
