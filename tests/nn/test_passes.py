@@ -1,5 +1,6 @@
 """The engine's passes of a fused unit beside the oracle's, one by one."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from onebit.runtime import _engine
-from tests.oracle.fused import HARDTANH, NONE, RPRELU, STAIRCASE, SWISH, TANH, Exact
+from tests.oracle.fused import HARDTANH, IDENTITY, NONE, RPRELU, STAIRCASE, SWISH, TANH, Exact
 
 ISAS = [isa for isa in _engine.isas() if _engine.training_isa(isa)]
 ORACLE = Exact()
@@ -212,3 +213,75 @@ def test_shortcuts_are_the_oracles(
         arguments = {source: x if source == "x" else wide, "side": side, "before": zeros[0]}
         mine, theirs = both(passes, name, arguments, dict([result]))
         torch.testing.assert_close(values(mine[result[0]]), values(theirs[result[0]]), rtol=step, atol=1e-6)
+
+
+def rounded(passes: Any, dz: Any, levels: int, seed: int) -> Tensor:
+    """A gradient of two channels (batch, height, width, 2) on levels: from the sum and the difference of both."""
+    output = np.empty_like(dz)
+    passes.backward(
+        shape=(*dz.shape, *dz.shape[1:], 1, 1, 1, 1, 0, 0),
+        dz=dz,
+        y=np.zeros(dz.shape, np.int16),
+        k=np.array([[1, 1], [0, 0], [0, 0]], np.float32),
+        levels=levels,
+        seed=seed,
+        weight=np.array([[[[0]]], [[[2]]]], np.int32),
+        bits=np.zeros((*dz.shape[:3], 1), np.int32),
+        dw=None,
+        output=output,
+        estimator=IDENTITY,
+        estimator_parameters=None,
+        source=None,
+        front_y=None,
+        front_slope=None,
+        front_offset=None,
+        threshold=None,
+        samples=None,
+        shortcut=None,
+        activation=NONE,
+        parameters=None,
+        front_z=None,
+        front_mean=None,
+        sums=None,
+    )
+    return torch.from_numpy(np.stack([output[..., 0] + output[..., 1], output[..., 0] - output[..., 1]], -1)) / 2
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (7, 9), (40, 33)])
+def test_neighbours_are_rounded_independently(isa: str, height: int, width: int) -> None:
+    """Neighbours in a sample, in the samples and channels beside it, and in the next chunk of samples."""
+    dz = np.full((40, height, width, 2), 0.5, np.float32)
+    dz[0, 0, 0] = 0, 1  # the levels
+    draws = [rounded(_engine.Fused(threads, isa), dz, 1, seed) for threads, seed in ((1, 5), (2, 5), (1, 6))]
+    found, again, other = draws
+    assert bool(((found == 0) | (found == 1)).all())
+    assert torch.equal(found, again)
+    error = 6 * 0.5 / found.numel() ** 0.5
+    assert abs(float(found.mean()) - 0.5) <= error
+    assert abs(float((found == other).double().mean()) - 0.5) <= error
+    chunk = min(16, max(1, 1024 // (height * width)))
+    lags = itertools.product({0, 1, chunk}, (0, 1), (-1, 0, 1, 2), (0, 1))
+    for lag in set(lags) - {(0, 0, 0, 0)}:
+        same = (found == found.roll(lag, (0, 1, 2, 3))).double().mean()
+        assert abs(float(same) - 0.5) <= 1.5 * error, lag  # some of these pairs count twice
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_small_gradients_are_rounded_up_as_seldom_as_they_ask_for(isa: str) -> None:
+    share = 2.0**-10
+    dz = np.full((1, 256, 512, 2), share, np.float32)
+    dz[0, 0, 0] = 0, 1  # the levels
+    found = rounded(_engine.Fused(1, isa), dz, 1, seed=0)
+    assert abs(float(found.mean()) - share) <= 6 * (share / found.numel()) ** 0.5
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_highest_gradients_stay_on_the_highest_level(isa: str) -> None:
+    """Float arithmetic brings them above it, and the most of the noise to the next one, which no byte holds."""
+    highest = 1.890625
+    dz = np.full((1, 256, 512, 2), highest, np.float32)
+    dz[0, 0, 0] = 0
+    found = rounded(_engine.Fused(1, isa), dz, 255, seed=0)
+    found[0, 0, 0] = highest
+    torch.testing.assert_close(found, torch.full_like(found, highest))
