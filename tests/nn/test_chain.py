@@ -86,6 +86,25 @@ def test_noise_of_the_engine_has_no_mean(block: str, method: str) -> None:
         assert bool((error <= 6 * values.std(0) / 10 + 1e-5 * largest).all()), name
 
 
+def test_gradients_along_the_signs_of_scaled_weights_have_no_noise() -> None:
+    net = made("bireal", "bireal")
+    twin = exact_twin(net)
+    fused(net)
+    weights: list[Tensor] = []
+
+    def keep(module: nn.Module, inputs: Any, weight: Tensor) -> None:
+        weight.retain_grad()
+        weights.append(weight)
+
+    for each in (net, twin):
+        each[0].conv.weight_quantizer.register_forward_hook(keep)
+    x, g = torch.randn(4, 8, 6, 6), torch.randn(4, 8, 6, 6)
+    gradients(net, x, g)
+    gradients(twin, x.double(), g.double())
+    found, wanted = ((weight.grad * weight.detach().sign()).sum((1, 2, 3)) for weight in weights)  # type: ignore[operator]
+    assert_near(found, wanted, 1e-4)
+
+
 def test_levels_are_those_of_the_method() -> None:
     net = nn.Sequential(BLOCKS["bireal"]())
     method = methods.CycleBNN(gradient_bits=2)
@@ -258,9 +277,23 @@ class Straight(Block):
         )
 
 
-def test_chain_is_cut_where_a_shortcut_reads(oracle: Fused) -> None:
+class Fan(Block):
+    """Two units both add the block's input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(BinaryConv2d(8, 8, 3, 1, 1) for _ in range(3))
+        self.norms = nn.ModuleList(nn.BatchNorm2d(8) for _ in range(3))
+
+    def units(self) -> tuple[Unit, ...]:
+        first, second, third = zip(self.convs, self.norms, strict=True)
+        return Unit(*first, nn.Hardtanh()), Unit(*second, nn.Hardtanh(), source=0), Unit(*third, None, source=0)
+
+
+@pytest.mark.parametrize("block", [Straight, Fan])
+def test_shortcuts_may_cut_a_chain_or_meet(block: type[Block], oracle: Fused) -> None:
     torch.manual_seed(0)
-    net = nn.Sequential(Straight())
+    net = nn.Sequential(block())
     twin = exact_twin(net)
     fused(net)
     x, g = torch.randn(3, 8, 4, 4), torch.randn(3, 8, 4, 4)
