@@ -278,16 +278,17 @@ class Straight(Block):
 
 
 class Fan(Block):
-    """Two units both add the block's input."""
+    """Two units add the block's input, and one the first unit's output, which has no shortcut itself."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.convs = nn.ModuleList(BinaryConv2d(8, 8, 3, 1, 1) for _ in range(3))
-        self.norms = nn.ModuleList(nn.BatchNorm2d(8) for _ in range(3))
+        self.convs = nn.ModuleList(BinaryConv2d(8, 8, 3, 1, 1) for _ in range(4))
+        self.norms = nn.ModuleList(nn.BatchNorm2d(8) for _ in range(4))
+        self.activations = nn.ModuleList(nn.Hardtanh() for _ in range(4))
 
     def units(self) -> tuple[Unit, ...]:
-        first, second, third = zip(self.convs, self.norms, strict=True)
-        return Unit(*first, nn.Hardtanh()), Unit(*second, nn.Hardtanh(), source=0), Unit(*third, None, source=0)
+        sources = (None, 0, 0, 1)
+        return tuple(Unit(*each) for each in zip(self.convs, self.norms, self.activations, sources, strict=True))
 
 
 @pytest.mark.parametrize("block", [Straight, Fan])
