@@ -35,8 +35,8 @@ def test_closed_forms_are_autograds(seed: int, epsilon: float) -> None:
 
 
 def test_variance_keeps_its_digits() -> None:
-    y = np.array([30000] * 1023 + [30001], np.int64)[:, None].repeat(2, 1)
+    y = np.array([30000] * 999 + [30001], np.int64)[:, None].repeat(2, 1)
     y[:, 1] = -30000
-    statistics = BatchStatistics.of_sums(1024, np.stack([y.sum(0), (y * y).sum(0)]))
-    np.testing.assert_allclose(statistics.variance, [1023 / 1024**2, 0], rtol=1e-14)
-    np.testing.assert_allclose(statistics.mean, [30000 + 1 / 1024, -30000], rtol=1e-15)
+    statistics = BatchStatistics.of_sums(1000, np.stack([y.sum(0), (y * y).sum(0)]))
+    np.testing.assert_allclose(statistics.variance, [999 / 1000**2, 0], rtol=1e-14)
+    np.testing.assert_allclose(statistics.mean, [30000 + 1 / 1000, -30000], rtol=1e-15)
