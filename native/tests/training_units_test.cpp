@@ -419,8 +419,8 @@ void test_special_values(Units& units) {
   const uint32_t ones = 0x7fffffffu;  // a NaN that rounding may not carry to 0
   float nan;
   std::memcpy(&nan, &ones, sizeof nan);
-  const float values[] = {NAN,    nan,     0.0f, -0.0f, INFINITY,       -INFINITY,      0x1p-126f, -0x1p-126f,
-                          0.999f, -0.999f, 1.0f, -1.0f, 1.0f + 0x1p-8f, 1.0f + 0x3p-8f};
+  const float values[] = {NAN,        nan,    0.0f,    -0.0f, INFINITY, -INFINITY,      0x1p-126f,
+                          -0x1p-126f, 0.999f, -0.999f, 1.0f,  -1.0f,    1.0f + 0x1p-8f, 1.0f + 0x3p-8f};
   const float limits[] = {0.0f, -0.0f, 1.0f, INFINITY, -INFINITY};
   constexpr int64_t kValues = 14, kLimits = 5, kAll = kValues * kLimits;
   Array<Store> x(kAll);
