@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from onebit.errors import OnebitError
-from onebit.methods import RBONN, ReCU
+from onebit.methods import RBONN, ReCU, optimizer_groups
 from onebit.methods.recurrent_sign import ranks
 from onebit.nn import BinaryConv2d, BinaryLayer, BinaryLinear
 from onebit.quantize import IdentitySign, MagnitudeAwareSign
@@ -229,6 +229,29 @@ def test_the_control_takes_as_many_channels_and_others() -> None:
     assert not torch.equal(*masks)
     s = layer.weight_quantizer.s.abs()
     assert s[masks[0] == 1].max() < s[masks[0] == 0].min()
+
+
+@pytest.mark.parametrize("variant", ["paper", "released"])
+def test_u_first_moves_in_the_second_iteration_and_by_adam_s_whole_first_step(variant: Any) -> None:
+    torch.manual_seed(0)
+    net, method = nn.Sequential(BinaryConv2d(8, 8, 3)), RBONN(variant, tau=0.5)
+    method.attach(net)
+    u = net[0].weight_quantizer.u
+    optimizer = torch.optim.Adam(optimizer_groups(net.parameters(), method.parameter_groups(), 1e-3, 0.0))
+    steps, seen = [], []
+    for t in range(2):
+        method.step(t, 2)
+        optimizer.zero_grad()
+        method.loss(net(torch.randn(4, 8, 6, 6)).square().sum()).backward()
+        method.before_update()
+        optimizer.step()
+        steps.append(u in optimizer.state)
+        seen.append((u.detach() - 0.2).abs())
+    assert steps == [False, True]
+    assert not seen[0].any()
+    returned = u.grad != 0
+    assert returned.any()
+    torch.testing.assert_close(seen[1], 1e-4 * returned, rtol=1e-2, atol=1e-9)  # a tenth of the rate
 
 
 @pytest.mark.parametrize("variant", ["paper", "released"])

@@ -43,14 +43,21 @@ def test_both_steps_have_the_same_weights() -> None:
     assert nets[0].state_dict().keys() == nets[1].state_dict().keys() == nets[2].state_dict().keys()
 
 
-def test_only_kernels_decay() -> None:
-    net, method = models.create("reactnet_c", input_size=32, width=4), ReActNet(step=1)
+@pytest.mark.parametrize(("name", "thresholds_and_shifts"), [("reactnet18", 11_072), ("reactnet_a", 31_744)])
+def test_kernels_thresholds_and_shifts_decay_as_released(name: str, thresholds_and_shifts: int) -> None:
+    with torch.device("meta"):
+        net, method = models.create(name), ReActNet(step=1)
     method.attach(net)
     decayed, others = optimizer_groups(net.parameters(), method.parameter_groups(), 1e-3, 5e-6)
-    assert {p.dim() for p in decayed["params"]} == {4}
-    assert {p.dim() for p in others["params"]} == {1, 2}  # the head's weight is not a kernel
     assert (decayed["weight_decay"], others["weight_decay"]) == (5e-6, 0)
-    assert all(layer.weight in set(decayed["params"]) for _, layer in binary_layers(net))
+    names = {parameter: name for name, parameter in net.named_parameters()}
+    assert {names[p].rpartition(".")[2] for p in others["params"]} == {"weight", "bias", "beta"}
+    assert {p.dim() for p in others["params"]} == {1, 2}  # slopes and BatchNorm; the head's weight is not a kernel
+    kernels, learned = ({p for p in decayed["params"] if (p.dim() == 4) == kernel} for kernel in (True, False))
+    assert {names[p].rpartition(".")[2] for p in kernels} == {"weight"}
+    assert {names[p].rpartition(".")[2] for p in learned} == {"alpha", "gamma", "zeta"}
+    assert sum(p.numel() for p in learned) == thresholds_and_shifts
+    assert all(layer.weight in kernels for _, layer in binary_layers(net))
 
 
 def test_the_ledger_knows_the_step() -> None:

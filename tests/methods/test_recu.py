@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from onebit import models
 from onebit.errors import OnebitError
-from onebit.methods import ReCU
+from onebit.methods import ReCU, optimizer_groups
 from onebit.methods.recu import RectifiedSign
 from tests.methods.parity import SHAPES, assert_convolution_is, assert_dense_is
 from tests.methods.transcription import mean, sign, straight_through, variance
@@ -60,6 +61,24 @@ def test_the_clamp_stands_at_the_quantile_of_laplace_weights(tau: float) -> None
     # a clamped weight gets only the gradient through mean and variance, which is small
     dead = (w.grad.abs() < 0.5 * w.grad.abs().max()).float().mean()
     assert dead == pytest.approx(2 * (1 - tau), abs=0.005)
+
+
+def test_what_decays_as_released() -> None:
+    with torch.device("meta"):
+        net = models.create("resnet18_imagenet")
+    names = {parameter: name for name, parameter in net.named_parameters()}
+    for decay_all in (True, False):
+        method = ReCU(decay_all=decay_all)
+        method.attach(net)
+        names |= {parameter: name for name, parameter in net.named_parameters()}
+        groups = optimizer_groups(net.parameters(), method.parameter_groups(), 0.1, 1e-4)
+        decayed = [names[p] for group in groups if group["weight_decay"] for p in group["params"]]
+        if decay_all:  # for CIFAR-10
+            assert len(decayed) == 80
+        else:  # for ImageNet, where names have "conv" or "fc" in them
+            convolutions = [f"stages.{i}.{j}.conv{k}" for i in range(4) for j in range(2) for k in (1, 2)]
+            expected = {f"{conv}.{name}" for conv in convolutions for name in ("weight", "output_transform.alpha")}
+            assert sorted(decayed) == sorted(expected | {"stem.0.weight", "head.weight", "head.bias"})
 
 
 @pytest.mark.parametrize("tau", [(0.4, 0.9), (0.9, 0.85), (0.85, 1.0)])

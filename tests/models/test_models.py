@@ -94,6 +94,8 @@ def test_twin_has_the_same_topology(name):
     [
         ("resnet18_cifar", 16),
         ("resnet20_cifar", 18),
+        ("resnet20_irnet", 18),
+        ("resnet20_recu", 18),
         ("resnet18_imagenet", 16),
         ("resnet34_imagenet", 32),
         ("birealnet18", 16),
@@ -124,6 +126,8 @@ def test_number_of_binary_layers(name, layers):
         ("resnet34_he", 1000, RESNET34),
         ("resnet34_imagenet", 1000, RESNET34 + 2 * 512),
         ("resnet20_cifar", 10, RESNET20 + 2 * 64),
+        ("resnet20_irnet", 10, RESNET20 + 2 * 64),
+        ("resnet20_recu", 10, RESNET20 + 2 * 64),
     ],
 )
 def test_published_number_of_parameters(name, classes, expected):

@@ -10,7 +10,7 @@ from onebit import methods
 from onebit.methods import Method
 from onebit.models.birealnet import BiRealBlock
 from onebit.models.reactnet import MobileBlock, ReActBlock
-from onebit.models.resnet import CifarBlock, ImageNetBlock
+from onebit.models.resnet import CifarBlock, ImageNetBlock, IRNetBlock, ReCUBlock
 from onebit.models.resnet_he import BasicBlock
 from onebit.models.small import SmallBlock
 from onebit.nn import Block, RPReLU, RSign
@@ -21,6 +21,8 @@ BLOCKS: dict[str, Callable[[], Block]] = {
     "cifar_strided": lambda: CifarBlock(8, 16, 2, False),
     "imagenet": lambda: ImageNetBlock(8, 8, 1, False),
     "imagenet_strided": lambda: ImageNetBlock(8, 16, 2, False),
+    "irnet_strided": lambda: IRNetBlock(8, 16, 2, False),
+    "recu_strided": lambda: ReCUBlock(8, 16, 2, False),
     "he_strided": lambda: BasicBlock(8, 16, 2, False),
     "bireal": lambda: BiRealBlock(8, 8, 1, False),
     "bireal_strided": lambda: BiRealBlock(8, 16, 2, False),

@@ -46,7 +46,8 @@ A starts at 1 / mean|w_c|, u at 0.2 in both variants. λ = 1e-4 is the released 
 about A² times as large as the released term, hence 1e-6 in the paper's variant. Of equal values the earlier channel's
 has the lower rank. The released code reads ``weight.grad``, which other processes, ``zero_grad`` or a gradient scaler
 empty or change: here the layer keeps ``weight_quantizer.previous``, once an optimiser's step, from the whole
-accumulated gradient. A gradient that is not finite does not enter it.
+accumulated gradient. A gradient that is not finite does not enter it. In the first iteration, in which there is nothing
+to return to, u has no gradient, as in the released code.
 
 The inputs' quantisers stay those of the model; both variants were published with ReActNet's. Training in two steps, the
 first with real-valued weights, is a matter of two recipes.
@@ -153,6 +154,7 @@ class RBONN(Method):
 
     def before_update(self) -> None:
         for layer, quantizer in self._pairs():
+            quantizer.drop_idle_gradient()
             quantizer.remember(layer.weight)
 
     def parameter_groups(self) -> list[ParameterGroup]:

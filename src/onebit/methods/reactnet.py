@@ -7,7 +7,8 @@ Networks with Real-to-Binary Convolutions", ICLR 2020, arXiv 2003.11535:
     step 2:  y = mean_c|w| sign(w) * sign(a − α)         from step 1's end
 
 Both steps take the distributional loss (:mod:`onebit.methods.distillation`) and Adam, whose learning rate falls
-linearly to zero. Weight decay acts on the kernels of convolutions only: 1e-5 in step 1, none in step 2.
+linearly to zero. Weight decay is 1e-5 in step 1, none in step 2. It acts on the kernels of convolutions and, as in the
+released code, on the thresholds of RSign and the shifts of RPReLU, but not on slopes, BatchNorm and the dense layer.
 
 **AdamBNN** (Liu et al., "How Do Adam and Training Strategies Help BNNs Optimization?", ICML 2021, arXiv 2106.11309) is
 the same with 5e-6 in step 1, and none in step 2: decay lets weights forget where they began, which step 1 needs, at the
@@ -15,21 +16,22 @@ price of signs that do not settle, which step 2 cannot pay.
 
 A recipe's ``initial`` names the checkpoint that step 2 starts from.
 
-**Departures.** The released code of step 2 loads step 1's checkpoint without insisting that the names agree, and they
-do not, so that its binary weights start at random; here every key must be there. RSign and RPReLU belong to the
-networks ``reactnet*``; on another network the steps act on its own input quantisers.
+**Departures.** The learning rate falls by the iteration, in the released codes by the epoch and to 0 in the last one,
+which then only moves BatchNorm's statistics. The released code of step 2 loads step 1's checkpoint without insisting
+that the names agree, and they do not, so that its binary weights start at random; here every key must be there. RSign
+and RPReLU belong to the networks ``reactnet*``; on another network the steps act on its own input quantisers.
 """
 
 from typing import Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 from onebit.cost.rule import FULL, CostRule, Widths
 from onebit.errors import OnebitError
 from onebit.methods.base import Method
 from onebit.methods.layers import require_binary_layers
 from onebit.methods.parameters import ParameterGroup
-from onebit.nn import BinaryLayer
+from onebit.nn import BinaryLayer, RPReLU, RSign
 from onebit.quantize import MagnitudeAwareSign
 
 
@@ -63,8 +65,15 @@ class ReActNet(Method):
         layers = require_binary_layers(net, "ReActNet")
         for layer in layers:
             layer.weight_quantizer = nn.Identity() if self.which == 1 else MagnitudeAwareSign()
-        kernels = {m.weight for m in net.modules() if isinstance(m, BinaryLayer | nn.modules.conv._ConvNd)}
-        self._undecayed = [parameter for parameter in net.parameters() if parameter not in kernels]
+        decayed: set[Tensor] = set()
+        for module in net.modules():
+            if isinstance(module, BinaryLayer | nn.modules.conv._ConvNd):
+                decayed.add(module.weight)
+            elif isinstance(module, RSign):
+                decayed.add(module.alpha)
+            elif isinstance(module, RPReLU):
+                decayed |= {module.gamma, module.zeta}
+        self._undecayed = [parameter for parameter in net.parameters() if parameter not in decayed]
 
     def parameter_groups(self) -> list[ParameterGroup]:
         return [ParameterGroup(tuple(self._undecayed), decay=False)]

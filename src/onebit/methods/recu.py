@@ -17,7 +17,11 @@ In iteration t of N: τ = τ₀ + (τ₁ − τ₀) (e^(t/N) − 1) / (e − 1).
 
 var is the unbiased variance (0 for a single element), and the gradient flows through mean and variance.
 
-**Departures.** τ follows the iterations, in the released code the epochs. The released code has sign(0) = 0.
+**Weight decay** acts on all parameters in the released code for CIFAR-10, and in that for ImageNet on binary kernels,
+their α, the stem and the dense layer only, not on BatchNorm and the 1×1 convolutions of shortcuts.
+
+**Departures.** τ and the learning rate follow the iterations, in the released code the epochs: there the five epochs of
+warm-up have a fifth, two fifths … of the rate. The released code has sign(0) = 0.
 """
 
 import torch
@@ -28,8 +32,10 @@ from onebit.errors import OnebitError
 from onebit.methods.base import Method
 from onebit.methods.cyclebnn import ChannelScale
 from onebit.methods.layers import require_binary_layers
+from onebit.methods.parameters import ParameterGroup
 from onebit.methods.rectified_clamp import TAU, quantile, tau_at
 from onebit.methods.scaled_sign import EPSILON, WEIGHT_GAIN
+from onebit.nn import BinaryLayer
 from onebit.quantize import ApproxSign, Estimator, SampleScale, SignForm, binarize
 
 
@@ -38,6 +44,7 @@ class ReCU(Method):
 
     Args:
         tau: τ₀ and τ₁.
+        decay_all: whether weight decay acts on all parameters, as for CIFAR-10; False for ImageNet's choice.
 
     Raises:
         OnebitError: τ under ½, from 1 on, or falling; and ``attach`` for a network without binary layers.
@@ -52,11 +59,13 @@ class ReCU(Method):
         tensor(0.9029)
     """
 
-    def __init__(self, tau: tuple[float, float] = TAU) -> None:
+    def __init__(self, tau: tuple[float, float] = TAU, decay_all: bool = True) -> None:
         if not 0.5 <= tau[0] <= tau[1] < 1:
             raise OnebitError(f"ReCU: tau from {tau[0]} to {tau[1]}", hint="from 0.5 to below 1, the lower first")
         self.tau = tau
+        self.decay_all = decay_all
         self._weights: list[RectifiedSign] = []
+        self._undecayed: list[nn.Parameter] = []
 
     def attach(self, net: nn.Module) -> None:
         for layer in require_binary_layers(net, "ReCU"):
@@ -65,15 +74,27 @@ class ReCU(Method):
             layer.weight_quantizer = RectifiedSign(self.tau[0]).to(like)
             layer.output_transform = ChannelScale(len(like)).to(like)
             self._weights.append(layer.weight_quantizer)
+        decayed = {p for module in net.modules() if _decays(module) for p in module.parameters(recurse=False)}
+        self._undecayed = [parameter for parameter in net.parameters() if parameter not in decayed]
 
     def step(self, t: int, total: int) -> None:
         tau = tau_at(t, total, self.tau)
         for quantizer in self._weights:
             quantizer.tau.fill_(tau)
 
+    def parameter_groups(self) -> list[ParameterGroup]:
+        return [] if self.decay_all else [ParameterGroup(tuple(self._undecayed), decay=False)]
+
     def cost_rule(self) -> CostRule:
         """Operands of ±1; gradients have 32 bits."""
         return CostRule((Widths(1.0, activation=1, weight=1),))
+
+
+def _decays(module: nn.Module) -> bool:
+    """Whether the released code for ImageNet lets the parameters of a module decay."""
+    if isinstance(module, nn.Conv2d):
+        return module.kernel_size != (1, 1)
+    return isinstance(module, BinaryLayer | ChannelScale | nn.Linear)
 
 
 class RectifiedSign(nn.Module):

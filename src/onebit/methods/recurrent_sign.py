@@ -39,6 +39,7 @@ class RecurrentSign(nn.Module, ABC):
         self.tau = tau
         self.u = nn.Parameter(weight.new_full((len(weight),), u))
         self.register_buffer("previous", torch.zeros_like(weight))
+        self._returns = False
 
     @property
     @abstractmethod
@@ -68,6 +69,12 @@ class RecurrentSign(nn.Module, ABC):
     @abstractmethod
     def remember(self, weight: nn.Parameter) -> None:
         """Takes what the next iteration returns to, when the gradient of ``weight`` is complete."""
+
+    def drop_idle_gradient(self) -> None:
+        """Takes u's gradient away while there is nothing to return to: of zeros, Adam would count a step."""
+        self._returns = self._returns or bool(self.previous.any())  # asks the device no longer, once it is so
+        if not self._returns:
+            self.u.grad = None
 
     def extra_repr(self) -> str:
         return f"tau={self.tau}"

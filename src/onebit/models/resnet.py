@@ -1,4 +1,5 @@
-"""Residual networks in the forms that CycleBNN trains (arXiv 2410.00050).
+"""Residual networks in the forms of the released codes of CycleBNN (arXiv 2410.00050), IR-Net (arXiv 1909.10788) and
+ReCU (arXiv 2103.12369).
 
 In the binary network every 3×3 convolution but the first is binary. In the twin (``full_precision=True``) it is an
 ``nn.Conv2d``, and ReLU stands for Hardtanh.
@@ -27,16 +28,19 @@ class CifarBlock(Block):
         self.conv2 = conv3x3(channels, channels, 1, full_precision)
         self.norm2 = nn.BatchNorm2d(channels)
         self.activation2 = activation(full_precision)
-        self.shortcut = nn.Sequential()
-        if stride != 1:
-            more = channels - in_channels
-            self.shortcut = nn.Sequential(nn.AvgPool2d(2), PadChannels(more // 2, more - more // 2))
+        self.shortcut = nn.Sequential() if stride == 1 else widened(nn.AvgPool2d(2), in_channels, channels)
 
     def units(self) -> tuple[Unit, ...]:
         return (
             Unit(self.conv1, self.norm1, self.activation1),
             Unit(self.conv2, self.norm2, self.activation2, source=0, shortcut=self.shortcut),
         )
+
+
+def widened(halved: nn.Module, in_channels: int, channels: int) -> nn.Sequential:
+    """A shortcut to a wider stage without weights: halved sides, and zero channels on both sides."""
+    more = channels - in_channels
+    return nn.Sequential(halved, PadChannels(more // 2, more - more // 2))
 
 
 class ImageNetBlock(Block):
@@ -53,9 +57,11 @@ class ImageNetBlock(Block):
         self.conv2 = conv3x3(channels, channels, 1, full_precision)
         self.norm2 = nn.BatchNorm2d(channels)
         self.activation2 = activation(full_precision)
-        self.shortcut = nn.Sequential()
-        if stride != 1:
-            self.shortcut = nn.Sequential(real_conv(in_channels, channels, 1, stride), nn.BatchNorm2d(channels))
+        self.shortcut = nn.Sequential() if stride == 1 else self.wider(in_channels, channels)
+
+    def wider(self, in_channels: int, channels: int) -> nn.Sequential:
+        """The shortcut to a wider stage."""
+        return nn.Sequential(real_conv(in_channels, channels, 1, 2), nn.BatchNorm2d(channels))
 
     def units(self) -> tuple[Unit, ...]:
         return (
@@ -64,12 +70,26 @@ class ImageNetBlock(Block):
         )
 
 
+class ReCUBlock(ImageNetBlock):
+    """Two convolutions, each with a shortcut; to a wider stage a 2×2 mean with zero channels on both sides."""
+
+    def wider(self, in_channels: int, channels: int) -> nn.Sequential:
+        return widened(nn.AvgPool2d(2), in_channels, channels)
+
+
+class IRNetBlock(ImageNetBlock):
+    """Two convolutions, each with a shortcut; to a wider stage every second pixel, zero channels on both sides."""
+
+    def wider(self, in_channels: int, channels: int) -> nn.Sequential:
+        return widened(nn.AvgPool2d(1, stride=2), in_channels, channels)  # the mean of one pixel
+
+
 class ResNet(nn.Module):
     """Stem, stages of residual blocks (each but the first halves the sides), mean, BatchNorm, dense head.
 
     Args:
         first: the stem.
-        block: :class:`CifarBlock` or :class:`ImageNetBlock`.
+        block: :class:`CifarBlock`, :class:`ImageNetBlock` or one of its forms.
         depths: number of blocks in each stage.
         widths: channels of each stage.
         num_classes: number of logits.
@@ -111,6 +131,11 @@ def _cifar(depths: Sequence[int], widths: Sequence[int], num_classes: int, full_
     return ResNet(first, CifarBlock, depths, widths, num_classes, 32, full_precision)
 
 
+def _resnet20(block: type[ImageNetBlock], num_classes: int, full_precision: bool) -> ResNet:
+    first = stem(16, 32, activation(full_precision))
+    return ResNet(first, block, (3, 3, 3), (16, 32, 64), num_classes, 32, full_precision)
+
+
 def _imagenet(depths: Sequence[int], num_classes: int, input_size: int, full_precision: bool) -> ResNet:
     widths = (64, 128, 256, 512)
     first = stem(widths[0], input_size, activation(full_precision))
@@ -130,8 +155,22 @@ def resnet18_cifar(num_classes: int, full_precision: bool = False) -> ResNet:
 
 @register
 def resnet20_cifar(num_classes: int, full_precision: bool = False) -> ResNet:
-    """ResNet-20 for 32×32 images, stages of 16, 32 and 64 channels."""
+    """ResNet-20 for 32×32 images, stages of 16, 32 and 64 channels, a shortcut for two convolutions."""
     return _cifar((3, 3, 3), (16, 32, 64), num_classes, full_precision)
+
+
+@register
+def resnet20_irnet(num_classes: int, full_precision: bool = False) -> ResNet:
+    """ResNet-20 for 32×32 images in IR-Net's form, a shortcut for each convolution."""
+    net = _resnet20(IRNetBlock, num_classes, full_precision)
+    nn.init.kaiming_normal_(net.head.weight)  # as released
+    return net
+
+
+@register
+def resnet20_recu(num_classes: int, full_precision: bool = False) -> ResNet:
+    """ResNet-20 for 32×32 images in ReCU's form, a shortcut for each convolution."""
+    return _resnet20(ReCUBlock, num_classes, full_precision)
 
 
 @register
