@@ -100,7 +100,7 @@ def make_loading(augment: str, batch: int) -> Callable[[int], None]:
     """The next batch of noise, with the augmentation that recipes call so."""
     torch.manual_seed(0)
     images, labels = torch.randint(256, (50_000, 3, 32, 32), dtype=torch.uint8), torch.randint(10, (50_000,))
-    transform = Transform(augment, torch.full((3,), 0.5), torch.full((3,), 0.25), (32, 32))
+    transform = Transform(augment, torch.full((3,), 0.5), torch.full((3,), 0.25), (32, 32), colour=(0.5, 0.5, 0.5))
     loader = Loader(images, labels, transform, EpochSampler(len(images), batch, shuffle=True))
     batches = itertools.chain.from_iterable(itertools.repeat(loader))
 

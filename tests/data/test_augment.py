@@ -19,6 +19,13 @@ def test_a_crop_is_a_window_of_the_padded_image():
     assert len(set(found)) == 25, "every place is drawn"
 
 
+def test_the_padding_of_a_crop_is_black_or_has_the_given_colour():
+    white = torch.full((64, 3, 8, 8), 255, dtype=torch.uint8)
+    for fill, options in (((0, 0, 0), {}), ((125, 122, 113), {"fill": (125, 122, 113)})):
+        pixels = crop(white, seeded(0), padding=2, **options).permute(0, 2, 3, 1).reshape(-1, 3)
+        assert {tuple(pixel) for pixel in pixels.tolist()} == {(255, 255, 255), fill}
+
+
 def test_half_of_the_images_are_flipped():
     images = numbered(2000)
     out = flip(images, seeded(0))
@@ -28,18 +35,23 @@ def test_half_of_the_images_are_flipped():
 
 
 def test_cutout_is_one_square_clipped_at_the_border():
-    out = cutout(torch.ones(500, 3, 8, 8), seeded(0), size=4)
-    assert torch.equal(out[:, 0], out[:, 2])
-    holes = out[:, 0] == 0
+    fill = torch.tensor([0.5, 0.25, 0.1])
+    out = cutout(torch.ones(500, 3, 8, 8), seeded(0), fill, size=4)
+    holes = out[:, 0] != 1
+    assert torch.equal(out, torch.where(holes[:, None], fill.view(3, 1, 1), torch.ones(())))
     heights, widths = holes.any(2).sum(1), holes.any(1).sum(1)
     assert torch.equal(holes.sum((1, 2)), heights * widths), "a rectangle"
     assert (heights.min(), heights.max()) == (2, 4)
     assert (widths.min(), widths.max()) == (2, 4)
 
 
-@pytest.mark.parametrize("step", [crop, flip, cutout])
+def black_cutout(images, generator):
+    return cutout(images, generator, torch.zeros(images.shape[1]))
+
+
+@pytest.mark.parametrize("step", [crop, flip, black_cutout])
 def test_randomness_is_of_the_generator_alone(step):
-    images = numbered().float() if step is cutout else numbered()
+    images = numbered().float() if step is black_cutout else numbered()
     before = torch.get_rng_state()
     first = step(images, seeded(1))
     assert torch.equal(torch.get_rng_state(), before)
@@ -71,6 +83,8 @@ def test_the_stream_is_that_of_the_plain_formulas(channels):
         start = torch.randint(side, (50, 1), generator=generator) - 2
         at = torch.arange(side)
         holes.append((at >= start) & (at < start + 4))
-    expected = numbers.masked_fill((holes[0][:, :, None] & holes[1][:, None, :])[:, None], 0.0)
+    fill = torch.tensor([0.5, -0.25, 1e-9])[:channels]
+    hole = (holes[0][:, :, None] & holes[1][:, None, :])[:, None]
+    expected = torch.where(hole, fill.view(-1, 1, 1), numbers)
     for layout in (torch.contiguous_format, torch.channels_last):
-        assert torch.equal(cutout(numbers.contiguous(memory_format=layout), seeded(6)), expected)
+        assert torch.equal(cutout(numbers.contiguous(memory_format=layout), seeded(6), fill), expected)

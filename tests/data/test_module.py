@@ -1,11 +1,13 @@
 """The data module by itself, under Lightning with a resume in the middle of an epoch, and with two processes."""
 
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from onebit import data
-from onebit.data import DataModule
+from onebit.data import DataModule, autoaugment
+from onebit.data.cifar import CIFAR10
 from onebit.errors import OnebitError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -79,6 +81,25 @@ def test_without_normalisation_pixels_are_from_0_to_1():
     images, _ = next(iter(module.test_dataloader()))
     assert (module.mean, module.std) == ((0.0,), (1.0,))
     assert (images.min(), images.max()) == (0, 1)
+
+
+def test_what_cyclebnn_uncovers_has_the_mean_colour_of_cifar10_and_of_a_crop_alone_is_black(monkeypatch):
+    white = torch.full((200, 3, 32, 32), 255, dtype=torch.uint8)
+    monkeypatch.setattr(CIFAR10, "train", lambda _: (white, torch.zeros(200, dtype=torch.int64)))
+    never = np.zeros(25, int), np.zeros(25), np.ones(25, np.float32)
+    monkeypatch.setattr(autoaugment, "_TABLES", [never, never])
+
+    def colours(**options):
+        module = DataModule("cifar10", batch_size=200, **options)
+        ((images, _),) = module.train_dataloader()
+        pixels = images * torch.tensor(module.std).view(3, 1, 1) + torch.tensor(module.mean).view(3, 1, 1)
+        rounded = (25500 * pixels).permute(0, 2, 3, 1).reshape(-1, 3).round() / 100
+        return {tuple(round(value, 2) for value in colour) for colour in rounded.unique(dim=0).tolist()}
+
+    for normalize in (True, False):
+        assert colours(augment="flip_crop", normalize=normalize) == {(255, 255, 255), (0, 0, 0)}
+        expected = {(255, 255, 255), (125, 122, 113), (125.31, 122.95, 113.87)}  # the hole is the mean itself
+        assert colours(augment="cyclebnn", normalize=normalize) == expected
 
 
 def test_training_images_are_held_out_for_validation():

@@ -4,23 +4,27 @@ Crop and flip: He et al., "Deep Residual Learning for Image Recognition", 2015, 
 Taylor, "Improved Regularization of Convolutional Neural Networks with Cutout", 2017.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Generator, Tensor
-from torch.nn import functional
 
 
-def crop(images: Tensor, generator: Generator, padding: int | None = None) -> Tensor:
-    """Pads each side with zeros (black) and cuts a window of the old size at a random place, one an image.
+def crop(images: Tensor, generator: Generator, padding: int | None = None, fill: Sequence[int] = (0,)) -> Tensor:
+    """Pads each side with one colour and cuts a window of the old size at a random place, one an image.
 
     Args:
         images: uint8 (N, C, H, W).
         generator: source of randomness.
         padding: pixels a side; by default an eighth of the height: 4 of CIFAR's 32.
+        fill: the colour, a value a channel or one for all; black by default.
     """
-    count, _, height, width = images.shape
+    count, channels, height, width = images.shape
     padding = height // 8 if padding is None else padding
-    padded = functional.pad(images, (padding,) * 4)
+    colour = images.new_tensor(fill).view(1, -1, 1, 1)
+    padded = colour.repeat(count, channels // len(fill), height + 2 * padding, width + 2 * padding)
+    padded[:, :, padding : padding + height, padding : padding + width] = images
     top, left = _integers(2 * padding + 1, (2, count), generator, images)
     windows = padded.unfold(2, height, 1).unfold(3, width, 1)  # a view: (N, C, top, left, H, W)
     if images.device.type == "cpu":  # NumPy copies whole rows where PyTorch copies bytes: six times as fast
@@ -36,12 +40,14 @@ def flip(images: Tensor, generator: Generator) -> Tensor:
     return both.index_select(0, torch.arange(count, device=images.device) + count * chosen)
 
 
-def cutout(images: Tensor, generator: Generator, size: int | None = None) -> Tensor:
-    """Sets a square at a random place to 0, one an image; its centre is any pixel, so it may reach over the border.
+def cutout(images: Tensor, generator: Generator, fill: Tensor, size: int | None = None) -> Tensor:
+    """Sets a square at a random place to one colour, one an image; its centre is any pixel, so it may reach over the
+    border.
 
     Args:
-        images: normalised float32 (N, C, H, W), so that 0 is the mean colour; best channels_last, as the result is.
+        images: float32 (N, C, H, W); best channels_last, as the result is.
         generator: source of randomness.
+        fill: the colour, float32 (C,), on the images' device.
         size: side of the square in pixels; by default half of the height: 16 of CIFAR's 32.
     """
     count, channels, height, width = images.shape
@@ -54,8 +60,9 @@ def cutout(images: Tensor, generator: Generator, size: int | None = None) -> Ten
     rows, columns = outside
     kept = rows[:, :, None] | columns.repeat_interleave(channels, 1)[:, None]
     pixels = images.permute(0, 2, 3, 1).flatten(2)  # a view, if the images are channels_last
-    cut = (pixels.view(torch.int32) & kept).view(torch.float32)  # a fraction of masked_fill's time
-    return cut.unflatten(2, (width, channels)).permute(0, 3, 1, 2)
+    hole = fill.repeat(width).view(torch.int32)
+    cut = (pixels.view(torch.int32) ^ hole).bitwise_and_(kept).bitwise_xor_(hole)  # a fraction of masked_fill's time
+    return cut.view(torch.float32).unflatten(2, (width, channels)).permute(0, 3, 1, 2)
 
 
 def _integers(below: int, shape: tuple[int, ...], generator: Generator, like: Tensor) -> Tensor:

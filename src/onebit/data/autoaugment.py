@@ -1,9 +1,12 @@
 """AutoAugment's policy for CIFAR-10: Cubuk et al., "AutoAugment: Learning Augmentation Policies from Data", CVPR 2019.
 
 Each image draws one of 25 sub-policies; each of its two operations is then done with its own probability (the tables in
-the paper's appendix). Magnitude m of 0..9 is m/9 of the operation's range, and operations that have a direction take
-either with equal chance, as in the implementations for PyTorch. An operation gives the same bytes as Pillow's of that
-name; geometric ones take the nearest pixel and fill with black.
+the paper's appendix). Magnitude m of 0..9 is m/9 of the operation's range. An operation gives the bytes of Pillow's
+of the same name.
+
+As in the released code of CycleBNN (Fontana et al., arXiv 2410.00050), operations that have a direction take either
+with equal chance, but rotations go counter-clockwise; shears are bicubic, translations and rotations take the nearest
+pixel; what shears and translations uncover gets a given colour, what rotations uncover a grey of 128.
 
 Computed by NumPy on the CPU, where a call on a few images costs a fifth of PyTorch's, and for all images of a family of
 operations at once.
@@ -12,7 +15,8 @@ Kornia's policies are not used: one call draws one sub-policy for the whole batc
 are over three times as strong as the paper's.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -54,19 +58,20 @@ CIFAR10_POLICY: tuple[tuple[tuple[str, float, int], tuple[str, float, int]], ...
 )
 
 
-def auto_augment(images: Tensor, generator: Generator) -> Tensor:
+def auto_augment(images: Tensor, generator: Generator, fill: Sequence[int]) -> Tensor:
     """Gives each image a sub-policy of its own.
 
     Args:
         images: uint8 (N, C, H, W) with one or three channels.
         generator: a CPU generator, the source of randomness.
+        fill: the colour of what shears and translations uncover, a value a channel.
 
     Returns:
         Images of the same shape.
 
     Example:
         >>> images = torch.randint(256, (4, 3, 32, 32), dtype=torch.uint8)
-        >>> auto_augment(images, torch.Generator().manual_seed(0)).shape
+        >>> auto_augment(images, torch.Generator().manual_seed(0), fill=(125, 122, 113)).shape
         torch.Size([4, 3, 32, 32])
     """
     count = len(images)
@@ -77,11 +82,11 @@ def auto_augment(images: Tensor, generator: Generator) -> Tensor:
     for step in range(2):
         kinds, probabilities, strengths = _TABLES[step]
         done = np.where(coins[step] < probabilities[policy], kinds[policy], -1)
-        pixels = operate(pixels, done, strengths[policy], signs[step])
+        pixels = operate(pixels, done, strengths[policy], signs[step], fill)
     return torch.from_numpy(pixels).to(images.device)
 
 
-def operate(images: Bytes, kinds: Numbers, strength: Floats, sign: Floats) -> Bytes:
+def operate(images: Bytes, kinds: Numbers, strength: Floats, sign: Floats, fill: Sequence[int]) -> Bytes:
     """Does an operation of its own to each image.
 
     Args:
@@ -89,6 +94,7 @@ def operate(images: Bytes, kinds: Numbers, strength: Floats, sign: Floats) -> By
         kinds: places of the operations in `OPERATIONS`, integers (N,); -1 leaves the image as it is.
         strength: share of the operation's range, (N,) in [0, 1].
         sign: the direction, -1 or 1, (N,).
+        fill: the colour of what shears and translations uncover, a value a channel.
 
     Returns:
         Images of the same shape.
@@ -96,11 +102,19 @@ def operate(images: Bytes, kinds: Numbers, strength: Floats, sign: Floats) -> By
     Example:
         >>> images = np.array([10, 20], np.uint8).reshape(2, 1, 1, 1)
         >>> kinds, ones = np.array([-1, OPERATIONS.index("invert")]), np.ones(2, np.float32)
-        >>> operate(images, kinds, ones, ones).flatten().tolist()
+        >>> operate(images, kinds, ones, ones, fill=[0]).flatten().tolist()
         [10, 235]
     """
     changed = images.copy()
-    for family, operation in ((MOVES, _move), (LOOK_UPS, _look_up), (("color",), _color), (("sharpness",), _sharpen)):
+    colour = np.array(fill, np.uint8)
+    shear, move = partial(_shear, fill=colour), partial(_move, fill=colour)
+    for family, operation in (
+        (SHEARS, shear),
+        (MOVES, move),
+        (LOOK_UPS, _look_up),
+        (("color",), _color),
+        (("sharpness",), _sharpen),
+    ):
         first = OPERATIONS.index(family[0])
         (at,) = np.nonzero((kinds >= first) & (kinds < first + len(family)))
         if len(at):
@@ -108,38 +122,71 @@ def operate(images: Bytes, kinds: Numbers, strength: Floats, sign: Floats) -> By
     return changed
 
 
-MOVES = ("shear_x", "shear_y", "translate_x", "translate_y", "rotate")
-"""Operations that move pixels."""
+SHEARS = ("shear_x", "shear_y")
+"""Operations that move the pixels of a row, or of a column, by an amount of its own."""
 
 
-def _move(images: Bytes, kinds: Numbers, strength: Floats, sign: Floats) -> Bytes:
-    """Pixel (x, y) reads from (a x + b y + c, d x + e y + f), pixel centres at halves; black outside.
+def _shear(images: Bytes, kinds: Numbers, strength: Floats, sign: Floats, fill: Bytes) -> Bytes:
+    """Pixel (x, y) reads from (x + m y, y) or (x, y + m x), pixel centres at halves; m goes up to 0.3."""
+    slope, moved = 0.3 * strength.astype(np.float64) * sign, np.empty_like(images)
+    for kind, axis in enumerate((3, 2)):
+        (at,) = np.nonzero(kinds == kind)
+        if len(at):
+            moved[at] = _slide(images[at].swapaxes(axis, 3), slope[at], fill).swapaxes(axis, 3)
+    return moved
 
-    Shears go up to 0.3 of the other coordinate, translations up to 150/331 of the side (the paper's 150 pixels are of
-    its 331), rotations about the centre up to 30 degrees.
+
+def _slide(images: Bytes, slope: npt.NDArray[np.float64], fill: Bytes) -> Bytes:
+    """Moves row y by slope · y, between pixels by cubics through four of them (Keys's of a = -1)."""
+    count, channels, height, width = images.shape
+    rows = np.arange(height)[:, None]
+    shift = slope[:, None, None] * (rows + 0.5)
+    whole = np.floor(shift)
+    t = (shift - whole)[:, None]
+    columns = (np.arange(-1, width + 2) + whole.astype(np.int64)).clip(0, width - 1)
+    source = (rows * width + columns).reshape(count, 1, -1)
+    lines = _gather(images.reshape(count, channels, -1), source).reshape(count, channels, height, width + 3)
+    a, b, c, d = (lines[..., step : step + width].astype(np.int16) for step in range(4))
+    place = np.arange(width) + 0.5 + shift
+    outside = (place < 0) | (place >= width)
+    cubic = b + t * (c - a + t * (2 * (a - b) + c - d + t * (b - a - c + d)))
+    return np.where(outside[:, None], fill[:, None, None], cubic.clip(0, 255).astype(np.uint8))
+
+
+MOVES = ("translate_x", "translate_y", "rotate")
+"""Operations that move pixels by the same map."""
+
+_GREY = 128
+
+
+def _move(images: Bytes, kinds: Numbers, strength: Floats, sign: Floats, fill: Bytes) -> Bytes:
+    """Pixel (x, y) reads from (a x + b y + c, d x + e y + f), pixel centres at halves.
+
+    Translations go up to 150/331 of the side (the paper's 150 pixels are of its 331), rotations about the centre up to
+    30 degrees.
     """
     count, channels, height, width = images.shape
-    shear_x, shear_y, translate_x, translate_y, rotate = (kinds == kind for kind in range(len(MOVES)))
-    shear = 0.3 * strength * sign
+    translate_x, translate_y, rotate = (kinds == kind for kind in range(len(MOVES)))
     across, along = (150 / 331 * side * strength * sign for side in (width, height))
-    angle = torch.from_numpy(30 * strength * sign).deg2rad()
+    angle = torch.from_numpy(30 * strength).deg2rad()
     cos, sin = angle.cos().numpy(), angle.sin().numpy()
     x, y = width / 2, height / 2
     a = e = np.where(rotate, cos, 1)
-    b = np.where(rotate, sin, shear * shear_x)
-    c = np.where(rotate, x - cos * x - sin * y, across * translate_x)
-    d = np.where(rotate, -sin, shear * shear_y)
-    f = np.where(rotate, y + sin * x - cos * y, along * translate_y)
+    b = np.where(rotate, -sin, 0)
+    c = np.where(rotate, x - cos * x + sin * y, across * translate_x)
+    d = np.where(rotate, sin, 0)
+    f = np.where(rotate, y - sin * x - cos * y, along * translate_y)
     a, b, c, d, e, f = (values.astype(np.float32)[:, None, None] for values in (a, b, c, d, e, f))
     at_x = np.arange(width, dtype=np.float32) + np.float32(0.5)
     at_y = np.arange(height, dtype=np.float32)[:, None] + np.float32(0.5)
     columns = np.floor(a * at_x + b * at_y + c)
     rows = np.floor(d * at_x + e * at_y + f)
     inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
-    black = height * width  # the place of a pixel behind the last one
-    source = np.where(inside, rows * width + columns, black).astype(np.int64).reshape(count, 1, black)
-    pixels = np.zeros((count, channels, black + 1), np.uint8)
-    pixels[:, :, :black] = images.reshape(count, channels, black)
+    behind = height * width  # the place of a pixel behind the last one
+    source = np.where(inside, rows * width + columns, behind).astype(np.int64).reshape(count, 1, behind)
+    pixels = np.empty((count, channels, behind + 1), np.uint8)
+    pixels[:, :, :behind] = images.reshape(count, channels, behind)
+    pixels[:, :, behind] = np.where(rotate[:, None], _GREY, fill)
     return _gather(pixels, source).reshape(images.shape)
 
 
@@ -204,8 +251,8 @@ def _posterize(images: Bytes, strength: Floats, sign: Floats) -> Bytes:
 
 
 def _solarize(images: Bytes, strength: Floats, sign: Floats) -> Bytes:
-    """Inverts pixels from a threshold on, 255 down to 0."""
-    return np.where(255 * (1 - strength) > _BYTES, _BYTES, 255 - _BYTES)
+    """Inverts pixels from a threshold on, 256 (none) down to 0 (all)."""
+    return np.where(256 * (1 - strength) > _BYTES, _BYTES, 255 - _BYTES)
 
 
 _LOOK_UPS: tuple[Callable[[Bytes, Floats, Floats], Bytes], ...] = (
@@ -220,7 +267,7 @@ _LOOK_UPS: tuple[Callable[[Bytes, Floats, Floats], Bytes], ...] = (
 LOOK_UPS = tuple(table.__name__.removeprefix("_") for table in _LOOK_UPS)
 """Operations that replace each byte by another one."""
 
-OPERATIONS = (*MOVES, *LOOK_UPS, "color", "sharpness")
+OPERATIONS = (*SHEARS, *MOVES, *LOOK_UPS, "color", "sharpness")
 """All of them, a family after the other."""
 
 

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import torch
@@ -22,12 +22,19 @@ from onebit.errors import OnebitError
 _MOST_ON_DEVICE = 4 << 30
 """Bytes of images that are kept on the training device, where they are then augmented; larger sets stay in memory."""
 
-_Step = Callable[[Tensor, Generator], Tensor]
-# What is done to the bytes of the images, and what to the normalised numbers.
-_AUGMENTATIONS: dict[str, tuple[tuple[_Step, ...], tuple[_Step, ...]]] = {
-    "none": ((), ()),
-    "flip_crop": ((augmentation.crop, augmentation.flip), ()),
-    "cyclebnn": ((augmentation.crop, augmentation.flip, auto_augment), (augmentation.cutout,)),
+_Steps = tuple[Callable[[Tensor, Generator], Tensor], ...]
+
+
+def _cyclebnn(fill: Sequence[int], hole: Tensor) -> tuple[_Steps, _Steps]:
+    crop, policy = partial(augmentation.crop, fill=fill), partial(auto_augment, fill=fill)
+    return (crop, augmentation.flip, policy), (partial(augmentation.cutout, fill=hole),)
+
+
+# What is done to the bytes of the images, and what to the numbers, by the mean colour in bytes and in numbers.
+_AUGMENTATIONS: dict[str, Callable[[Sequence[int], Tensor], tuple[_Steps, _Steps]]] = {
+    "none": lambda fill, hole: ((), ()),
+    "flip_crop": lambda fill, hole: ((augmentation.crop, augmentation.flip), ()),
+    "cyclebnn": _cyclebnn,
 }
 
 
@@ -42,7 +49,8 @@ class DataModule(LightningDataModule):
         options: arguments of the data set.
         batch_size: images a batch and process.
         augment: of the training part: ``none``; ``flip_crop``: crop with padding 4, flip; ``cyclebnn``: these, then
-            AutoAugment's CIFAR-10 policy, then Cutout of 16 pixels (pixels of CIFAR's 32; in proportion for others).
+            AutoAugment's CIFAR-10 policy, then Cutout of 16 pixels (pixels of CIFAR's 32; in proportion for others),
+            with the data set's mean colour where ``flip_crop`` has black.
             Of pictures that stay in their files: ``flip_crop``: a random part of 0.08 to 1 of the area, flip;
             ``reactnet``: the same, then lighting of 0.1; ``cyclebnn``: 0.08 to 1.25, flip, lighting of 0.1.
         classes: keep only these classes (names or numbers) and relabel them 0..k-1 in this order; None keeps all.
@@ -187,7 +195,8 @@ class DataModule(LightningDataModule):
         if self.trainer and images.nbytes <= _MOST_ON_DEVICE:
             device = self.trainer.strategy.root_device
         colours = [torch.tensor(values, device=device) for values in (mean, std)]
-        transform = Transform(augment, colours[0], colours[1], (images.shape[2], images.shape[3]))
+        sides = images.shape[2], images.shape[3]
+        transform = Transform(augment, colours[0], colours[1], sides, self.data_set.mean)
         return Loader(images.to(device), labels.to(device), transform, sampler, self.num_workers)
 
     def _picture_loader(
@@ -238,10 +247,17 @@ class DataModule(LightningDataModule):
 
 
 class Transform:
-    """Bytes to network input: augmentation of bytes, normalisation, augmentation of numbers; channels_last."""
+    """Bytes to network input: augmentation of bytes, normalisation, augmentation of numbers; channels_last.
 
-    def __init__(self, augment: str, mean: Tensor, std: Tensor, sides: tuple[int, int]) -> None:
-        self.of_bytes, self.of_numbers = _AUGMENTATIONS[augment]
+    ``colour`` is the data set's mean colour, of pixel / 255, normalised or not: what is uncovered gets it.
+    """
+
+    def __init__(
+        self, augment: str, mean: Tensor, std: Tensor, sides: tuple[int, int], colour: Sequence[float]
+    ) -> None:
+        fill = [int(255 * value) for value in colour]
+        hole = (torch.tensor(colour, device=mean.device) - mean) / std
+        self.of_bytes, self.of_numbers = _AUGMENTATIONS[augment](fill, hole)
         self.scale, self.offset = (
             values.expand(*sides, -1).contiguous() for values in (1 / (255 * std), -mean / std)
         )  # one a pixel: PyTorch is half as fast with one a channel
