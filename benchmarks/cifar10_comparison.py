@@ -1,4 +1,5 @@
-"""One comparison of methods at an equal budget: ResNet-20 on CIFAR-10, the same steps, data and optimiser for all.
+"""One comparison of methods at an equal budget: CycleBNN's ResNet-20 on CIFAR-10, the same steps, data and optimiser
+for all.
 
 python benchmarks/cifar10_comparison.py --folder build/comparison --output results/cifar10_comparison.json
 
@@ -29,6 +30,7 @@ RECIPES = {
     "CycleBNN × RBONN": "cyclebnn_rbonn_cifar10_resnet20",
 }
 BUDGET = {
+    "model.name": "resnet20_cifar",
     "data.batch_size": "64",
     "data.augment": "flip_crop",
     "data.normalize": "false",

@@ -59,7 +59,7 @@ def comparison(record: dict[str, Any]) -> str:
     rows = []
     for method, result in record["summary"].items():
         recipe = read_recipe(ROOT / "recipes" / f"{RECIPES[method]}.yaml")
-        net = models.create(recipe.model.name, **recipe.model.options)
+        net = models.create(BUDGET["model.name"], **recipe.model.options)
         operations = cost.count(net, torch.zeros(1, *net.input_shape)).inference["ops"]
         saved = f"{result['operations_saved_percent']:.2f}"
         rows.append([method, accuracy(result["last_top1"]), saved, f"{operations / 1e6:.2f}"])
@@ -167,7 +167,8 @@ def published(runs: dict[str, Measured]) -> str:
     head = ["recipe", "published top-1, %", "source", "measured, %", "of the recipe's epochs", ""]
     note = (
         "What a recipe does otherwise than its source, its comment says. Recipes for which no published figure was at "
-        "hand are left out. A run of the comparison has that one's batch, augmentation and optimiser, not the recipe's."
+        "hand are left out. A run of the comparison has that one's network, batch, augmentation and optimiser, not the "
+        "recipe's."
     )
     return f"{markdown(head, rows)}\n\n{note}"
 

@@ -1,5 +1,6 @@
 """Recipes: typed, with one line for what is wrong."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -80,3 +81,28 @@ def test_leaves_cover_every_section() -> None:
 @pytest.mark.parametrize("classes", [["7", "1"], [7, 1]])
 def test_classes_by_name_stay_names(classes: list[Any]) -> None:
     assert tiny(data={"classes": classes}).data.classes == classes
+
+
+RELEASED = {  # network, batch, rate, decay, epochs and augmentation of the authors' scripts
+    "irnet_cifar10_resnet20": ("resnet20_irnet", 128, 0.1, 1e-4, 400, "flip_crop"),
+    "irnet_cifar10_vgg_small": ("vgg_small", 128, 0.007, 1e-4, 300, "flip_crop"),
+    "recu_cifar10_resnet18": ("resnet18_cifar", 256, 0.1, 5e-4, 600, "flip_crop"),
+    "recu_cifar10_resnet20": ("resnet20_recu", 256, 0.1, 5e-4, 600, "flip_crop"),
+    "recu_cifar10_vgg_small": ("vgg_small", 256, 0.1, 5e-4, 600, "flip_crop"),
+    "recu_imagenet_resnet18": ("resnet18_imagenet", 512, 0.1, 1e-4, 200, "cyclebnn"),
+    "recu_imagenet_resnet34": ("resnet34_imagenet", 512, 0.1, 1e-4, 200, "cyclebnn"),
+}
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_the_recipes_of_irnet_and_recu_have_the_settings_of_their_scripts(name: str) -> None:
+    recipe = read_recipe(Path(__file__).parents[2] / "recipes" / f"{name}.yaml")
+    assert recipe.method is not None
+    optimizer, data = recipe.optimizer, recipe.data
+    settings = recipe.model.name, data.batch_size, optimizer.lr, optimizer.weight_decay, recipe.trainer.max_epochs
+    assert (*settings, data.augment) == RELEASED[name]
+    assert (optimizer.name, optimizer.momentum, recipe.schedule.name, data.normalize) == ("sgd", 0.9, "cosine", True)
+    if name.startswith("recu"):
+        images = {"cifar10": 50_000, "imagenet": 1_281_167}[data.name]
+        assert recipe.schedule.warmup == 5 * math.ceil(images / data.batch_size)
+        assert recipe.method.init_args.get("decay_all", True) == (data.name == "cifar10")

@@ -8,7 +8,8 @@ Liu et al., "Bi-Real Net: Enhancing the Performance of 1-bit CNNs", ECCV 2018, a
 The quantisers are :class:`onebit.quantize.ApproxSign` and :class:`onebit.quantize.MagnitudeAwareSign`, which the
 networks ``birealnet*`` have from the start; attached to another network, the method gives it the same.
 
-**Departures.** sign(0) = +1, in the released code 0. Its code leaves α out of the gradient, its equation has it. The
+**Departures.** sign(0) = +1, in the released code 0. Its code leaves α out of the gradient, its equation has it. Its
+learning rate falls by the epoch, to 0 in the last one; ours, in the recipes, by the iteration. The
 paper starts from a real-valued network with clipped activations: give its checkpoint as a recipe's ``initial``.
 """
 

@@ -36,7 +36,8 @@ with Q = −ln(2 − 2τ) · mean|w₁| and τ rising from 0.85 to 0.99 as 0.85 
 **Departures.** The N − nT iterations that remain after the last cycle keep its last width. The released code begins
 another cycle with them, so that training ends at b_min and the network, whose answers depend on b_t, with it; keeping
 the best validated state hides this. The released code has sign(0) = 0, and bounds the gradient quantiser's step by
-1e-8; ours has no such bound (see :func:`onebit.quantize.stochastic_quantize`).
+1e-8; ours has no such bound (see :func:`onebit.quantize.stochastic_quantize`). Its learning rate is that of our next
+iteration, and so 0 in the last.
 """
 
 from typing import Literal, get_args

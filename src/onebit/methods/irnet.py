@@ -17,10 +17,11 @@ arXiv 1909.10788.
 It begins as the identity and ends as a narrow bump. s is a constant in the backward pass; the gradient flows through
 mean and standard deviation, which is the unbiased one (of a single element, or of equal ones, it is 0, as is ŵ).
 
-T runs from 0.1 to 10, as in the paper; its released code for CIFAR-10 starts at 0.001.
+T runs from 0.1 to 10, as in the paper; its released code for ResNet-20 on CIFAR-10 starts at 0.001, that for VGG-small
+at 0.1.
 
-**Departures.** T follows the iterations, in the released code the epochs; sign(0) = +1, there 0. The released networks
-have Hardtanh after each BatchNorm; here the network is what the recipe names.
+**Departures.** T and the learning rate follow the iterations, in the released code the epochs; sign(0) = +1, there 0.
+The network is what the recipe names; ``resnet20_irnet`` is that of the released code.
 """
 
 import torch

@@ -47,7 +47,7 @@ about A² times as large as the released term, hence 1e-6 in the paper's variant
 has the lower rank. The released code reads ``weight.grad``, which other processes, ``zero_grad`` or a gradient scaler
 empty or change: here the layer keeps ``weight_quantizer.previous``, once an optimiser's step, from the whole
 accumulated gradient. A gradient that is not finite does not enter it. In the first iteration, in which there is nothing
-to return to, u has no gradient, as in the released code.
+to return to, u has no gradient, as in the released code. Its learning rate falls by the epoch, ours by the iteration.
 
 The inputs' quantisers stay those of the model; both variants were published with ReActNet's. Training in two steps, the
 first with real-valued weights, is a matter of two recipes.

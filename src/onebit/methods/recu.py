@@ -21,7 +21,8 @@ var is the unbiased variance (0 for a single element), and the gradient flows th
 their α, the stem and the dense layer only, not on BatchNorm and the 1×1 convolutions of shortcuts.
 
 **Departures.** τ and the learning rate follow the iterations, in the released code the epochs: there the five epochs of
-warm-up have a fifth, two fifths … of the rate. The released code has sign(0) = 0.
+warm-up have a fifth, two fifths … of the rate. The released code has sign(0) = 0. The network is what the recipe names;
+``resnet20_recu`` is that of the released code.
 """
 
 import torch
