@@ -99,7 +99,7 @@ def test_learns_the_digits_resumes_and_answers_the_same_packed(
 
 
 @pytest.mark.parametrize("method", [BiReal, IRNet, ReCU, bop])
-@pytest.mark.parametrize("name", ["resnet20_cifar", "reactnet18", "vgg_small"])
+@pytest.mark.parametrize("name", ["resnet20_cifar", "resnet20_irnet", "resnet20_recu", "reactnet18", "vgg_small"])
 def test_other_networks_are_exported(name: str, method: Callable[[], Method], tmp_path: Path) -> None:
     torch.manual_seed(0)
     net = models.create(name, **({"input_size": 32} if name == "reactnet18" else {}))

@@ -25,7 +25,7 @@ import torch
 from torch import Generator, Tensor
 
 Bytes = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.floating[Any]]
 Numbers = npt.NDArray[Any]
 
 # (operation, probability, magnitude), twice a sub-policy.
@@ -288,7 +288,8 @@ def _sharpen(images: Bytes, kinds: Numbers, strength: Floats, sign: Floats) -> B
 def _blend(other: Numbers, values: Bytes, strength: Floats, sign: Floats) -> Bytes:
     """From ``other`` at factor 0 to ``values`` at factor 1, and beyond."""
     other = other.astype(np.float32)
-    blended = other + (1 + 0.9 * strength * sign) * (values.astype(np.float32) - other)
+    factor = (1 + 0.9 * strength * sign).astype(np.float32)
+    blended = other + factor * (values.astype(np.float32) - other)
     return blended.clip(0, 255, out=blended).astype(np.uint8)
 
 
@@ -307,7 +308,7 @@ def _tables() -> tuple[tuple[Numbers, Floats, Floats], ...]:
         (
             np.array([OPERATIONS.index(name) for name, _, _ in step]),
             np.array([probability for _, probability, _ in step], np.float32),
-            np.array([magnitude / 9 for _, _, magnitude in step], np.float32),
+            np.array([magnitude / 9 for _, _, magnitude in step]),
         )
         for step in steps
     )
