@@ -64,7 +64,7 @@ def auto_augment(images: Tensor, generator: Generator, fill: Sequence[int]) -> T
     Args:
         images: uint8 (N, C, H, W) with one or three channels.
         generator: a CPU generator, the source of randomness.
-        fill: the colour of what shears and translations uncover, a value a channel.
+        fill: the colour of what shears and translations uncover, one value per channel.
 
     Returns:
         Images of the same shape.
@@ -94,7 +94,7 @@ def operate(images: Bytes, kinds: Numbers, strength: Floats, sign: Floats, fill:
         kinds: places of the operations in `OPERATIONS`, integers (N,); -1 leaves the image as it is.
         strength: share of the operation's range, (N,) in [0, 1].
         sign: the direction, -1 or 1, (N,).
-        fill: the colour of what shears and translations uncover, a value a channel.
+        fill: the colour of what shears and translations uncover, one value per channel.
 
     Returns:
         Images of the same shape.
