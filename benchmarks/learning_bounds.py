@@ -2,13 +2,15 @@
 
 A test marked ``learning`` takes its seed from pytest's ``--seed`` and records what it bounds as properties. PyTorch's
 kernels add in another order on each instruction set, so a trained network is another one there, as from another seed:
-the seeds are dealt over the instruction sets in turn. A bound belongs three deviations or more from the mean.
+the seeds are dealt over the instruction sets in turn. A bound belongs three deviations or more from the mean. A seed
+takes a quarter of an hour or more of one core; a run that was broken off goes on, at the same commit.
 
 python benchmarks/learning_bounds.py --seeds 0 1 2 3 4 5 6 7 8 9 --output results/learning_bounds.json
 python benchmarks/learning_bounds.py --output one.json -- tests/methods -k rbonn
 """
 
 import argparse
+import json
 import os
 import statistics
 import subprocess
@@ -16,9 +18,10 @@ import sys
 import tempfile
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
-from onebit.training.record import write_record
+from onebit.training.record import provenance, write_record
 
 ROOT = Path(__file__).parents[1]
 ISAS = {"SSE41": "default", "AVX2": "avx2", "AVX512_CORE": "avx512"}  # oneDNN's name: that of PyTorch's own kernels
@@ -31,8 +34,11 @@ def main() -> None:
     parser.add_argument("--output", default="results/learning_bounds.json")
     parser.add_argument("words", nargs="*", default=["tests"], help="for pytest: which tests")
     args = parser.parse_args()
-    runs: dict[str, list[dict[str, object]]] = defaultdict(list)
+    runs = begun(Path(args.output), args.words)
+    done = {run["seed"] for found in runs.values() for run in found}
     for seed in args.seeds:
+        if seed in done:
+            continue
         isa = args.isas[seed % len(args.isas)]
         for figure, value in measure(args.words, seed, isa).items():
             runs[figure].append({"seed": seed, "isa": isa, "value": value})
@@ -40,8 +46,19 @@ def main() -> None:
             figure: {**summary([run["value"] for run in found]), "runs": found} for figure, found in runs.items()
         }
         write_record(args.output, {"pytest": args.words, "results": results})
-    for figure, found in results.items():
-        print(f"{found['mean']:8.4f} ± {found['deviation'] or 0:.4f}  {figure}")
+    for figure, found in runs.items():
+        figures = summary([run["value"] for run in found])
+        print(f"{figures['mean']:8.4f} ± {figures['deviation'] or 0:.4f}  {figure}")
+
+
+def begun(path: Path, words: list[str]) -> dict[str, list[dict[str, Any]]]:
+    """The runs of an earlier call for the same tests at the same commit."""
+    runs: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    if path.exists():
+        record, now = json.loads(path.read_text("utf-8")), provenance()
+        if record["pytest"] == words and record["provenance"]["commit"] == now["commit"] and not now["modified"]:
+            runs.update({figure: found["runs"] for figure, found in record["results"].items()})
+    return runs
 
 
 def measure(words: list[str], seed: int, isa: str) -> dict[str, float]:
