@@ -10,7 +10,7 @@ ConvShape random_shape(Random& random) {
   for (;;) {
     ConvShape s = random_conv(random, 60000);
     s.groups = s.dilation_h = s.dilation_w = 1;
-    s.batch = random.chance(20) ? 65 : random.chance(30) ? 150 : random.between(1, 3);
+    s.batch = random.chance(20) ? 65 : random.chance(5) ? 150 : random.between(1, 3);
     if (random.chance(50)) s.kernel_h = s.kernel_w = 3;
     const int pad = random.between(0, 2);
     s.pad_top = pad, s.pad_left = random.between(0, 2);
