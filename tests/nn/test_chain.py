@@ -96,12 +96,16 @@ def test_gradients_along_the_signs_of_scaled_weights_have_no_noise() -> None:
         weight.retain_grad()
         weights.append(weight)
 
+    def gradient_of(weight: Tensor) -> Tensor:
+        assert weight.grad is not None
+        return weight.grad
+
     for each in (net, twin):
         each[0].conv.weight_quantizer.register_forward_hook(keep)
     x, g = torch.randn(4, 8, 6, 6), torch.randn(4, 8, 6, 6)
     gradients(net, x, g)
     gradients(twin, x.double(), g.double())
-    found, wanted = ((weight.grad * weight.detach().sign()).sum((1, 2, 3)) for weight in weights)  # type: ignore[operator]
+    found, wanted = ((gradient_of(weight) * weight.detach().sign()).sum((1, 2, 3)) for weight in weights)
     assert_near(found, wanted, 1e-4)
 
 

@@ -264,13 +264,13 @@ def _pooling(unit: Unit) -> Pooling | None:
     side, before, after = 1, 0, 0
     modules: list[Any] = list(shortcut)
     if modules and type(modules[0]) is nn.AvgPool2d:
-        pool: nn.AvgPool2d = modules.pop(0)
-        side = pool.kernel_size  # type: ignore[assignment]
+        pool = modules.pop(0)
+        side = pool.kernel_size
         plain = type(side) is int and pool.stride in (side, (side, side)) and pool.padding in (0, (0, 0))
         if not plain or pool.ceil_mode or pool.divisor_override is not None:
             return None
     if modules and type(modules[0]) is PadChannels:
-        padding: PadChannels = modules.pop(0)
+        padding = modules.pop(0)
         before, after = padding.before, padding.after
     return None if modules or before < 0 or after < 0 else Pooling(side, before, after)
 

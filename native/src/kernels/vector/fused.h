@@ -235,7 +235,7 @@ class Fused {
   // NaN, second in both, stays.
   static F clamped(F z) { return smaller(all(1.0f), larger(all(-1.0f), z)); }
 
-  // Hardtanh as it is stored: rounding may not bring what is inside to the border, which would close the gradient's mask.
+  // Hardtanh as stored: rounding may not bring what is inside to the border, which would close the gradient's mask.
   static F clamped(F z, const float*) { return clamped(z); }
   static F clamped(F z, const Bfloat16*) {
     const F size = absolute(z), before = all(0.99609375f);  // the bfloat16 before 1
@@ -267,7 +267,7 @@ class Fused {
       if (static_cast<double>(low[i]) < result.minimum) result.minimum = static_cast<double>(low[i]);
       if (static_cast<double>(high[i]) > result.maximum) result.maximum = static_cast<double>(high[i]);
     }
-    result.minimum += 0.0, result.maximum += 0.0;  // of equal zeros it is chance which one came first: none is -0
+    result.minimum += 0.0, result.maximum += 0.0;  // which of two equal zeros came first is chance: both are +0
     return result;
   }
 
