@@ -249,8 +249,8 @@ def run(record: dict[str, Any]) -> str:
     settings = ", ".join(f"`{key}: {value}`" for key, value in record["options"].items())
     note = (
         f"SHORTENED: {record['epochs']} epochs of the recipe `{record['recipe']}`, seed {record['seed']}, with "
-        f"{settings}; {alone['steps']} steps alone. Joules are the [ledger's](cost.md), of arithmetic in 45 nm; memory "
-        "traffic, which outweighs it, is not in it."
+        f"{settings}, trained at commit {done['commit'][:7]}; {alone['steps']} steps alone. Joules are the "
+        "[ledger's](cost.md), of arithmetic in 45 nm; memory traffic, which outweighs it, is not in it."
     )
     return f"### A run in integers\n\n{markdown(['ResNet-20, CycleBNN', ''], rows)}\n\n{note} {source(record)}"
 

@@ -35,7 +35,14 @@ def test_energy_is_the_ledgers() -> None:
 
 
 def test_the_page() -> None:
-    done = {"threads": 1, "steps": 7040, "test_top1": 0.625, "validation_top1": 0.5, "images_per_second": 100.0}
+    done = {
+        "threads": 1,
+        "steps": 7040,
+        "commit": "abcdefghi",
+        "test_top1": 0.625,
+        "validation_top1": 0.5,
+        "images_per_second": 100.0,
+    }
     record = {
         "recipe": "name",
         "options": {"data.batch_size": 128},
@@ -51,3 +58,4 @@ def test_the_page() -> None:
     assert cells(page, "images/s alone, threads: 2") == ["1,280"]
     assert cells(page, "minutes at that speed") == ["12"]
     assert cells(page, "the same in 32 bits, J") == ["502"]
+    assert "trained at commit abcdefg; " in page
