@@ -2,8 +2,8 @@
 
 A test marked ``learning`` takes its seed from pytest's ``--seed`` and records what it bounds as properties. PyTorch's
 kernels add in another order on each instruction set, so a trained network is another one there, as from another seed:
-the seeds are dealt over the instruction sets in turn. A bound belongs three deviations or more from the mean. A seed
-takes a quarter of an hour or more of one core; a run that was broken off goes on, at the same commit.
+the seeds are dealt over the instruction sets in turn. A bound belongs three deviations or more from the mean. A run
+that was broken off goes on, at the same commit.
 
 python benchmarks/learning_bounds.py --seeds 0 1 2 3 4 5 6 7 8 9 --output results/learning_bounds.json
 python benchmarks/learning_bounds.py --output one.json -- tests/methods -k rbonn

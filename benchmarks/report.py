@@ -28,7 +28,6 @@ HEADS = {
 }
 
 LEARNING = ROOT / "results" / "fused_learning.json"
-RUN = ROOT / "results" / "native_run.json"
 
 SELECTION = (
     "The learner's defaults (250 steps, a bias column of 1) and the 15 epochs of the backbone were chosen with the "
@@ -81,7 +80,7 @@ def pages() -> dict[Path, str]:
         training_report.published(training_report.measured(shortened, comparison)),
         "## A training step in integers",
         training_report.step(read("training_step")),
-        *([training_report.run(read("native_run"))] if RUN.exists() else []),
+        training_report.run(read("native_run")),
         *_learning(),
         "## Binary convolutions",
         _kernels(read("kernels_binary_conv")),
