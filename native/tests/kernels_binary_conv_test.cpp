@@ -34,7 +34,7 @@ ConvShape deep(int channels) {
 int main() {
   using namespace onebit::test;
   const auto kernels = kernels_of(&onebit::Kernels::binary_conv, tables());
-  const uint32_t shapes = shape_count(2000);
+  const uint32_t shapes = case_count(2000);
   for (uint32_t seed = 0; seed < shapes; ++seed) {
     Random random(seed);
     const onebit::ConvShape shape = random_conv(random, 150000);

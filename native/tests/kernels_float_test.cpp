@@ -117,7 +117,7 @@ void cross_binarize(uint32_t seed) {
 
 int main() {
   using namespace onebit::test;
-  const uint32_t shapes = shape_count(1500);
+  const uint32_t shapes = case_count(1500);
   for (uint32_t seed = 0; seed < shapes; ++seed) {
     cross_conv(seed);
     cross_pool(seed);

@@ -83,7 +83,7 @@ void check_by_hand() {
 int main() {
   using namespace onebit::test;
   check_by_hand();
-  const uint32_t shapes = shape_count(2000);
+  const uint32_t shapes = case_count(2000);
   for (uint32_t seed = 0; seed < shapes; ++seed) {
     Random random(seed);
     const auto extremes = seed % 10 == 0 ? Extremes::positive : seed % 10 == 1 ? Extremes::negative : Extremes::none;

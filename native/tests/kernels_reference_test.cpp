@@ -174,7 +174,7 @@ void check_by_hand() {
 
 int main() {
   using namespace onebit::test;
-  const uint32_t shapes = shape_count(1500);
+  const uint32_t shapes = case_count(1500);
   for (uint32_t seed = 0; seed < shapes; ++seed) check(seed);
   check_by_hand();
   std::printf("reference: %u shapes equal the independent count\n", shapes);

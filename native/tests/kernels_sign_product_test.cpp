@@ -88,7 +88,7 @@ void equals_loops(const SignKernels& kernels, Case& made) {
 
 void run() {
   Random random(3);
-  for (uint32_t i = 0; i < shape_count(60); ++i) {
+  for (uint32_t i = 0; i < case_count(60); ++i) {
     Case made = random_case(random);
     for (const SignKernels* kernels : sign_tables()) equals_loops(*kernels, made);
   }

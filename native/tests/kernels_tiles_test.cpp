@@ -126,7 +126,7 @@ ConvShape padded_square(int32_t side, int32_t in_c, int32_t out_c, int32_t strid
 
 int main() {
   using namespace onebit::test;
-  const uint32_t shapes = shape_count(400);
+  const uint32_t shapes = case_count(400);
   for (uint32_t seed = 0; seed < shapes; ++seed) {
     Random random(seed);
     cross(seed, binary_conv(random, 2000000), seed % 10 == 0, {&binary_kernel});

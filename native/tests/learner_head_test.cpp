@@ -218,7 +218,7 @@ void run() {
   Random random(11);
   for (const int32_t span : {1, 2, 3, 25, 26, 51, 52, 255, 256, 1300, 32767, 32768, 50000, 65534, 65535})
     test_quantize(span, span % 256);
-  const uint32_t count = shape_count(300);
+  const uint32_t count = case_count(300);
   for (uint32_t i = 0; i < count; ++i) {
     test_range(random);
     test_quantize_rows(random);

@@ -283,7 +283,7 @@ void run() {
   for (int i = 0; i < 300; ++i) replacement(random);
   erasing();
   shares();
-  for (uint32_t i = 0; i < shape_count(100); ++i) lesson(random);
+  for (uint32_t i = 0; i < case_count(100); ++i) lesson(random);
   const double trained = learn(0.1), frozen = learn(1e-9);
   CHECK(trained > 0.8 && frozen < trained - 0.15, "%g are right, and %g with a frozen tail", trained, frozen);
 }

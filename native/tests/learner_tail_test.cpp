@@ -282,7 +282,7 @@ void run() {
   many_pixels();
   Random random(5);
   Seen seen;
-  for (uint32_t i = 0; i < shape_count(100); ++i) equals_plain(random, seen);
+  for (uint32_t i = 0; i < case_count(100); ++i) equals_plain(random, seen);
   for (const uint32_t changed : {seen.weights, seen.parameters, seen.reals})
     CHECK(changed > seen.runs / 4, "only %u of %u runs changed something", changed, seen.runs);
 }

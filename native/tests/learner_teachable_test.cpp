@@ -205,7 +205,7 @@ void refusals() {
 
 void run() {
   Random random(2);
-  for (uint32_t i = 0; i < shape_count(30); ++i) lessons(random);
+  for (uint32_t i = 0; i < case_count(30); ++i) lessons(random);
   forgetting();
   for (int i = 0; i < 5; ++i) records(random);
   refusals();

@@ -203,7 +203,7 @@ void test_weight_gradient(const TrainingKernels& kernels, Random& random) {
 
 void run() {
   Random random(7);
-  const uint32_t count = shape_count(100);
+  const uint32_t count = case_count(100);
   for (const TrainingKernels* kernels : training_tables()) {
     test_noise(*kernels);
     for (uint32_t i = 0; i < count; ++i) {

@@ -112,7 +112,7 @@ void run() {
     for (const int threads : {1, 2, 3}) {
       Random random(11);
       Products products(*kernels, *training, threads);
-      for (uint32_t i = 0; i < shape_count(60); ++i) cross(random, products);
+      for (uint32_t i = 0; i < case_count(60); ++i) cross(random, products);
     }
   }
 }
