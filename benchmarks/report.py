@@ -28,6 +28,7 @@ HEADS = {
 }
 
 LEARNING = ROOT / "results" / "fused_learning.json"
+METHODS = ROOT / "results" / "cifar10_methods.json"
 
 SELECTION = (
     "The learner's defaults (250 steps, a bias column of 1) and the 15 epochs of the backbone were chosen with the "
@@ -44,6 +45,8 @@ def main() -> None:
     training_report.draw_comparison(read("cifar10_comparison"), images / "cifar10_comparison.png")
     if LEARNING.exists():
         training_report.draw_learning(read("fused_learning"), images / "fused_learning.png")
+    if METHODS.exists():
+        training_report.draw_methods(read("cifar10_methods"), images / "cifar10_methods.png")
     streams_report.draw(read_streams(), images)
 
 
@@ -71,6 +74,7 @@ def pages() -> dict[Path, str]:
         training_report.shortened(shortened),
         "## CIFAR-10: methods at an equal budget",
         training_report.comparison(comparison),
+        *_methods(),
         "## CIFAR-10: packed against PyTorch",
         training_report.packed(read("packed_vs_torch")),
         training_report.packed_methods(read("packed_methods")),
@@ -106,6 +110,13 @@ def _learning() -> list[str]:
     """Nothing until it was measured."""
     return (
         ["## What fused training learns", training_report.learning(read("fused_learning"))] if LEARNING.exists() else []
+    )
+
+
+def _methods() -> list[str]:
+    """Nothing until it was measured."""
+    return (
+        ["## CIFAR-10: methods at length", training_report.methods(read("cifar10_methods"))] if METHODS.exists() else []
     )
 
 

@@ -255,6 +255,67 @@ def run(record: dict[str, Any]) -> str:
     return f"### A run in integers\n\n{markdown(['ResNet-20, CycleBNN', ''], rows)}\n\n{note} {source(record)}"
 
 
+def methods(record: dict[str, Any]) -> str:
+    """The papers' methods at length: the protocol, a row for each, and what the plain binary network's setting is."""
+    rows = []
+    for row in record["summary"]:
+        top1 = [_spread(row[key]) for key in ("test_top1", "validation_top1")]
+        spent = [
+            f"{row['operations_saved_percent']:.2f}",
+            f"{row['energy_joule']:,.0f}",
+            f"{row['seconds'] / 3600:.1f}",
+        ]
+        rows.append([row["network"], row["method"], row["setting"], f"{row['seeds']}", *top1, *spent])
+    head = ["network", "method", "setting of", "seeds", "test top-1, %", "held-out training images, %"]
+    head += ["operations saved, %", "energy, J", "hours, one thread"]
+    grid = record["grid"]
+    tried = ", ".join(f"{run['setting']} {100 * run['validation_top1']:.1f}" for run in grid["runs"])
+    length = record["pilot"] or f"{record['epochs']} epochs"
+    note = (
+        f"{length} of batch {record['batch_size']}, the same data and augmentation for all, the last weights; "
+        f"{record['held_out']:,} training images are held out, the test images were read once for each run. "
+        f"The setting of the plain binary network was chosen on the held-out images after {grid['epochs']} epochs, "
+        f"in %: {tried}. "
+        "Joules are the [ledger's](cost.md), of arithmetic in 45 nm. Hours are beside other work."
+    )
+    if record["waiting"]:
+        note += f" {len(record['waiting'])} runs of the protocol are not finished."
+    picture = "![accuracy against what training takes](images/cifar10_methods.png)"
+    return f"{markdown(head, rows)}\n\n{picture}\n\n{note} {source(record)}"
+
+
+def _spread(value: dict[str, float | None]) -> str:
+    """
+    Example:
+        >>> _spread({"mean": 0.875, "deviation": None})
+        '87.5'
+    """
+    return f"{100 * value['mean']:.1f}" if value["deviation"] is None else accuracy(value)
+
+
+def draw_methods(record: dict[str, Any], path: Path) -> None:
+    """Top-1 against the operations, the seconds and the energy of training."""
+    figure, panels = plt.subplots(1, 3, figsize=(12, 4), sharey=True, layout="constrained")
+    rows = [row for row in record["summary"] if row["network"] == record["summary"][0]["network"]]
+    axis = {
+        "operations of training, % of those in 32 bits": lambda row: 100 - row["operations_saved_percent"],
+        "hours on one thread": lambda row: row["seconds"] / 3600,
+        "estimated energy, J": lambda row: row["energy_joule"],
+    }
+    for axes, (label, place) in zip(panels, axis.items(), strict=True):
+        for row, marker in zip(rows, "osD^vPX", strict=False):
+            top1 = row["test_top1"]
+            deviation = 100 * (top1["deviation"] or 0.0)
+            axes.errorbar(place(row), 100 * top1["mean"], deviation, fmt=marker, capsize=4, label=row["method"])
+        axes.set_xscale("log")
+        axes.set_xlabel(label)
+        axes.grid(alpha=0.3)
+    panels[0].set_ylabel("CIFAR-10 test top-1, %")
+    panels[0].legend(fontsize="small")
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+    plt.close(figure)
+
+
 LEARNING = {"fused bfloat16": "-", "fused float32": "--", "PyTorch float32": ":"}  # lines of its plot
 
 

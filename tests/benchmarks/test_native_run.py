@@ -3,13 +3,8 @@
 from pathlib import Path
 
 import native_run
-import pytest
-import torch
 import training_report
 
-from onebit import cost, models
-from onebit.training import read_recipe
-from onebit.training.build import make_method
 from tests.benchmarks.pages import PROVENANCE, cells
 
 
@@ -21,17 +16,6 @@ def test_a_run_goes_on(tmp_path: Path) -> None:
     options = dict(word.removeprefix("--").split("=", 1) for word in words if "=" in word)
     assert options["trainer.backend"] == "native"
     assert options["data.validation"] == "5000"
-
-
-def test_energy_is_the_ledgers() -> None:
-    recipe = read_recipe(f"{native_run.ROOT}/recipes/{native_run.RECIPE}.yaml", native_run.OPTIONS)
-    net = models.create("resnet20_cifar")
-    method = make_method(recipe.method.class_path, recipe.method.init_args, trusted=True)
-    method.attach(net)
-    ledger = cost.count(net, torch.zeros(1, 3, 32, 32), method)
-    found = native_run.energy(recipe, 10)
-    assert found["training"] == pytest.approx(10 * 128 * ledger.energy_joule["training"])
-    assert found["training_full_precision"] > 20 * found["training"]
 
 
 def test_the_page() -> None:
