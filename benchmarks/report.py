@@ -114,10 +114,9 @@ def _learning() -> list[str]:
 
 
 def _methods() -> list[str]:
-    """Nothing until it was measured."""
-    return (
-        ["## CIFAR-10: methods at length", training_report.methods(read("cifar10_methods"))] if METHODS.exists() else []
-    )
+    """The protocol, and the table when something was measured."""
+    table = [training_report.methods(read("cifar10_methods"))] if METHODS.exists() else ["No run is finished yet."]
+    return ["## CIFAR-10: methods at length", training_report.protocol(), *table]
 
 
 def learner_table() -> str:

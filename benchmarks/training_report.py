@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cifar10_methods
 import numpy as np
 import torch
 from cifar10_comparison import BUDGET, RECIPES
@@ -253,6 +254,16 @@ def run(record: dict[str, Any]) -> str:
         "[ledger's](cost.md), of arithmetic in 45 nm; memory traffic, which outweighs it, is not in it."
     )
     return f"### A run in integers\n\n{markdown(['ResNet-20, CycleBNN', ''], rows)}\n\n{note} {source(record)}"
+
+
+def protocol() -> str:
+    """How the papers' methods are compared, as the script states it."""
+    assert cifar10_methods.__doc__ is not None
+    _, begin, rest = cifar10_methods.__doc__.partition("The protocol, set before the first run:")
+    points, end, _ = rest.partition("\n\nA run is a folder")
+    assert begin
+    assert end
+    return f"{begin}{points}"
 
 
 def methods(record: dict[str, Any]) -> str:
