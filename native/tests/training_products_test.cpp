@@ -54,6 +54,8 @@ void cross(Random& random, Products& products) {
   const int64_t pixels = int64_t{s.batch} * s.in_h * s.in_w, outputs = rows_of(s) * s.out_w, taps = taps_of(s);
   Array<float> x = reals(random, pixels * s.in_c), w(s.out_c * taps * s.in_c), g(outputs * s.out_c);
   for (int64_t i = 0; i < w.size(); ++i) w[i] = random.chance(50) ? 1.0f : -1.0f;
+  for (int64_t i = 0; i < x.size(); ++i)
+    if (random.chance(3)) x[i] = random.chance(50) ? 1.0f : -1.0f;  // the borders of the estimators
   for (int64_t i = 0; i < x.size() && s.batch == 150; ++i) x[i] = std::abs(x[i]);  // sums beyond a byte
   // on a grid of 256 levels that floats hold, so that nothing is left to the noise
   const float step = std::ldexp(1.0f, random.between(-30, 0));
@@ -104,6 +106,21 @@ void test_limits() {
   CHECK(Products::unfit(s), "groups");
 }
 
+// A gradient that is not finite makes every gradient NaN, wherever it stands.
+void test_not_finite(Random& random, Products& products) {
+  const ConvShape s = random_shape(random);
+  const int64_t pixels = int64_t{s.batch} * s.in_h * s.in_w, weights = s.out_c * taps_of(s) * s.in_c;
+  Array<float> g(rows_of(s) * s.out_w * s.out_c), dx(pixels * s.in_c), dw(weights);
+  for (int64_t i = 0; i < g.size(); ++i) g[i] = static_cast<float>(random.between(-8, 8));
+  const float bad[] = {NAN, INFINITY, -INFINITY};
+  g[random.between(0, static_cast<int>(g.size()) - 1)] = bad[random.between(0, 2)];
+  Array<uint32_t> words(s.out_c * taps_of(s) * words_of(s.in_c)), bits(pixels * words_of(s.in_c));
+  products.backward(s, g.data(), {255, random.word()}, words.data(), bits.data(), nullptr, Estimator::none, dx.data(),
+                    dw.data());
+  for (Array<float>* found : {&dx, &dw})
+    for (int64_t i = 0; i < found->size(); ++i) CHECK(std::isnan((*found)[i]), "%s: not NaN", products.isa());
+}
+
 void run() {
   test_limits();
   for (const Kernels* kernels : tables()) {
@@ -113,6 +130,7 @@ void run() {
       Random random(11);
       Products products(*kernels, *training, threads);
       for (uint32_t i = 0; i < case_count(60); ++i) cross(random, products);
+      for (int i = 0; i < 5; ++i) test_not_finite(random, products);
     }
   }
 }
