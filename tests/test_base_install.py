@@ -57,7 +57,7 @@ def test_the_source_distribution_holds_what_a_build_needs_and_no_more(built: Pat
     with tarfile.open(path) as archive:
         names = [Path(*Path(name).parts[1:]).as_posix() for name in archive.getnames()]
     listed = ("git", "-C", ROOT, "ls-files", "--cached", "--others", "--exclude-standard")
-    kept = output(*listed, "native", "src", "README.md", "pyproject.toml").splitlines()
+    kept = output(*listed, "native", "src", "README.md", "LICENSE", "pyproject.toml").splitlines()
     assert set(names) == {"PKG-INFO", *kept}
     assert path.stat().st_size < 1e6
 
@@ -66,11 +66,12 @@ def test_the_source_distribution_holds_what_a_build_needs_and_no_more(built: Pat
 def test_the_wheel_holds_the_package_and_no_more(built: Path) -> None:
     (path,) = built.glob("*.whl")
     names = zipfile.ZipFile(path).namelist()
-    sources = {
-        file.relative_to(ROOT / "src").as_posix() for file in (ROOT / "src").rglob("*.py*") if file.suffix != ".pyc"
-    }
+    kinds = (".py", ".pyi", ".typed")
+    files = [file for file in (ROOT / "src").rglob("*") if file.suffix in kinds]
+    sources = {file.relative_to(ROOT / "src").as_posix() for file in files}
     (engine,) = (name for name in names if name.startswith("onebit/runtime/_engine.") and not name.endswith(".pyi"))
     assert {name for name in names if ".dist-info/" not in name} == sources | {engine}
+    assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
     stable = sys.version_info >= (3, 12)
     assert (".abi3." in engine, "-abi3-" in path.name) == (stable, stable)
     assert path.stat().st_size < 2e6
