@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "kernels/kernels.h"
+#include "support/case_count.h"
 
 #define CHECK(condition, ...)                                              \
   do {                                                                     \
@@ -169,12 +170,6 @@ inline void print(const ConvShape& s) {
                "batch %d in %dx%dx%d out %dx%dx%d kernel %dx%d stride %d,%d pad %d,%d dilation %d,%d groups %d\n",
                s.batch, s.in_h, s.in_w, s.in_c, s.out_h, s.out_w, s.out_c, s.kernel_h, s.kernel_w, s.stride_h,
                s.stride_w, s.pad_top, s.pad_left, s.dilation_h, s.dilation_w, s.groups);
-}
-
-// How many of `all` random cases a test takes: where time is short the environment says by what to divide.
-inline uint32_t case_count(uint32_t all) {
-  const char* divisor = std::getenv("ONEBIT_TEST_DIVISOR");
-  return divisor ? std::max(1u, all / std::max(1u, static_cast<uint32_t>(std::strtoul(divisor, nullptr, 10)))) : all;
 }
 
 // Calls run(begin, end) over [0, rows) in random pieces and in random order.

@@ -1,10 +1,11 @@
 // Some hundreds of random graphs: every instruction set, number of threads and cut gives the interpreter's bits.
 #include "../fuzz/plan_check.h"
 #include "check.h"
+#include "support/case_count.h"
 
 int main(int argc, char** argv) {
   using onebit::fuzz::Choices;
-  constexpr uint32_t graphs = 500;
+  const uint32_t graphs = onebit::test::case_count(500);
   const uint32_t first = argc > 1 ? static_cast<uint32_t>(std::atoi(argv[1])) : 0;
   uint32_t defined = 0;
   onebit::fuzz::PlanCheck::Reached all;
