@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# The native tests, twice: as released with warnings as errors, and under the address and undefined-behaviour sanitizers;
-# those with threads under the thread sanitizer too. Where clang is there, the readers and the plan are also fuzzed for a few
-# seconds (longer: FUZZ_SECONDS=600 tests/native.sh); where the tools for Cortex-M or Windows are there, the run path is also
-# run on emulated boards, and all of it under Wine. Builds stay in build/ and are reused.
+# The native tests, twice: as released with warnings as errors, and a quarter of their random cases under the address and
+# undefined-behaviour sanitizers; those with threads under the thread sanitizer too. Where clang is there, the readers and
+# the plan are also fuzzed for a few seconds (longer: FUZZ_SECONDS=600 tests/native.sh); where the tools for Cortex-M or
+# Windows are there, the run path is also run on emulated boards, and all of it under Wine. Builds stay in build/ and are
+# reused.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -26,7 +27,7 @@ check() {  # name, the tests (none: all), then options of cmake
 }
 
 check plain '' -DCMAKE_CXX_FLAGS=-Werror -DCMAKE_C_FLAGS=-Werror
-check sanitized '' -DCMAKE_BUILD_TYPE=Sanitized "-DCMAKE_CXX_FLAGS=-O1 -g1 -Werror" -DONEBIT_SANITIZE=address,undefined
+ONEBIT_TEST_DIVISOR=4 check sanitized '' -DCMAKE_BUILD_TYPE=Sanitized "-DCMAKE_CXX_FLAGS=-O1 -g1 -Werror" -DONEBIT_SANITIZE=address,undefined
 
 can_watch_threads() {  # its runtime may be missing, or at odds with the system's address space
   mkdir -p build/native-threads &&
@@ -36,7 +37,7 @@ can_watch_threads() {  # its runtime may be missing, or at odds with the system'
 }
 
 if can_watch_threads; then
-  check threads "choice_test graph_test plan_test concurrency_test training_products_test" -DCMAKE_BUILD_TYPE=Sanitized "-DCMAKE_CXX_FLAGS=-O1 -g1 -Werror" \
+  ONEBIT_TEST_DIVISOR=4 check threads "choice_test graph_test plan_test concurrency_test training_products_test" -DCMAKE_BUILD_TYPE=Sanitized "-DCMAKE_CXX_FLAGS=-O1 -g1 -Werror" \
     -DONEBIT_SANITIZE=thread
 else
   summary+=("threads: not run, the thread sanitizer does not work here")
