@@ -15,7 +15,7 @@ The protocol, set before the first run:
 - Seeds 0 and 1 for all, 2 for the first four methods.
 
 A run is a folder of `onebit train`, of one thread: one that is finished is not repeated, one that was broken off goes
-on. Whenever the script ends, the record has what is finished and names what is not.
+on. With `--most` the script ends earlier; the record has what is finished and names what is not.
 """
 
 import argparse
@@ -119,13 +119,21 @@ def main() -> None:
     args = parser.parse_args()
     grid = [Run(PLAIN, NETWORK, setting, 0, args.grid_epochs) for setting in GRID]
     left = train(grid, args.folder, args.side_by_side, args.most)
-    tried = finished(grid, args.folder)
+    tried = [{**run._asdict(), **runs.result(run.folder(args.folder))} for run in finished(grid, args.folder)]
     chosen = choose(tried) if len(tried) == len(grid) else None
     wanted = plan(chosen, args.epochs)
     train(wanted, args.folder, args.side_by_side, left)
+    done = finished(wanted, args.folder)
+    if not done:
+        print("no run is finished: nothing is recorded")
+        return
     made = [
-        {"test_top1": runs.test_top1(Run(*(run[key] for key in Run._fields)).folder(args.folder)), **run}
-        for run in finished(wanted, args.folder)
+        {
+            **run._asdict(),
+            "test_top1": runs.test_top1(run.folder(args.folder)),
+            **runs.result(run.folder(args.folder)),
+        }
+        for run in done
     ]
     content = {
         "epochs": args.epochs,
@@ -135,7 +143,7 @@ def main() -> None:
         "settings": {name: setting._asdict() for name, setting in SETTINGS.items()},
         "grid": {"epochs": args.grid_epochs, "chosen": chosen, "runs": tried},
         "summary": summary(made),
-        "waiting": [run._asdict() for run in wanted if not runs.is_finished(run.folder(args.folder))],
+        "waiting": [run._asdict() for run in wanted if run not in done],
         "runs": made,
     }
     write_record(args.output, content)
@@ -166,10 +174,8 @@ def train(wanted: Iterable[Run], folder: Path, side_by_side: int, most: int | No
     return None if most is None else most - len(waiting)
 
 
-def finished(wanted: Iterable[Run], folder: Path) -> list[dict[str, Any]]:
-    return [
-        {**run._asdict(), **runs.result(run.folder(folder))} for run in wanted if runs.is_finished(run.folder(folder))
-    ]
+def finished(wanted: Iterable[Run], folder: Path) -> list[Run]:
+    return [run for run in wanted if runs.is_finished(run.folder(folder))]
 
 
 def choose(grid: list[dict[str, Any]]) -> str:
