@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 import runs
 from runs import HELD_OUT, mean_curve, spread
 
+from onebit.training import read_recipe
 from onebit.training.record import write_record
 
 EPOCHS, GRID_EPOCHS, BATCH = 100, 10, 128
@@ -52,16 +53,14 @@ class Setting(NamedTuple):
         }
 
 
-SETTINGS = {
-    "He et al.": Setting("sgd", 0.1, 1e-4, "cosine"),  # the steps of their rate are a cosine here
-    "CycleBNN": Setting("adamw", 1e-3, 1e-5, "cosine"),
-    "RBONN": Setting("adam", 1e-3, 0.0, "linear"),
-    "ReCU": Setting("sgd", 0.1, 5e-4, "cosine", 5),
-    "IR-Net": Setting("sgd", 0.1, 1e-4, "cosine"),
-}
+def published(recipe: str) -> Setting:
+    """As a recipe trains, whose warm-up is counted in epochs: its steps are those of another batch."""
+    made = read_recipe(runs.ROOT / "recipes" / f"{recipe}.yaml")
+    rate, warmup = made.optimizer, round(made.schedule.warmup * made.data.batch_size / runs.IMAGES)
+    return Setting(rate.name, rate.lr, rate.weight_decay, made.schedule.name, warmup)
+
+
 PLAIN = "plain binary (Bi-Real)"
-GRID = ("CycleBNN", "RBONN", "ReCU", "IR-Net")
-"""The settings that the plain binary network may get."""
 METHODS = {  # the recipe that has the method, and whose setting it gets
     "full precision": ("full_precision_cifar10_resnet20", "He et al."),
     PLAIN: ("bireal_cifar10_resnet20", None),
@@ -72,6 +71,12 @@ METHODS = {  # the recipe that has the method, and whose setting it gets
     "IR-Net": ("irnet_cifar10_resnet20", "IR-Net"),
 }
 FIRST = list(METHODS)[:4]
+GRID = ("CycleBNN", "RBONN", "ReCU", "IR-Net")
+"""The settings that the plain binary network may get."""
+SETTINGS = {
+    "He et al.": Setting("sgd", 0.1, 1e-4, "cosine"),  # the steps of their rate are a cosine here
+    **{name: published(METHODS[name][0]) for name in GRID},
+}
 SHARED = {
     "data.batch_size": BATCH,
     "data.augment": "flip_crop",
@@ -143,7 +148,7 @@ def main() -> None:
         "settings": {name: setting._asdict() for name, setting in SETTINGS.items()},
         "grid": {"epochs": args.grid_epochs, "chosen": chosen, "runs": tried},
         "summary": summary(made),
-        "waiting": [run._asdict() for run in wanted if run not in done],
+        "waiting": waiting(done, args.epochs),
         "runs": made,
     }
     write_record(args.output, content)
@@ -168,14 +173,22 @@ def plan(chosen: str | None, epochs: int) -> list[Run]:
 
 def train(wanted: Iterable[Run], folder: Path, side_by_side: int, most: int | None) -> int | None:
     """Trains what is not finished, ``most`` runs; returns how many may still be trained."""
-    waiting = [run.command(folder) for run in wanted if not runs.is_finished(run.folder(folder))][:most]
-    if waiting:
-        runs.train(waiting, side_by_side)
-    return None if most is None else most - len(waiting)
+    commands = [run.command(folder) for run in wanted if not runs.is_finished(run.folder(folder))][:most]
+    if commands:
+        runs.train(commands, side_by_side)
+    return None if most is None else most - len(commands)
 
 
 def finished(wanted: Iterable[Run], folder: Path) -> list[Run]:
     return [run for run in wanted if runs.is_finished(run.folder(folder))]
+
+
+def waiting(done: Iterable[Run], epochs: int) -> list[dict[str, Any]]:
+    """The runs of the protocol that are not finished, also those whose setting is not chosen yet."""
+    keys = ("method", "network", "seed")
+    found = {tuple(getattr(run, key) for key in keys) for run in done}
+    everything = [{key: getattr(run, key) for key in keys} for run in plan(GRID[0], epochs)]
+    return [run for run in everything if tuple(run.values()) not in found]
 
 
 def choose(grid: list[dict[str, Any]]) -> str:
@@ -187,13 +200,13 @@ def choose(grid: list[dict[str, Any]]) -> str:
 def summary(made: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """One row for each network and method: means and deviations over the seeds."""
     rows = []
-    for network, method, setting in dict.fromkeys((run["network"], run["method"], run["setting"]) for run in made):
+    for network, method in dict.fromkeys((run["network"], run["method"]) for run in made):
         own = [run for run in made if (run["network"], run["method"]) == (network, method)]
         rows.append(
             {
                 "network": network,
                 "method": method,
-                "setting": setting,
+                "setting": own[0]["setting"],
                 "seeds": len(own),
                 **{key: spread([run[key] for run in own]) for key in ("test_top1", "validation_top1")},
                 "seconds": statistics.mean(run["seconds"] for run in own),

@@ -54,8 +54,8 @@ void cross(Random& random, Products& products) {
   const int64_t pixels = int64_t{s.batch} * s.in_h * s.in_w, outputs = rows_of(s) * s.out_w, taps = taps_of(s);
   Array<float> x = reals(random, pixels * s.in_c), w(s.out_c * taps * s.in_c), g(outputs * s.out_c);
   for (int64_t i = 0; i < w.size(); ++i) w[i] = random.chance(50) ? 1.0f : -1.0f;
-  for (int64_t i = 0; i < x.size(); ++i)
-    if (random.chance(3)) x[i] = random.chance(50) ? 1.0f : -1.0f;                 // the borders of the estimators
+  for (int64_t i = 0; i < x.size(); ++i)  // some at the borders of the estimators
+    if (random.chance(3)) x[i] = random.chance(50) ? 1.0f : -1.0f;
   for (int64_t i = 0; i < x.size() && s.batch == 150; ++i) x[i] = std::abs(x[i]);  // sums beyond a byte
   // on a grid of 256 levels that floats hold, so that nothing is left to the noise
   const float step = std::ldexp(1.0f, random.between(-30, 0));

@@ -28,7 +28,12 @@ def test_every_run_is_wanted_once() -> None:
 
 
 def test_the_plain_network_waits_for_its_setting() -> None:
-    assert PLAIN not in {run.method for run in cifar10_methods.plan(None, EPOCHS)}
+    done = cifar10_methods.plan(None, EPOCHS)
+    assert PLAIN not in {run.method for run in done}
+    missing = cifar10_methods.waiting(done, EPOCHS)
+    assert {run["method"] for run in missing} == {PLAIN}
+    assert len(missing) == 5
+    assert not cifar10_methods.waiting(cifar10_methods.plan("ReCU", EPOCHS), EPOCHS)
 
 
 @pytest.mark.parametrize("run", cifar10_methods.plan("ReCU", EPOCHS)[:7], ids=lambda run: run.method)
@@ -44,6 +49,11 @@ def test_the_command_is_the_protocol_s(run: Run, tmp_path: Path) -> None:
     assert recipe.model.options.get("full_precision", False) == (run.method == "full precision")
     assert (recipe.trainer.backend == "torch") == (run.method == "full precision")
     assert recipe.seed == run.seed
+
+
+def test_the_settings_are_the_recipes() -> None:
+    assert cifar10_methods.SETTINGS["ReCU"] == ("sgd", 0.1, 5e-4, "cosine", 5)
+    assert cifar10_methods.SETTINGS["RBONN"] == ("adam", 1e-3, 0.0, "linear", 0)
 
 
 def test_the_setting_is_chosen_on_the_images_held_out() -> None:
