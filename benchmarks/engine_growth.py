@@ -20,9 +20,8 @@ from kernels_vs_torch import graph_of, signs
 from peers.ratios import spread
 
 import onebit
-from onebit import deploy, models
+from onebit import _engine, deploy, models
 from onebit.deploy.writer import write
-from onebit.runtime import _engine
 from onebit.training.record import write_record
 
 SEED = 0

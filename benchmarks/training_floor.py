@@ -15,9 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from onebit import models
+from onebit import _engine, models
 from onebit.nn import BinaryConv2d
-from onebit.runtime import _engine
 
 OUTER = {"CifarBlock": ("conv2",), "ImageNetBlock": ("conv1", "conv2")}  # of each kind of block
 BYTES = {"bfloat16": 2, "float32": 4}

@@ -288,7 +288,7 @@ def main() -> None:
         sys.exit("memory is read from Linux's /proc")
     import training_floor
 
-    from onebit.runtime import _engine
+    from onebit import _engine
     from onebit.training.record import write_record
 
     torch.set_num_threads(args.threads)

@@ -69,7 +69,7 @@ def test_the_wheel_holds_the_package_and_no_more(built: Path) -> None:
     kinds = (".py", ".pyi", ".typed")
     files = [file for file in (ROOT / "src").rglob("*") if file.suffix in kinds]
     sources = {file.relative_to(ROOT / "src").as_posix() for file in files}
-    (engine,) = (name for name in names if name.startswith("onebit/runtime/_engine.") and not name.endswith(".pyi"))
+    (engine,) = (name for name in names if name.startswith("onebit/_engine.") and not name.endswith(".pyi"))
     assert {name for name in names if ".dist-info/" not in name} == sources | {engine}
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
     stable = sys.version_info >= (3, 12)

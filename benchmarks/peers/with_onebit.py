@@ -7,7 +7,7 @@ import numpy as np
 from worker import Setting
 
 import onebit
-from onebit.runtime import _engine
+from onebit import _engine
 
 NETWORKS = {"birealnet18": "Bi-Real-Net-18", "reactnet18": "ReActNet-18"}
 NUMBERS = {"": "1 bit, float32", "_int8": "1 bit, int8"}

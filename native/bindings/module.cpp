@@ -1,4 +1,4 @@
-// The Python extension onebit.runtime._engine: thin bindings over the C API, one file a part.
+// The Python extension onebit._engine: thin bindings over the C API, one file a part.
 #include <nanobind/nanobind.h>
 
 namespace nb = nanobind;

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 import onebit
-from onebit import cli
+from onebit import _engine, cli
 from onebit.cli import bench
-from onebit.runtime import _engine
 from onebit.runtime.model import Layer
 from tests.cli.calls import call, fails
 from tests.runtime.samples import classifier

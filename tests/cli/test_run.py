@@ -7,8 +7,7 @@ import pytest
 from PIL import Image
 
 import onebit
-from onebit import cli
-from onebit.runtime import _engine
+from onebit import _engine, cli
 from tests.cli.calls import call, fails
 from tests.runtime.samples import CLASSES, classifier
 

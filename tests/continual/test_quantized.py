@@ -12,9 +12,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onebit import continual
+from onebit import _engine, continual
 from onebit.continual.quantized import Factor, integer_softmax, noise16, quantize_weights, round_div
-from onebit.runtime import _engine
 from tests.continual.digits import OLD, digits
 from tests.runtime.packed import write_backbone
 

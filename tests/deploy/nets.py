@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import onebit
-from onebit import deploy
+from onebit import _engine, deploy
 from onebit.deploy.graph import Graph
 from onebit.deploy.writer import write
 from onebit.nn import RPReLU, RSign, binary_layers
-from onebit.runtime import _engine
 
 ISAS = _engine.isas()
 

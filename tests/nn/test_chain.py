@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from onebit import methods
+from onebit import _engine, methods
 from onebit.models.resnet import CifarBlock
 from onebit.nn import BinaryConv2d, Block, PadChannels, Unit, chain, native_block, use_native
 from onebit.quantize.uniform import quantize
-from onebit.runtime import _engine
 from tests.nn.blocks import BLOCKS, METHODS, exact_twin, gradients, made
 from tests.oracle.fused import Exact, Fused, cyclic_thresholds
 

@@ -9,11 +9,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from onebit import methods, models
+from onebit import _engine, methods, models
 from onebit.errors import OnebitError
 from onebit.nn import BinaryConv2d, BinaryLinear, use_native
 from onebit.quantize import ApproxSign, GradientQuantizer, IdentitySign, MagnitudeAwareSign, Sign, SwishSign
-from onebit.runtime import _engine
 
 ISAS = [
     isa

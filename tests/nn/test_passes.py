@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from onebit.runtime import _engine
+from onebit import _engine
 from tests.oracle.fused import HARDTANH, IDENTITY, NONE, RPRELU, STAIRCASE, SWISH, TANH, Exact
 
 ISAS = [isa for isa in _engine.isas() if _engine.training_isa(isa)]

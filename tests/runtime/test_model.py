@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 import onebit
-from onebit import OnebitError
-from onebit.runtime import _engine
+from onebit import OnebitError, _engine
 from onebit.runtime.model import _channels_last
 from tests.runtime import transcription
 from tests.runtime.samples import CLASSES, classifier

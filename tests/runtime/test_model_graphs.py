@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import onebit
-from onebit.runtime import _engine
+from onebit import _engine
 from tests.runtime import transcription
 from tests.runtime.graphs import graphs
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from onebit import _engine
 from onebit.errors import OnebitError
-from onebit.runtime import _engine
 from onebit.training import fit, load_checkpoint
 from onebit.training.keeper import Stopped
 from tests.training.recipes import tiny

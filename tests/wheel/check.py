@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 import onebit
-from onebit.runtime import _engine
+from onebit import _engine
 from onebit.runtime.image import to_input
 
 HERE = Path(__file__).parent

@@ -23,8 +23,8 @@ from rich.console import Console
 from rich.table import Table
 
 import onebit
+from onebit import _engine
 from onebit.errors import OnebitError
-from onebit.runtime import _engine
 from onebit.runtime.model import Layer
 from onebit.tables import folding_table
 

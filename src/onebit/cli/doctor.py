@@ -8,8 +8,8 @@ from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
 import onebit
+from onebit import _engine
 from onebit.errors import OnebitError
-from onebit.runtime import _engine
 from onebit.tables import folding_table
 
 EXAMPLE = "onebit doctor"

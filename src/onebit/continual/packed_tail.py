@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from onebit import _engine
 from onebit.errors import OnebitError
-from onebit.runtime import _engine
 
 _ABSENT = 0xFFFFFFFF
 _ASSUMED_SAMPLES = 1000  # of each class, where the file does not say

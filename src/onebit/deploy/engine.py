@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
+from onebit import _engine
 from onebit.deploy.graph import MAX_OUTPUTS, Graph, Value
 from onebit.deploy.writer import write
-from onebit.runtime import _engine
 
 _MOST_IMAGES = 64
 _MOST_THREADS = 16

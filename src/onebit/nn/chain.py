@@ -24,11 +24,11 @@ from numpy.typing import NDArray
 from torch import Tensor, distributed, nn
 from torch.autograd.function import once_differentiable
 
+from onebit import _engine
 from onebit.nn.batch_statistics import BatchStatistics, Doubles, Normalization
 from onebit.quantize import SignForm
 from onebit.quantize.binary import Derivative
 from onebit.quantize.uniform import step_size
-from onebit.runtime import _engine
 
 # SampleScale without levels: the finest that float32 tells apart, over where the estimator is not 0
 _FINE = (-1.5, 2.0**-20, 3 * 2.0**20)

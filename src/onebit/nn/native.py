@@ -36,13 +36,13 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from onebit import _engine
 from onebit.errors import OnebitError
 from onebit.nn.binary_conv import BinaryConv2d
 from onebit.nn.binary_layer import BinaryLayer, binary_layers
 from onebit.nn.native_block import BITS, NativeBlock, unfit_convolution
 from onebit.nn.unit import Block
 from onebit.quantize import Estimator, GradientQuantizer, closed_form, quantize_gradient
-from onebit.runtime import _engine
 
 Storage = Literal["bfloat16", "float32"]
 _ESTIMATORS = (Estimator.IDENTITY, Estimator.CLIPPED, Estimator.QUADRATIC)  # that the products can have

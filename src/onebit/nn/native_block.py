@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from onebit import _engine
 from onebit.nn.binary_conv import BinaryConv2d
 from onebit.nn.chain import OUTSIDE, Activation, Chain, Link, Operands, Pooling, passes
 from onebit.nn.pad_channels import PadChannels
@@ -22,7 +23,6 @@ from onebit.nn.rprelu import RPReLU
 from onebit.nn.unit import Block, Unit
 from onebit.quantize import OutputForm, SignForm, closed_form, output_form
 from onebit.quantize.binary import BinaryQuantizer, Derivative
-from onebit.runtime import _engine
 
 BITS = 8
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from onebit import _engine
 from onebit.errors import OnebitError
-from onebit.runtime import _engine
 from onebit.runtime.features import Images, features_of
 from onebit.runtime.gate import Accuracy, Gate
 from onebit.runtime.lesson import Stopwatch, Taught, check_text, head_operations, labels_of, replay_operations

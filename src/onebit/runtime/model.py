@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from onebit import _engine
 from onebit.errors import OnebitError
-from onebit.runtime import _engine
 from onebit.runtime.image import to_input
 from onebit.runtime.sessions import SessionPool
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from onebit import _engine
 from onebit.errors import OnebitError
-from onebit.runtime import _engine
 from onebit.runtime.model import Model
 
 

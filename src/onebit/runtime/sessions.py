@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from onebit.runtime import _engine
+from onebit import _engine
 
 _BULK_BYTES = 256 << 20  # the arena of a large batch stays under this
 _BULK_BATCH = 64

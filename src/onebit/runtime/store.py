@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
+from onebit import _engine
 from onebit.errors import OnebitError
 from onebit.files import making, replacing
-from onebit.runtime import _engine
 from onebit.runtime.model import Model, load
 
 STATE, MODEL = "learner.state", "model.obn"
