@@ -1,4 +1,4 @@
-"""Continual learning in PyTorch: streams, and the references for the native learner."""
+"""Continual learning in PyTorch: streams, what learns them, and what was kept."""
 
 from onebit.continual.arithmetic import Arithmetic
 from onebit.continual.binarizer import LatentBinarizer
@@ -11,10 +11,7 @@ from onebit.continual.memory import ReplayMemory
 from onebit.continual.metrics import Accuracies, run
 from onebit.continual.naive import NaiveFineTuning
 from onebit.continual.nearest_mean import NearestClassMean
-from onebit.continual.packed_tail import PackedTail, read_tail
 from onebit.continual.protocols import new_classes, new_instances, new_instances_and_classes, random_sessions
-from onebit.continual.quantized import QuantizedCWRStar
-from onebit.continual.quantized_tail import QuantizedTail, QuantizedTailLearner
 from onebit.continual.replay import AR1Star, LatentReplay
 from onebit.continual.streams import Experience, Stream
 
@@ -33,10 +30,6 @@ __all__ = [
     "Learner",
     "NaiveFineTuning",
     "NearestClassMean",
-    "PackedTail",
-    "QuantizedCWRStar",
-    "QuantizedTail",
-    "QuantizedTailLearner",
     "ReplayMemory",
     "Split",
     "Stream",
@@ -44,7 +37,6 @@ __all__ = [
     "new_instances",
     "new_instances_and_classes",
     "random_sessions",
-    "read_tail",
     "run",
     "split",
     "with_bias",

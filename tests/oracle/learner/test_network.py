@@ -14,10 +14,12 @@ from torch import Tensor
 import onebit
 from onebit import OnebitError, continual
 from onebit.continual.packed_tail import PackedTail, read_tail
-from onebit.continual.tail_convolutions import BinaryConvolution, Convolution, RealConvolution
-from onebit.continual.tail_nodes import Node
 from onebit.deploy.writer import pack_bits
 from tests.continual.cut_digits import CutDigits, cut_digits
+from tests.oracle.learner.convolutions import BinaryConvolution, Convolution, RealConvolution
+from tests.oracle.learner.head import QuantizedCWRStar
+from tests.oracle.learner.network import QuantizedTail, QuantizedTailLearner
+from tests.oracle.learner.nodes import Node
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -53,7 +55,7 @@ def test_the_features_are_near_those_of_the_engine(
 ) -> None:
     """Not equal: values of 8 bits put some on the other side of a threshold."""
     data = cut_digits(WEAK)
-    tail = continual.QuantizedTail(packed)
+    tail = QuantizedTail(packed)
     levels = tail.forward(latents < 0).double() * tail.levels[packed.features].step
     features = torch.from_numpy(onebit.load(path)(data.images.numpy(), "features")).flatten(1).double()
     error = float((levels - features).abs().mean() / features.abs().mean())
@@ -82,11 +84,11 @@ def test_a_tail_that_learns_beats_one_that_does_not(
     features = torch.from_numpy(onebit.load(path)(data.images.numpy(), "features")).flatten(1)
     learners = {
         "head": (
-            continual.QuantizedCWRStar(weight, bias, packed.samples, packed.ranges[packed.features], 10, seed=seed),
+            QuantizedCWRStar(weight, bias, packed.samples, packed.ranges[packed.features], 10, seed=seed),
             features,
         ),
-        "replay": (continual.QuantizedTailLearner(packed, 10, capacity=200, tail_rate=0.0, seed=seed), latents),
-        "tail": (continual.QuantizedTailLearner(packed, 10, capacity=200, seed=seed), latents),
+        "replay": (QuantizedTailLearner(packed, 10, capacity=200, tail_rate=0.0, seed=seed), latents),
+        "tail": (QuantizedTailLearner(packed, 10, capacity=200, seed=seed), latents),
     }
     found = {}
     for name, (learner, inputs) in learners.items():
@@ -104,12 +106,12 @@ def test_a_tail_that_learns_beats_one_that_does_not(
 
 def test_a_mini_batch_without_new_samples_is_refused(packed: PackedTail) -> None:
     with pytest.raises(OnebitError, match="a mini-batch of 30 has no new sample beside 36"):
-        continual.QuantizedTailLearner(packed, 4, batch=30, replayed=36)
+        QuantizedTailLearner(packed, 4, batch=30, replayed=36)
 
 
 def test_without_a_rate_the_tail_stays(packed: PackedTail, latents: Tensor) -> None:
     data = cut_digits(WEAK)
-    learner = continual.QuantizedTailLearner(packed, 4, epochs=1, tail_rate=0.0)
+    learner = QuantizedTailLearner(packed, 4, epochs=1, tail_rate=0.0)
     before = learner.tail.forward(latents[:20] < 0)
     taught = data.indices(data.train, 2, 4)[:30]
     learner.learn(latents[taught], data.labels[taught])
@@ -121,7 +123,7 @@ def test_without_a_rate_the_tail_stays(packed: PackedTail, latents: Tensor) -> N
 
 def test_the_memory_keeps_its_capacity(packed: PackedTail, latents: Tensor) -> None:
     data = cut_digits(WEAK)
-    learner = continual.QuantizedTailLearner(packed, 10, capacity=60, epochs=1, tail_rate=0.001)
+    learner = QuantizedTailLearner(packed, 10, capacity=60, epochs=1, tail_rate=0.001)
     assert len(learner.items) == 60  # of 200 in the file, evenly spread over it
     assert torch.equal(learner.items, torch.from_numpy(packed.replay)[torch.arange(60) * 200 // 60])
     for experience, low in enumerate((2, 4, 6, 8)):
@@ -139,7 +141,7 @@ def test_the_memory_keeps_its_capacity(packed: PackedTail, latents: Tensor) -> N
 
 def test_free_places_are_taken_first(packed: PackedTail, latents: Tensor) -> None:
     data = cut_digits(WEAK)
-    learner = continual.QuantizedTailLearner(packed, 10, capacity=230, epochs=1, tail_rate=0.001)
+    learner = QuantizedTailLearner(packed, 10, capacity=230, epochs=1, tail_rate=0.001)
     old = learner.items.clone()
     taught = data.indices(data.train, 2, 4)[:120]
     learner.learn(latents[taught], data.labels[taught])
@@ -152,7 +154,7 @@ def test_free_places_are_taken_first(packed: PackedTail, latents: Tensor) -> Non
 
 def test_samples_of_a_class_count_with_its_items(packed: PackedTail, latents: Tensor) -> None:
     data = cut_digits(WEAK)
-    learner = continual.QuantizedTailLearner(packed, 4, capacity=50, epochs=1)
+    learner = QuantizedTailLearner(packed, 4, capacity=50, epochs=1)
     items = torch.bincount(learner.item_labels, minlength=4)
     taught = data.indices(data.train, 2, 4)[:30]
     learner.learn(latents[taught], data.labels[taught])
@@ -163,7 +165,7 @@ def test_samples_of_a_class_count_with_its_items(packed: PackedTail, latents: Te
 def test_lessons_repeat(packed: PackedTail, latents: Tensor) -> None:
     data = cut_digits(WEAK)
     taught = data.indices(data.train, 2, 4)[:40]
-    learners = [continual.QuantizedTailLearner(packed, 4, epochs=1, seed=seed) for seed in (3, 3, 4)]
+    learners = [QuantizedTailLearner(packed, 4, epochs=1, seed=seed) for seed in (3, 3, 4)]
     for learner in learners:
         learner.learn(latents[taught], data.labels[taught])
     assert torch.equal(learners[0].cw, learners[1].cw)
@@ -220,7 +222,7 @@ def test_the_native_learner_gives_the_same_bits(
     data.export(path, 200)
     packed, latents = read_tail(path), torch.from_numpy(data.latents(path, torch.arange(len(data.labels))))
     options = {"epochs": 2, "batch": batch, "learning_rate": 0.1, "tail_rate": 0.03}
-    reference = continual.QuantizedTailLearner(packed, 6, capacity=capacity, seed=seed, **options)
+    reference = QuantizedTailLearner(packed, 6, capacity=capacity, seed=seed, **options)
     convolutions = [layer for layer in reference.tail.layers if isinstance(layer, Convolution)]
     trained = [layer for layer in reference.tail.layers if isinstance(layer, Node)]
     binary = [c for c in convolutions if isinstance(c, BinaryConvolution)]

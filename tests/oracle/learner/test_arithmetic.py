@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onebit.continual.tail_arithmetic import (
+from tests.oracle.learner.arithmetic import (
     Gradient,
     Levels,
     add,

@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from onebit.continual.packed_tail import AVERAGE_POOL, MAX_POOL, PAD_CHANNELS, PackedNode
-from onebit.continual.quantized import Factor
-from onebit.continual.tail_arithmetic import Gradient, Levels, normalise
-from onebit.continual.tail_windows import Windows
+from tests.oracle.learner.arithmetic import Gradient, Levels, normalise
+from tests.oracle.learner.head import Factor
+from tests.oracle.learner.windows import Windows
 
 _BELOW_ALL = -1000  # levels
 

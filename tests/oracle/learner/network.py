@@ -26,12 +26,12 @@ import torch
 from torch import Tensor
 
 from onebit.continual.packed_tail import BINARIZE, CONV_BINARY, CONV_FLOAT, POINTWISE, PackedTail
-from onebit.continual.quantized import QuantizedCWRStar, Random
-from onebit.continual.tail_arithmetic import Gradient, Levels, add, normalise, stochastic_8_bits
-from onebit.continual.tail_convolutions import BinaryConvolution, Convolution, RealConvolution
-from onebit.continual.tail_nodes import Node
-from onebit.continual.tail_pools import UNTRAINED, Untrained
 from onebit.errors import OnebitError
+from tests.oracle.learner.arithmetic import Gradient, Levels, add, normalise, stochastic_8_bits
+from tests.oracle.learner.convolutions import BinaryConvolution, Convolution, RealConvolution
+from tests.oracle.learner.head import QuantizedCWRStar, Random
+from tests.oracle.learner.nodes import Node
+from tests.oracle.learner.pools import UNTRAINED, Untrained
 
 _QUADRATIC = 2
 
@@ -58,7 +58,7 @@ class QuantizedTail:
 
     Example:
         >>> from onebit import deploy, models
-        >>> from onebit.continual import read_tail
+        >>> from onebit.continual.packed_tail import read_tail
         >>> net, images = models.create("small", num_classes=3, latent_sign="blocks.1"), torch.randn(6, 1, 8, 8)
         >>> path = getfixture("tmp_path") / "m.obn"
         >>> _ = deploy.export(net, path, images, teachable=deploy.Teachable())
@@ -193,7 +193,7 @@ class QuantizedTailLearner(QuantizedCWRStar):
 
     Example:
         >>> from onebit import deploy, models
-        >>> from onebit.continual import read_tail
+        >>> from onebit.continual.packed_tail import read_tail
         >>> net, images = models.create("small", num_classes=2, latent_sign="blocks.1"), torch.randn(6, 1, 8, 8)
         >>> path = getfixture("tmp_path") / "m.obn"
         >>> _ = deploy.export(net, path, images, teachable=deploy.Teachable(images, [0, 1, 0, 1, 0, 1]))

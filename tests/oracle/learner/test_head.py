@@ -12,9 +12,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onebit import _engine, continual
-from onebit.continual.quantized import Factor, integer_softmax, noise16, quantize_weights, round_div
+from onebit import _engine
 from tests.continual.digits import OLD, digits
+from tests.oracle.learner.head import Factor, QuantizedCWRStar, integer_softmax, noise16, quantize_weights, round_div
 from tests.runtime.packed import write_backbone
 
 PAGE, HEADER, NAME = 4096, 64, 64
@@ -87,7 +87,7 @@ def test_the_native_learner_gives_the_same_bits(
     _engine.Learner.create(os.fsencode(state), model.handle, 8, 4, 2, seed, 0)
     native = _engine.Learner(os.fsencode(state), model.handle)
     options = {"steps": 17, "batch": 8, "learning_rate": 0.13}
-    reference = continual.QuantizedCWRStar(weight, offset, [30, 40, 50], range_, 5, seed=seed, **options)
+    reference = QuantizedCWRStar(weight, offset, [30, 40, 50], range_, 5, seed=seed, **options)
     for experience, classes in enumerate([(3,), (1, 4), (0, 1, 2, 3)]):
         labels = torch.tensor(sorted(classes * 9))
         centre = torch.linspace(*range_, 21).roll(3) * (labels[:, None] - 2) / 2
@@ -118,7 +118,7 @@ def test_the_real_softmax_teaches_the_same(seed: int, record_property: Callable[
     range_ = float(data.features[old].min()), float(data.features[old].max())
     heads = []
     for real in (False, True):
-        head = continual.QuantizedCWRStar(
+        head = QuantizedCWRStar(
             data.net.head.weight.detach(),
             data.net.head.bias.detach(),
             data.samples,

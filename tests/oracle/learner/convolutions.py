@@ -1,4 +1,4 @@
-"""The convolutions of a tail that is trained in integers; see :mod:`onebit.continual.quantized_tail` for the
+"""The convolutions of a tail that is trained in integers; see :mod:`tests.oracle.learner.network` for the
 equations."""
 
 from abc import ABC, abstractmethod
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from onebit.continual.packed_tail import PackedNode
-from onebit.continual.tail_arithmetic import (
+from tests.oracle.learner.arithmetic import (
     MOST_WEIGHT,
     Gradient,
     Levels,
@@ -18,8 +18,8 @@ from onebit.continual.tail_arithmetic import (
     round_shift,
     stepped,
 )
-from onebit.continual.tail_nodes import Node
-from onebit.continual.tail_windows import Windows
+from tests.oracle.learner.nodes import Node
+from tests.oracle.learner.windows import Windows
 
 _LARGEST = 96  # the level of the largest weight of the file, so that weights may grow by a third
 _PARTS = 8  # a master has this many bits more than the level that the products take

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from onebit.continual.quantized import LEVELS, Factor, noise16
+from tests.oracle.learner.head import LEVELS, Factor, noise16
 
 MOST_MASTER = 1 << 30  # M, N, A, P
 MOST_GRADIENT = 32767

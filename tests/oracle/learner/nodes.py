@@ -1,12 +1,12 @@
 """What a scale, a bias, a shortcut and an activation do to sums, forward and backward, in a tail that is trained in
-integers; see :mod:`onebit.continual.quantized_tail` for the equations."""
+integers; see :mod:`tests.oracle.learner.network` for the equations."""
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from onebit.continual.packed_tail import POINTWISE, PackedNode
-from onebit.continual.tail_arithmetic import (
+from tests.oracle.learner.arithmetic import (
     MOST_GRADIENT,
     MOST_MASTER,
     Gradient,

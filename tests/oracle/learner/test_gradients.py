@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from onebit import deploy, models
-from onebit.continual import tail_convolutions, tail_nodes
 from onebit.continual.packed_tail import (
     AVERAGE_POOL,
     BINARIZE,
@@ -22,12 +21,13 @@ from onebit.continual.packed_tail import (
     PackedTail,
     read_tail,
 )
-from onebit.continual.quantized import Random
-from onebit.continual.quantized_tail import QuantizedTail
-from onebit.continual.tail_convolutions import Convolution
-from onebit.continual.tail_nodes import Node
 from onebit.deploy.tail import replay_bits
 from tests.continual.cut_digits import cut_digits
+from tests.oracle.learner import convolutions, nodes
+from tests.oracle.learner.convolutions import Convolution
+from tests.oracle.learner.head import Random
+from tests.oracle.learner.network import QuantizedTail
+from tests.oracle.learner.nodes import Node
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -133,7 +133,7 @@ def integer_gradients(
         steps.append(sums.double() * rate)
         return masters
 
-    for module in (tail_nodes, tail_convolutions):
+    for module in (nodes, convolutions):
         monkeypatch.setattr(module, "stepped", recorded)
     tail.backward(gradient, unit, 1.0, Random(5))
     found: dict[tuple[int, str], Tensor] = {}

@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from onebit.continual.packed_tail import AVERAGE_POOL, MAX_POOL, PAD_CHANNELS, PackedNode
-from onebit.continual.tail_arithmetic import Gradient, Levels
-from onebit.continual.tail_pools import UNTRAINED, Untrained
+from tests.oracle.learner.arithmetic import Gradient, Levels
+from tests.oracle.learner.pools import UNTRAINED, Untrained
 
 SEEDS = st.integers(0, 2**32 - 1)
 SIDES = st.tuples(st.integers(1, 3), st.integers(1, 3))

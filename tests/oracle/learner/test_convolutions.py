@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from onebit.continual.packed_tail import BINARIZE, CONV_BINARY, CONV_FLOAT, PackedNode
-from onebit.continual.tail_arithmetic import Levels
-from onebit.continual.tail_convolutions import BinaryConvolution, Convolution, RealConvolution
+from tests.oracle.learner.arithmetic import Levels
+from tests.oracle.learner.convolutions import BinaryConvolution, Convolution, RealConvolution
 
 SIDES = st.tuples(st.integers(1, 3), st.integers(1, 3))
 SOURCE, OUT = Levels(0.05, 100), Levels(0.1, 128)
