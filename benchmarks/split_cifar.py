@@ -34,11 +34,11 @@ from onebit.continual import (
     Accuracies,
     AR1Star,
     CWRStar,
+    Deployed,
     FullyQuantized,
     Hybrid,
     LatentBinarizer,
     LatentReplay,
-    Learner,
     NaiveFineTuning,
     ReplayMemory,
 )
@@ -202,40 +202,25 @@ def cumulative(case: Case) -> Outcome:
     return outcome(learner, continual.run(learner, case.stream, *case.parts))
 
 
-class Deployed(Learner):
-    """`onebit.Learner` over the packed backbone, from images on; ``options`` are those of ``teach``.
-
-    Its file brings the latents of experience 0 to replay, so that is not taught again where the backbone knows it.
-    """
-
-    def __init__(self, case: Case, folder: Path, **options: Any) -> None:
-        images, labels = case.seen
-        names = [f"backbone {c}" if not case.knows_first else str(c) for c in range(int(labels.max()) + 1)]
-        known = torch.bincount(labels).tolist()
-        items = Teachable(images, labels.tolist()) if case.knows_first else Teachable()
-        path = folder / "model.obn"
-        deploy.export(case.net(True), path, images[:CHUNK], classes=names, samples=known, teachable=items)
-        self.learner = onebit.Learner.create(folder / "store", onebit.load(path), replay=MEMORY, seed=case.seed)
-        if not case.knows_first:
-            for name in names:
-                self.learner.forget(name)
-        self.knows, self.options = case.knows_first, options
-
-    def learn(self, inputs: Tensor, labels: Tensor) -> None:
-        if not self.knows:
-            self.learner.teach(inputs.numpy(), [str(c) for c in labels.tolist()], **self.options)
-        self.knows = False
-
-    def predict(self, inputs: Tensor) -> Tensor:
-        numbers = torch.tensor([int(name) for name in self.learner.classes])
-        return numbers[torch.from_numpy(self.learner.scores(inputs.numpy())).argmax(dim=1)]
+def learner_of(case: Case, folder: Path) -> onebit.Learner:
+    """Over the packed backbone. Where this knows experience 0, its file brings that experience's latents to replay."""
+    images, labels = case.seen
+    names = [f"backbone {c}" if not case.knows_first else str(c) for c in range(int(labels.max()) + 1)]
+    known = torch.bincount(labels).tolist()
+    items = Teachable(images, labels.tolist()) if case.knows_first else Teachable()
+    path = folder / "model.obn"
+    deploy.export(case.net(True), path, images[:CHUNK], classes=names, samples=known, teachable=items)
+    learner = onebit.Learner.create(folder / "store", onebit.load(path), replay=MEMORY, seed=case.seed)
+    if not case.knows_first:
+        for name in names:
+            learner.forget(name)
+    return learner
 
 
 def deployed(case: Case) -> Outcome:
-    with tempfile.TemporaryDirectory() as folder:
-        learner = Deployed(case, Path(folder), epochs=EPOCHS)
-        with learner.learner:
-            accuracies = continual.run(learner, case.stream, *case.parts)
+    with tempfile.TemporaryDirectory() as folder, learner_of(case, Path(folder)) as learner:
+        strategy = Deployed(learner, trained=int(case.knows_first), epochs=EPOCHS)
+        accuracies = continual.run(strategy, case.stream, *case.parts)
     item = case.signed_latents[0][0][0].numel() // 8 + 4  # its class takes 4 bytes
     new = teach.BATCH - teach.REPLAYED
     steps = EPOCHS * math.ceil(case.size / new)

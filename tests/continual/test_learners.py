@@ -15,10 +15,10 @@ from onebit.continual import (
     Hybrid,
     LatentBinarizer,
     LatentReplay,
-    Learner,
     NaiveFineTuning,
     NearestClassMean,
     ReplayMemory,
+    Strategy,
     split,
 )
 from tests.continual.digits import OLD, digits
@@ -28,7 +28,7 @@ PLAIN = {"steps": 60, "batch": 50, "learning_rate": 0.1}
 NONE_YET = torch.zeros(10, dtype=torch.int64)
 
 
-Teach = Callable[[Callable[[Tensor, nn.Module], Learner]], tuple[float, float]]
+Teach = Callable[[Callable[[Tensor, nn.Module], Strategy]], tuple[float, float]]
 
 
 @cache
@@ -41,7 +41,7 @@ def parts(at: str, seed: int = 0) -> tuple[continual.Split, Tensor]:
     return made, latents
 
 
-def accuracies(learner: Learner, latents: Tensor) -> tuple[float, float]:
+def accuracies(learner: Strategy, latents: Tensor) -> tuple[float, float]:
     """Of the old six and of the new four classes, after the three experiences."""
     data = digits()
     for low, high in ((0, OLD), (OLD, 8), (8, 10)):
@@ -59,7 +59,7 @@ def accuracies(learner: Learner, latents: Tensor) -> tuple[float, float]:
 def teach(seed: int, record_property: Callable[[str, object], None]) -> Teach:
     """Teaches the learner that a function makes of rows and tail; its ``accuracies``."""
 
-    def taught(make: Callable[[Tensor, nn.Module], Learner]) -> tuple[float, float]:
+    def taught(make: Callable[[Tensor, nn.Module], Strategy]) -> tuple[float, float]:
         made, latents = parts("blocks.2", seed)
         old, new = accuracies(make(made.rows(10), made.tail), latents)
         record_property("old", old)

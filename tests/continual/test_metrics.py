@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from onebit import OnebitError
-from onebit.continual import Accuracies, Learner, NearestClassMean, new_classes, run
+from onebit.continual import Accuracies, NearestClassMean, Strategy, new_classes, run
 from onebit.continual.plot import plot_accuracies
 
 R = torch.tensor([[0.9, 0.0, 0.1], [0.5, 0.8, 0.0], [0.6, 0.7, 1.0]], dtype=torch.float64)
@@ -25,7 +25,7 @@ def test_one_experience_forgets_nothing() -> None:
     assert (accuracies.average, accuracies.backward_transfer, accuracies.forgetting) == (1, 0, 0)
 
 
-class LastOnly(Learner):
+class LastOnly(Strategy):
     """Answers with the first class of the last experience."""
 
     def learn(self, inputs: Tensor, labels: Tensor) -> None:

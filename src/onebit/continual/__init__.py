@@ -5,15 +5,18 @@ from onebit.continual.binarizer import LatentBinarizer
 from onebit.continual.cumulative import Cumulative
 from onebit.continual.cut import Split, split, with_bias
 from onebit.continual.cwr import CWR, CWRStar
+from onebit.continual.deployed import Deployed
 from onebit.continual.fake_quantized import FullyQuantized, Hybrid
-from onebit.continual.learner import Learner
 from onebit.continual.memory import ReplayMemory
 from onebit.continual.metrics import Accuracies, run
 from onebit.continual.naive import NaiveFineTuning
 from onebit.continual.nearest_mean import NearestClassMean
 from onebit.continual.protocols import new_classes, new_instances, new_instances_and_classes, random_sessions
 from onebit.continual.replay import AR1Star, LatentReplay
+from onebit.continual.strategy import Strategy
 from onebit.continual.streams import Experience, Stream
+
+Learner = Strategy  # the former name
 
 __all__ = [
     "CWR",
@@ -22,6 +25,7 @@ __all__ = [
     "Arithmetic",
     "CWRStar",
     "Cumulative",
+    "Deployed",
     "Experience",
     "FullyQuantized",
     "Hybrid",
@@ -32,6 +36,7 @@ __all__ = [
     "NearestClassMean",
     "ReplayMemory",
     "Split",
+    "Strategy",
     "Stream",
     "new_classes",
     "new_instances",

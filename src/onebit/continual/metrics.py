@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from onebit.continual.learner import Learner
+from onebit.continual.strategy import Strategy
 from onebit.continual.streams import Stream
 from onebit.errors import OnebitError
 
@@ -58,7 +58,7 @@ class Accuracies:
 
 
 def run(
-    learner: Learner,
+    learner: Strategy,
     stream: Stream,
     train: tuple[Tensor, Tensor],
     test: tuple[Tensor, Tensor],

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from onebit.continual.arithmetic import Arithmetic
-from onebit.continual.learner import Learner
+from onebit.continual.strategy import Strategy
 
 _NORMS = (nn.modules.batchnorm._BatchNorm,)
 CHUNK = 256
 
 
-class NaiveFineTuning(Learner):
+class NaiveFineTuning(Strategy):
     """Goes on training on the new samples alone; what it forgets is what a continual method must keep.
 
     A head is a matrix of rows, and logits are ``tail(inputs) @ weight.T`` over the classes seen so far, in the softmax

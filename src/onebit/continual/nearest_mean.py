@@ -4,11 +4,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from onebit.continual.learner import Learner
+from onebit.continual.strategy import Strategy
 from onebit.errors import OnebitError
 
 
-class NearestClassMean(Learner):
+class NearestClassMean(Strategy):
     """Predicts the class whose mean feature is nearest, as iCaRL does.
 
         mu_y = mean of x / |x| over the samples of y so far;  prediction = argmin_y | x / |x| - mu_y / |mu_y| |

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from onebit.continual.learner import Learner
+from onebit.continual.strategy import Strategy
 
 LEVELS = 255
 _EXP2 = (7339192, -57137150, 257086653, -744155626, 1073739719)  # 2^-f on [0, 1] in units of 2^-30, highest power first
@@ -116,7 +116,7 @@ def integer_softmax(scores: Tensor, factor: Factor, one: int) -> Tensor:
     return round_div(one * powers, powers.sum(dim=1, keepdim=True))
 
 
-class QuantizedCWRStar(Learner):
+class QuantizedCWRStar(Strategy):
     """The quantised head in its two memories.
 
     Args:

@@ -44,7 +44,7 @@ def latents(path: Path) -> Tensor:
     return torch.from_numpy(data.latents(path, torch.arange(len(data.labels))))
 
 
-def accuracy(learner: continual.Learner, data: CutDigits, inputs: Tensor, high: int) -> float:
+def accuracy(learner: continual.Strategy, data: CutDigits, inputs: Tensor, high: int) -> float:
     asked = data.indices(data.test, 0, high)
     return float((learner.predict(inputs[asked]) == data.labels[asked]).float().mean())
 

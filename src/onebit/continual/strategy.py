@@ -1,11 +1,11 @@
-"""What every learner offers."""
+"""What every continual learning strategy offers."""
 
 from abc import ABC, abstractmethod
 
 from torch import Tensor
 
 
-class Learner(ABC):
+class Strategy(ABC):
     """Learns a stream, one experience after the other.
 
     Attributes:
