@@ -44,7 +44,7 @@ from onebit.continual import (
 )
 from onebit.deploy import Teachable
 from onebit.files import replacing
-from onebit.runtime import learner as teach
+from onebit.runtime.learner import learner as teach
 from onebit.training.record import provenance, write_record
 
 EPOCHS, BATCH, REPLAYED, MEMORY, CHUNK = 10, 50, 128, 300, 256

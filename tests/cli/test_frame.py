@@ -20,6 +20,15 @@ def test_every_command_has_help_with_an_example(name: str, capsys: pytest.Captur
     assert f"example: onebit {name}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("action", ["new", "teach", "watch", "show", "forget", "rename", "rollback", "check"])
+def test_every_action_has_help_of_its_own(action: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["learn", action, "--help"]) == 0
+    printed = capsys.readouterr().out
+    assert f"example: onebit learn {action} store" in printed
+    assert ("--learning-rate" in printed) == (action in ("teach", "watch"))
+    assert ("--until-idle" in printed) == (action == "watch")
+
+
 def test_no_command_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([]) == 0
     printed = capsys.readouterr().out  # a second call would return nothing
@@ -75,10 +84,11 @@ def test_the_module_loads_neither_torch_nor_the_training_side() -> None:
     ("words", "message"),
     [
         (["run", "m.obn", "a.png", "--threads", "x"], "--threads must be int, not x"),
-        (["learn", "show", "s", "--learning-rate", "fast"], "--learning-rate must be float, not fast"),
+        (["learn", "teach", "s", "--learning-rate", "fast"], "--learning-rate must be float, not fast"),
         (["train", "r.yaml", "--trainer.max_steps", "many"], "--trainer.max_steps must be int, not many"),
         (["train", "r.yaml", "--data.classes", "3"], "--data.classes must be list[str] or list[int], not 3"),
-        (["learn"], "required: action, store (see"),
+        (["learn", "teach"], "required: store (see"),
+        (["learn"], 'expected "action" to be one of {new,teach,'),
     ],
 )
 def test_a_wrong_value_names_its_option(words: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

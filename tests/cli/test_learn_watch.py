@@ -1,4 +1,4 @@
-"""``onebit learn teach --watch`` on a folder that is really written to, by another process and with kill -9."""
+"""``onebit learn watch`` on a folder that is really written to, by another process and with kill -9."""
 
 import json
 import os
@@ -29,9 +29,8 @@ def watch(store: str, inbox: Path, *words: str) -> "subprocess.Popen[str]":
         "-m",
         "onebit",
         "learn",
-        "teach",
+        "watch",
         store,
-        "--watch",
         str(inbox),
         "--rest",
         "0.2",
@@ -138,6 +137,20 @@ def test_the_gate_holds_while_watching(store: str, digit_folder: Path, capsys: p
 @pytest.mark.parametrize(
     "words",
     [
+        ["nowhere"],
+        ["INBOX", "more"],
+        ["INBOX", "--hold-out", "0.2"],
+        ["INBOX", "--gate", "0.5"],
+        ["INBOX", "--rest", "-1"],
+    ],
+)
+def test_mistakes(words: list[str], store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    refused(["watch", store, *words], tmp_path, capsys)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
         ["--watch", "nowhere"],
         ["--watch", "INBOX", "more"],
         ["--watch", "INBOX", "--hold-out", "0.2"],
@@ -148,9 +161,13 @@ def test_the_gate_holds_while_watching(store: str, digit_folder: Path, capsys: p
         ["INBOX", "--until-idle", "3"],
     ],
 )
-def test_mistakes(words: list[str], store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistakes_with_teach(words: list[str], store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    refused(["teach", store, *words], tmp_path, capsys)
+
+
+def refused(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "inbox").mkdir()
-    assert cli.main(["learn", "teach", store, *(word.replace("INBOX", str(tmp_path / "inbox")) for word in words)]) == 2
+    assert cli.main(["learn", *(word.replace("INBOX", str(tmp_path / "inbox")) for word in words)]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert len(captured.err.strip().splitlines()) == 1

@@ -42,7 +42,12 @@ class _Parser(ArgumentParser):
     """Errors are raised, never printed with a usage block: main() turns them into one line."""
 
     def error(self, message: str, ex: Exception | None = None) -> None:  # type: ignore[override]
-        raise ArgumentError(None, self._tidy(" ".join(message.split()))) from ex
+        raise ArgumentError(None, self._tidy(self._without_actions(" ".join(message.split())))) from ex
+
+    def _without_actions(self, message: str) -> str:
+        """jsonargparse puts the action before the names of its arguments."""
+        actions = self._subcommands_action
+        return message if actions is None else re.sub(rf"\b({'|'.join(actions.choices)})\.(?=\w)", "", message)
 
     def _tidy(self, message: str) -> str:
         """jsonargparse names a key of its parser and a Python type; a person typed an option."""
@@ -86,16 +91,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 def build_parser(name: str) -> tuple[ArgumentParser, ModuleType]:
     """The parser and the module of one command."""
     module = importlib.import_module(f"onebit.cli.{name}")
+    parser = new_parser(f"onebit {name}", COMMANDS[name], module.EXAMPLE)
+    module.configure(parser)
+    return parser, module
+
+
+def new_parser(prog: str, description: str, example: str) -> ArgumentParser:
+    """A parser for a command, or for an action of one."""
     parser = _Parser(
-        prog=f"onebit {name}",
-        description=f"{COMMANDS[name][0].upper()}{COMMANDS[name][1:]}.",
-        epilog=f"example: {module.EXAMPLE}",
+        prog=prog,
+        description=f"{description[0].upper()}{description[1:]}.",
+        epilog=f"example: {example}",
         formatter_class=DefaultHelpFormatter,
         allow_abbrev=False,
     )
-    module.configure(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout and nothing else there")
-    return parser, module
+    return parser
 
 
 def _run(words: list[str]) -> None:
@@ -111,9 +122,8 @@ def _run(words: list[str]) -> None:
     if name not in COMMANDS:
         raise OnebitError(f"there is no command '{name}'", hint=f"commands: {', '.join(COMMANDS)}")
     parser, module = build_parser(name)
-    args = parser.parse_args(words[1:])
-    result = module.run(args)
-    if args.json:
+    result = module.run(parser.parse_args(words[1:]))
+    if "--json" in words:
         print(json.dumps(result))
     else:
         module.show(result, _Console())

@@ -1,104 +1,125 @@
 """``onebit learn``: makes, teaches and keeps a learner, a packed model that goes on learning on this device."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import SUPPRESS, ArgumentParser, Namespace
 from rich.console import Console
 from rich.progress import Progress
 
 import onebit
-from onebit.cli.watching import teach_what_arrives
+from onebit.cli import new_parser
 from onebit.errors import OnebitError
-from onebit.runtime.gate import Gate
-from onebit.runtime.learner import BATCH, EPOCHS, LEARNING_RATE, REPLAY, STEPS, TAIL_RATE
-from onebit.runtime.lesson import Taught
-from onebit.runtime.pictures import Pictures, read_pictures
+from onebit.runtime.inbox import LabelledImages, read_images, teach_arrivals
+from onebit.runtime.learner import Gate, Taught
+from onebit.runtime.learner.learner import BATCH, EPOCHS, LEARNING_RATE, REPLAY, STEPS, TAIL_RATE
 from onebit.tables import folding_table
 
-EXAMPLE = (
-    "onebit learn new store digits.obn && onebit learn teach store pictures/ --hold-out 0.2 --gate before; "
-    "onebit learn teach store --watch inbox/ --until-idle 60; onebit learn rename store 7 seven"
+EXAMPLE = "onebit learn new store digits.obn && onebit learn teach store images/ && onebit learn show store"
+_IMAGES = (
+    "a folder with a subfolder of images per class, a list (.csv, .tsv, .txt) with a line path,class per image, "
+    "or images and --name"
 )
-_ACTIONS = ("new", "teach", "show", "forget", "rename", "rollback", "check")
-_WORDS = {
-    "new": "the packed model",
-    "teach": "a folder with a subfolder of images a class, a list (.csv, .tsv, .txt) with a line path,class an image, "
-    "or images and --name",
-    "forget": "the name of a class",
-    "rename": "the name of a class and its new name",
-}
-_COUNTS = {"new": 1, "teach": 1, "forget": 1, "rename": 2}
+_TRAINING = ("steps", "batch", "learning_rate", "epochs", "tail_rate", "replayed")
 
 
 def configure(parser: ArgumentParser) -> None:
-    parser.add_argument("action", choices=_ACTIONS, help="what to do")
-    parser.add_argument("store", help="the learner's folder")
-    what = "; ".join(f"{action}: {words}" for action, words in _WORDS.items())
-    parser.add_argument("what", nargs="*", default=[], help=what)
-    parser.add_argument("--name", help="teach: the class of all images")
-    parser.add_argument("--experience", help="teach: an id, counted once (default: made from the images themselves)")
-    parser.add_argument("--test", help="teach: held-out images, a folder or a list; accuracy on them is reported")
-    parser.add_argument(
-        "--hold-out", type=float, help="teach: share of the images that are held out in place of --test"
-    )
+    actions = parser.add_subcommands(dest="action", metavar="ACTION")
+
+    def action(name: str, help: str, example: str) -> ArgumentParser:
+        added = new_parser(f"onebit learn {name}", help, f"onebit learn {name} store {example}".rstrip())
+        added.add_argument("store", help="the learner's folder")
+        actions.add_subcommand(name, added, help=help)
+        return added
+
+    new = action("new", "make a learner from a packed model", "digits.obn")
+    new.add_argument("model", help="the packed model")
+    new.add_argument("--max-classes", type=int, default=64, help="most classes; fixes the file's size")
+    new.add_argument("--history", type=int, default=8, help="commits that rollback can go back")
+    new.add_argument("--replay", type=int, default=REPLAY, help="samples that a tail keeps; 0: the head alone learns")
+    new.add_argument("--seed", type=int, default=0, help="of the order of samples and of rounding")
+
+    teach = action("teach", "learn from labelled images, once", "images/ --hold-out 0.2 --gate before")
+    teach.add_argument("images", nargs="*", default=[], help=_IMAGES)
+    teach.add_argument("--experience", help="an id, counted once (default: made from the images themselves)")
+    teach.add_argument("--hold-out", type=float, help="share of the images that are held out in place of --test")
+    _add_lesson(teach)
+    teach.add_argument("--watch", help=SUPPRESS)  # as the action does
+    _add_watch(teach, shown=False)
+
+    watch = action("watch", "learn from the images that arrive in a folder", "inbox/ --until-idle 60")
+    watch.add_argument("folder", help="where images arrive, in a subfolder per class")
+    _add_lesson(watch)
+    _add_watch(watch, shown=True)
+
+    action("show", "list the classes", "")
+    action("forget", "wipe a class, and every earlier commit", "seven").add_argument("name", help="of the class")
+    rename = action("rename", "give a class another name", "7 seven")
+    rename.add_argument("name", help="of the class")
+    rename.add_argument("new_name", help="its new name")
+    rollback = action("rollback", "go back to an earlier commit", "--commits 2")
+    rollback.add_argument("--commits", type=int, default=1, help="how many commits to go back")
+    action("check", "read every byte of the store again", "")
+
+
+def _add_lesson(parser: ArgumentParser) -> None:
+    parser.add_argument("--name", help="the class of all images")
+    parser.add_argument("--test", help="held-out images, a folder or a list; accuracy on them is reported")
     parser.add_argument(
         "--gate",
-        help="teach: keep the lesson only if this share of the held-out images is answered right, or 'before': as many "
-        "as before it",
+        help="keep a lesson only if this share of the held-out images is answered right, or 'before': as many as "
+        "before it",
     )
+    parser.add_argument("--steps", type=int, default=STEPS, help="mini-batches of SGD, where the head alone learns")
+    parser.add_argument("--batch", type=int, default=BATCH, help="images per mini-batch")
+    parser.add_argument("--learning-rate", type=float, default=LEARNING_RATE, help="of SGD")
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="over the images, where a tail learns")
     parser.add_argument(
-        "--watch", metavar="FOLDER", help="teach: what arrives in this folder, with a subfolder a class"
+        "--replayed", type=int, help="replayed samples per mini-batch, where a tail learns (default: 36 of 50)"
     )
-    parser.add_argument("--rest", type=float, default=1.0, help="watch: a file is whole when it rested for SECONDS")
-    parser.add_argument("--for", type=float, metavar="SECONDS", help="watch: then end (default: at Ctrl-C)")
-    parser.add_argument("--until-idle", type=float, metavar="SECONDS", help="watch: end when nothing came for so long")
-    parser.add_argument(
-        "--steps", type=int, default=STEPS, help="teach: mini-batches of SGD, where the head alone learns"
-    )
-    parser.add_argument("--batch", type=int, default=BATCH, help="teach: images a mini-batch")
-    parser.add_argument("--learning-rate", type=float, default=LEARNING_RATE, help="teach: of SGD")
-    parser.add_argument("--epochs", type=int, default=EPOCHS, help="teach: over the images, where a tail learns")
-    parser.add_argument(
-        "--replayed", type=int, help="teach: samples of a mini-batch that are kept ones, for a tail (default: 36 of 50)"
-    )
-    parser.add_argument("--tail-rate", type=float, default=TAIL_RATE, help="teach: of SGD on the tail")
-    parser.add_argument("--commits", type=int, default=1, help="rollback: how many commits to go back")
-    parser.add_argument("--max-classes", type=int, default=64, help="new: most classes; fixes the file's size")
-    parser.add_argument("--history", type=int, default=8, help="new: commits that rollback can go back")
-    parser.add_argument(
-        "--replay", type=int, default=REPLAY, help="new: samples that a tail keeps; 0: the head alone learns"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="new: of the order of samples and of rounding")
+    parser.add_argument("--tail-rate", type=float, default=TAIL_RATE, help="of SGD on the tail")
+
+
+def _add_watch(parser: ArgumentParser, *, shown: bool) -> None:
+    def add(option: str, help: str, default: float | None = None) -> None:
+        parser.add_argument(option, type=float, default=default, metavar="SECONDS", help=help if shown else SUPPRESS)
+
+    add("--rest", "treat a file as complete after SECONDS without changes", 1.0)
+    add("--for", "end after SECONDS (default: at Ctrl-C)")
+    add("--until-idle", "end when nothing came for SECONDS")
 
 
 def run(args: Namespace) -> dict[str, Any]:
-    _check(args)
-    if args.action == "new":
-        model = onebit.load(args.what[0])
+    action, args = args.action, args[args.action]
+    if action == "new":
+        model = onebit.load(args.model)
         options = {name: args[name] for name in ("max_classes", "history", "replay", "seed")}
         with onebit.Learner.create(args.store, model, **options) as learner:
             return _state(learner)
-    if args.action == "teach":
-        pictures = None if args.watch else read_pictures(args.what, args.name)
-        pictures, gate = _held_out(pictures, args)
+    if action == "teach":
+        _check_teach(args)
+        if args.watch:
+            action, args.folder = "watch", args.watch
+    if action == "teach":
+        images = read_images(args.images, args.name)
+        images, test = (images, None) if args.hold_out is None else images.split(args.hold_out)
+        options = _lesson_options(args, test)
+    elif action == "watch":
+        options = _lesson_options(args, None)
     with onebit.Learner.open(args.store) as learner:
         extra: dict[str, Any] = {}
-        if args.action == "teach":
-            names = ("steps", "batch", "learning_rate", "epochs", "tail_rate", "replayed")
-            options = {name: args[name] for name in names}
-            options["gate"] = gate
-            if pictures is None:
-                extra = teach_what_arrives(learner, args, options)
-            else:
-                extra = asdict(_teach(learner, pictures, args.experience, options))
-        elif args.action == "forget":
-            learner.forget(args.what[0])
-        elif args.action == "rename":
-            learner.rename(*args.what)
-        elif args.action == "rollback":
+        if action == "teach":
+            extra = asdict(_teach(learner, images, args.experience, options))
+        elif action == "watch":
+            extra = _watch(learner, args, options)
+        elif action == "forget":
+            learner.forget(args.name)
+        elif action == "rename":
+            learner.rename(args.name, args.new_name)
+        elif action == "rollback":
             learner.rollback(args.commits)
-        elif args.action == "check":
+        elif action == "check":
             report = learner.check()
             if report["damaged"]:
                 raise OnebitError(
@@ -158,37 +179,33 @@ def _lesson_lines(result: dict[str, Any]) -> list[str]:
     ]
 
 
-def _check(args: Namespace) -> None:
+def _check_teach(args: Namespace) -> None:
     """What the parser cannot say: which words and options go together."""
-    wanted = 0 if args.action == "teach" and args.watch else _COUNTS.get(args.action, 0)
-    if len(args.what) < wanted or (len(args.what) > wanted and (args.action != "teach" or args.watch)):
-        named = f"needs {_WORDS[args.action]}" if wanted else "takes nothing but the store"
-        raise OnebitError(f"{args.action} {named}", hint="see onebit learn --help")
+    if args.watch and args.images:
+        raise OnebitError("--watch FOLDER takes no other images", hint="see onebit learn watch --help")
+    if not args.watch and not args.images:
+        raise OnebitError(f"teach needs {_IMAGES}", hint="see onebit learn teach --help")
     if args.watch and (args.experience is not None or args.hold_out is not None):
         raise OnebitError("--watch makes its experiences itself and holds nothing out", hint="use --test for the gate")
     if not args.watch and (args["for"] is not None or args.until_idle is not None):
-        raise OnebitError("--for and --until-idle say when --watch ends", hint="add --watch FOLDER")
-    if not args.rest >= 0:
-        raise OnebitError(f"--rest is {args.rest} seconds", hint="give 0 or more")
+        raise OnebitError("--for and --until-idle say when watching ends", hint="see onebit learn watch --help")
     if args.test is not None and args.hold_out is not None:
         raise OnebitError("--test and --hold-out are two ways to say the same", hint="give one of them")
-    if args.gate is not None and args.test is None and args.hold_out is None:
-        raise OnebitError("--gate needs held-out images", hint="add --test FOLDER or --hold-out 0.2")
 
 
-def _held_out(pictures: Pictures | None, args: Namespace) -> tuple[Pictures | None, Gate | None]:
-    """What is left to teach, and the gate. Held-out images without --gate let every lesson pass."""
-    if args.test is not None:
-        test = read_pictures([args.test])
-    elif pictures is not None and args.hold_out is not None:
-        pictures, test = pictures.split(args.hold_out)
-    else:
-        return pictures, None
+def _lesson_options(args: Namespace, test: LabelledImages | None) -> dict[str, Any]:
+    """Those of :meth:`onebit.Learner.teach`. Held-out images without --gate let every lesson pass."""
+    options = {name: args[name] for name in _TRAINING}
+    test = test if args.test is None else read_images([args.test])
+    if test is None:
+        if args.gate is not None:
+            raise OnebitError("--gate needs held-out images", hint="add --test FOLDER, or --hold-out 0.2 to teach")
+        return options
     try:
         least = 0.0 if args.gate is None else None if args.gate == "before" else float(args.gate)
     except ValueError:
         raise OnebitError(f"--gate is {args.gate}", hint="give a share from 0 to 1, or 'before'") from None
-    return pictures, Gate(test.paths, test.names, least)
+    return options | {"gate": Gate(test.paths, test.names, least)}
 
 
 def _state(learner: onebit.Learner) -> dict[str, Any]:
@@ -203,14 +220,40 @@ def _state(learner: onebit.Learner) -> dict[str, Any]:
     }
 
 
-def _teach(learner: onebit.Learner, pictures: Pictures, experience: str | None, options: dict[str, Any]) -> Taught:
+def _teach(learner: onebit.Learner, images: LabelledImages, experience: str | None, options: dict[str, Any]) -> Taught:
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("looking at the images")
         return learner.teach(
-            pictures.paths,
-            pictures.names,
+            images.paths,
+            images.names,
             experience,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
             **options,
         )
+
+
+def _watch(learner: onebit.Learner, args: Namespace, options: dict[str, Any]) -> dict[str, Any]:
+    """Teaches what arrives and says so on stderr; counts them, and names what is new."""
+    console = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
+    totals: dict[str, Any] = {"lessons": 0, "samples": 0, "refused": 0, "new": []}
+
+    def skipped(path: Path, reason: str) -> None:
+        console.print(f"{path}: {reason}; passed over until it changes")
+
+    ends = {"seconds": args["for"], "until_idle": args.until_idle}
+    lessons = teach_arrivals(learner, args.folder, args.name, rest=args.rest, skipped=skipped, **ends, **options)
+    try:
+        for taught in lessons:
+            if taught.refused:
+                totals["refused"] += 1
+            elif taught.counted:
+                totals["lessons"] += 1
+                totals["samples"] += taught.samples
+                totals["new"] += taught.new
+            what = "refused by the gate" if taught.refused else "learned" if taught.counted else "counted before"
+            new = f", new: {', '.join(taught.new)}" if taught.counted and taught.new else ""
+            console.print(f"{taught.samples} images {what}{new}, {sum(taught.milliseconds.values()):.0f} ms")
+    except KeyboardInterrupt:
+        pass
+    return totals

@@ -1,8 +1,6 @@
 """The device side: Python faces of the native engine and learner. numpy only."""
 
-from onebit.runtime.gate import Accuracy, Gate
-from onebit.runtime.learner import Learner
-from onebit.runtime.lesson import Taught
+from onebit.runtime.learner import Accuracy, Gate, Learner, Taught
 from onebit.runtime.model import Model, load
 from onebit.runtime.program import Program
 

@@ -1,4 +1,4 @@
-"""A folder that is being written to, and which of its pictures are whole."""
+"""A folder that is being written to, and which of its images are whole."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onebit.errors import OnebitError
-from onebit.runtime.pictures import Pictures, class_folders, is_picture
+from onebit.runtime.inbox.images import LabelledImages, class_folders, is_image
 
 _PATIENCE = 10  # a batch waits for files that are still growing this many times the rest
 
@@ -20,15 +20,15 @@ class _Seen:
 
 
 class Watch:
-    """Hands out the pictures that arrive in a folder, each once, when they are whole.
+    """Hands out the images that arrive in a folder, each once, when they are whole.
 
-    A picture is whole when its size and date rest: two looks find the same, and nothing wrote to it for ``rest``
+    A image is whole when its size and date rest: two looks find the same, and nothing wrote to it for ``rest``
     seconds (one that was renamed into place brings its date along, so it need not wait). Names that start with a dot or
-    do not end as pictures do are passed over: write to such a name and rename, and nothing can be taken too early. A
-    batch is handed out when all that is there is whole, or when its first picture has waited ten times ``rest``.
+    do not end as images do are passed over: write to such a name and rename, and nothing can be taken too early. A
+    batch is handed out when all that is there is whole, or when its first image has waited ten times ``rest``.
 
     Args:
-        folder: has a subfolder a class; with ``name`` the pictures lie in it itself.
+        folder: has a subfolder a class; with ``name`` the images lie in it itself.
         name: the class of all.
         rest: seconds.
         clock: seconds, for the rests; the date of files is compared with the system's clock.
@@ -53,7 +53,7 @@ class Watch:
         self._waiting: dict[Path, _Seen] = {}
         self._handed: dict[Path, tuple[int, int]] = {}
 
-    def look(self) -> Pictures:
+    def look(self) -> LabelledImages:
         """The next batch; empty if there is none yet."""
         now = self.clock()
         there = dict(self._files())
@@ -77,11 +77,11 @@ class Watch:
         whole = sorted(path for path, seen in self._waiting.items() if seen.whole)
         growing = len(whole) < len(self._waiting)
         if not whole or (growing and now - min(self._waiting[p].since for p in whole) < _PATIENCE * self.rest):
-            return Pictures((), ())
+            return LabelledImages((), ())
         for path in whole:
             seen = self._waiting.pop(path)
             self._handed[path] = seen.size, seen.modified
-        return Pictures(tuple(whole), tuple(there[path] for path in whole))
+        return LabelledImages(tuple(whole), tuple(there[path] for path in whole))
 
     @property
     def busy(self) -> bool:
@@ -94,5 +94,5 @@ class Watch:
             places = [(self.folder, self.name)]
         for place, name in places:
             for path in place.glob("**/*"):
-                if is_picture(path) and path.is_file():
+                if is_image(path) and path.is_file():
                     yield path, name

@@ -1,4 +1,4 @@
-"""Labelled pictures on a disk: a folder a class, a list, or files of one class."""
+"""Labelled images on a disk: a folder a class, a list, or files of one class."""
 
 import csv
 import os
@@ -12,12 +12,12 @@ from onebit.errors import OnebitError
 from onebit.runtime.image import SUFFIXES
 
 LISTS = (".csv", ".tsv", ".txt")
-"""What files are read as lists: a line a picture, its path, a tab or a comma, and its class."""
+"""What files are read as lists: a line a image, its path, a tab or a comma, and its class."""
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """Paths of pictures, and the class of each."""
+class LabelledImages:
+    """Paths of images, and the class of each."""
 
     paths: tuple[Path, ...]
     names: tuple[str, ...]
@@ -25,16 +25,16 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def split(self, share: float) -> tuple["Pictures", "Pictures"]:
-        """Two parts: the second has a share of each class, at least one picture if the class has two.
+    def split(self, share: float) -> tuple["LabelledImages", "LabelledImages"]:
+        """Two parts: the second has a share of each class, at least one image if the class has two.
 
-        Which ones is fixed by their number in the class: the same pictures are split the same way.
+        Which ones is fixed by their number in the class: the same images are split the same way.
 
         Raises:
             OnebitError: ``share`` is not between 0 and 1, or a part is empty.
 
         Example:
-            >>> few = Pictures(tuple(Path(f"{i}.png") for i in range(6)), ("cat",) * 5 + ("dog",))
+            >>> few = LabelledImages(tuple(Path(f"{i}.png") for i in range(6)), ("cat",) * 5 + ("dog",))
             >>> [len(part) for part in few.split(0.2)]
             [5, 1]
         """
@@ -49,36 +49,36 @@ class Pictures:
             raise OnebitError(f"of {len(self)} images a share of {share} cannot be held out", hint="give more images")
         return self._part(set(range(len(self))) - held_out), self._part(held_out)
 
-    def _part(self, chosen: set[int]) -> "Pictures":
+    def _part(self, chosen: set[int]) -> "LabelledImages":
         keep = sorted(chosen)
-        return Pictures(tuple(self.paths[i] for i in keep), tuple(self.names[i] for i in keep))
+        return LabelledImages(tuple(self.paths[i] for i in keep), tuple(self.names[i] for i in keep))
 
 
-def read_pictures(items: Sequence[str | os.PathLike[str]], name: str | None = None) -> Pictures:
-    """The pictures that a person names.
+def read_images(items: Sequence[str | os.PathLike[str]], name: str | None = None) -> LabelledImages:
+    """The images that a person names.
 
     Args:
         items: a folder with a subfolder a class; or a list (``.csv``, ``.tsv``, ``.txt``) with a line ``path,class`` or
-            ``path<TAB>class`` a picture, paths relative to its folder; or, with ``name``, pictures and folders of them.
+            ``path<TAB>class`` a image, paths relative to its folder; or, with ``name``, images and folders of them.
         name: the class of all.
 
     Raises:
-        OnebitError: there is no picture, a class has none, or a line of a list is wrong (its number is said).
+        OnebitError: there is no image, a class has none, or a line of a list is wrong (its number is said).
 
     Example:
         >>> folder = getfixture("tmp_path")
         >>> (folder / "cat").mkdir()
         >>> (folder / "cat" / "a.png").touch()
-        >>> read_pictures([folder]).names
+        >>> read_images([folder]).names
         ('cat',)
         >>> _ = (folder / "list.csv").write_text("cat/a.png,tiger")
-        >>> read_pictures([folder / "list.csv"]).names
+        >>> read_images([folder / "list.csv"]).names
         ('tiger',)
     """
     places = [Path(item) for item in items]
     if name is not None:
         paths = [path for place in places for path in (_images(place) if place.is_dir() else [place])]
-        return Pictures(tuple(paths), (name,) * len(paths))
+        return LabelledImages(tuple(paths), (name,) * len(paths))
     place = places[0]
     if len(places) == 1 and place.suffix.lower() in LISTS and place.is_file():
         return _read_list(place)
@@ -98,20 +98,20 @@ def class_folders(folder: Path) -> list[Path]:
     return sorted(kind for kind in folder.iterdir() if kind.is_dir() and not kind.name.startswith("."))
 
 
-def is_picture(path: Path) -> bool:
+def is_image(path: Path) -> bool:
     """By its name alone: a known suffix, and not hidden."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
 def _images(folder: Path) -> list[Path]:
     """In the folder and the folders below it; at least one, or a class would not be learned."""
-    found = sorted(path for path in folder.glob("**/*") if is_picture(path))
+    found = sorted(path for path in folder.glob("**/*") if is_image(path))
     if not found:
         raise OnebitError(f"{folder} holds no image", hint=f"images end in {', '.join(SUFFIXES)}")
     return found
 
 
-def _read_list(path: Path) -> Pictures:
+def _read_list(path: Path) -> LabelledImages:
     try:
         lines = path.read_text("utf-8").splitlines()
     except UnicodeDecodeError:
@@ -130,9 +130,9 @@ def _read_list(path: Path) -> Pictures:
             )
         pairs.append((image, cells[1]))
     if not pairs:
-        raise OnebitError(f"{path} names no image", hint="a line a picture: path,class")
+        raise OnebitError(f"{path} names no image", hint="a line a image: path,class")
     return _unzip(pairs)
 
 
-def _unzip(pairs: Sequence[tuple[Path, str]]) -> Pictures:
-    return Pictures(tuple(path for path, _ in pairs), tuple(name for _, name in pairs))
+def _unzip(pairs: Sequence[tuple[Path, str]]) -> LabelledImages:
+    return LabelledImages(tuple(path for path, _ in pairs), tuple(name for _, name in pairs))

@@ -1,4 +1,4 @@
-"""Which pictures were taught from watched folders."""
+"""Which images were taught from watched folders."""
 
 import hashlib
 import os
@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-class Ledger:
-    """The taught pictures, by the hash of their bytes and class; it survives a power cut.
+class Journal:
+    """The taught images, by the hash of their bytes and class; it survives a power cut.
 
     It is a text file of lines, ``begin EXPERIENCE HASH...`` before a lesson and ``end EXPERIENCE`` after it. A lesson
     that was begun and not ended came through if the learner counts its experience.
@@ -17,9 +17,9 @@ class Ledger:
         counted: whether the learner counts an experience.
 
     Example:
-        >>> ledger = Ledger(getfixture("tmp_path") / "taught", lambda experience: False)
-        >>> ledger.begin("monday", ["ab12"]); ledger.end("monday")
-        >>> "ab12" in ledger
+        >>> journal = Journal(getfixture("tmp_path") / "taught", lambda experience: False)
+        >>> journal.begin("monday", ["ab12"]); journal.end("monday")
+        >>> "ab12" in journal
         True
     """
 
@@ -49,7 +49,7 @@ class Ledger:
         self._open[experience] = hashes
 
     def end(self, experience: str) -> None:
-        """After the lesson, whether it was learned or refused: its pictures are not taught again."""
+        """After the lesson, whether it was learned or refused: its images are not taught again."""
         self._append(f"end {experience}")
         self._close(experience)
 
@@ -64,5 +64,5 @@ class Ledger:
 
 
 def hash_of(content: bytes, name: str) -> str:
-    """SHA-256 of a picture's class and bytes."""
+    """SHA-256 of a image's class and bytes."""
     return hashlib.sha256(name.encode() + b"\0" + content).hexdigest()

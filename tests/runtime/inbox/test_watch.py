@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from onebit import OnebitError
-from onebit.runtime.ledger import Ledger, hash_of
-from onebit.runtime.watch import Watch
+from onebit.runtime.inbox.journal import Journal, hash_of
+from onebit.runtime.inbox.watch import Watch
 
 
 class Clock:
@@ -107,22 +107,22 @@ def test_no_folder_is_said(tmp_path: Path) -> None:
 
 def test_the_ledger_survives_a_cut_at_every_byte(tmp_path: Path) -> None:
     """What was ended is known; what was begun and not ended is known if the learner counts it."""
-    ledger = Ledger(tmp_path / "whole", lambda experience: False)
+    journal = Journal(tmp_path / "whole", lambda experience: False)
     for i in range(3):
-        ledger.begin(f"e{i}", [hash_of(b"%d" % i, "cat"), hash_of(b"%d" % i, "dog")])
-        ledger.end(f"e{i}")
-    content = ledger.path.read_bytes()
+        journal.begin(f"e{i}", [hash_of(b"%d" % i, "cat"), hash_of(b"%d" % i, "dog")])
+        journal.end(f"e{i}")
+    content = journal.path.read_bytes()
     for at in range(len(content) + 1):
         path = tmp_path / "cut"
         for counts in (False, True):
             path.write_bytes(content[:at])
             whole = content[: content.rfind(b"\n", 0, at) + 1]
             ended, begun = (whole.count(word) for word in (b"end ", b"begin "))
-            again = Ledger(path, lambda experience, counts=counts: counts)
+            again = Journal(path, lambda experience, counts=counts: counts)
             for _ in range(2):
                 known = [hash_of(b"%d" % i, "cat") in again for i in range(3)]
                 assert known == [i < (begun if counts else ended) for i in range(3)], at
-                again = Ledger(path, lambda experience: False)  # it was written down
+                again = Journal(path, lambda experience: False)  # it was written down
 
 
 def test_the_same_bytes_of_another_class_are_another_picture() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from onebit.errors import OnebitError
-from onebit.runtime.features import Images
+from onebit.runtime.learner.features import Images
 
 
 @dataclass(frozen=True)

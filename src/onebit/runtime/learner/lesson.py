@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from onebit.errors import OnebitError
-from onebit.runtime.features import Images
-from onebit.runtime.gate import Accuracy
+from onebit.runtime.learner.features import Images
+from onebit.runtime.learner.gate import Accuracy
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from onebit import _engine
 from onebit.errors import OnebitError
-from onebit.runtime.features import Images, features_of
-from onebit.runtime.gate import Accuracy, Gate
-from onebit.runtime.lesson import Stopwatch, Taught, check_text, head_operations, labels_of, replay_operations
+from onebit.runtime.learner.features import Images, features_of
+from onebit.runtime.learner.gate import Accuracy, Gate
+from onebit.runtime.learner.lesson import Stopwatch, Taught, check_text, head_operations, labels_of, replay_operations
+from onebit.runtime.learner.store import MODEL, STATE, make_store
 from onebit.runtime.model import Model, Prediction, load
-from onebit.runtime.store import MODEL, STATE, make_store
 
 STEPS, BATCH, LEARNING_RATE, EPOCHS, TAIL_RATE, REPLAYED = _engine.TEACH_DEFAULTS
 REPLAY = _engine.REPLAY_DEFAULT

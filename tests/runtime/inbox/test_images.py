@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from onebit import OnebitError
-from onebit.runtime.pictures import Pictures, read_pictures
+from onebit.runtime.inbox.images import LabelledImages, read_images
 
 
 @pytest.fixture
@@ -17,10 +17,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_folder_a_class(folder: Path) -> None:
-    found = read_pictures([folder])
+    found = read_images([folder])
     assert [path.name for path in found.paths] == ["a.png", "b.JPG", "c.png"]
     assert found.names == ("cat", "cat", "dog")
-    assert read_pictures([folder / "cat", folder / "dog" / "c.png"], "pet").names == ("pet",) * 3
+    assert read_images([folder / "cat", folder / "dog" / "c.png"], "pet").names == ("pet",) * 3
 
 
 @pytest.mark.parametrize("text", ["cat/a.png,tiger\ndog/c.png,wolf, grey\n", "cat/a.png\ttiger\ndog/c.png\twolf, grey"])
@@ -28,8 +28,8 @@ def test_a_list(folder: Path, text: str) -> None:
     if "\t" not in text:
         text = text.replace("wolf, grey", '"wolf, grey"')
     (folder / "list.txt").write_text("\n" + text)
-    found = read_pictures([folder / "list.txt"])
-    assert found == Pictures((folder / "cat/a.png", folder / "dog/c.png"), ("tiger", "wolf, grey"))
+    found = read_images([folder / "list.txt"])
+    assert found == LabelledImages((folder / "cat/a.png", folder / "dog/c.png"), ("tiger", "wolf, grey"))
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_a_list(folder: Path, text: str) -> None:
 def test_a_wrong_line_is_named(folder: Path, text: str, said: str) -> None:
     (folder / "list.csv").write_text(text)
     with pytest.raises(OnebitError, match=said):
-        read_pictures([folder / "list.csv"])
+        read_images([folder / "list.csv"])
 
 
 def test_what_is_nothing(folder: Path) -> None:
@@ -61,11 +61,11 @@ def test_what_is_nothing(folder: Path) -> None:
         ([folder], "empty holds no image"),
     ):
         with pytest.raises(OnebitError, match=said):
-            read_pictures(items)
+            read_images(items)
 
 
 def test_the_split_is_of_each_class_and_always_the_same() -> None:
-    many = Pictures(tuple(Path(f"{i}.png") for i in range(31)), ("a",) * 10 + ("b",) * 20 + ("c",))
+    many = LabelledImages(tuple(Path(f"{i}.png") for i in range(31)), ("a",) * 10 + ("b",) * 20 + ("c",))
     train, test = many.split(0.2)
     assert (test.names.count("a"), test.names.count("b"), test.names.count("c")) == (2, 4, 0)
     assert sorted(train.paths + test.paths) == sorted(many.paths)
@@ -74,4 +74,4 @@ def test_the_split_is_of_each_class_and_always_the_same() -> None:
         with pytest.raises(OnebitError):
             many.split(share)
     with pytest.raises(OnebitError):
-        Pictures((Path("a"),), ("a",)).split(0.5)
+        LabelledImages((Path("a"),), ("a",)).split(0.5)

@@ -1,0 +1,6 @@
+"""Labelled images on a disk, and lessons from those that arrive in a folder."""
+
+from onebit.runtime.inbox.images import LabelledImages, read_images
+from onebit.runtime.inbox.teaching import teach_arrivals
+
+__all__ = ["LabelledImages", "read_images", "teach_arrivals"]
