@@ -21,7 +21,8 @@ def photographs(folder: Path) -> Tensor:
     paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
     if not paths:
         raise OnebitError(f"{folder}: no images", hint="set ONEBIT_DATA, or name a folder of photographs with --images")
-    return torch.from_numpy(np.stack([to_input(path, SHAPE, MEAN, STD) for path in paths]))
+    images = np.stack([to_input(path, SHAPE, MEAN, STD) for path in paths])
+    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
 
 
 @torch.no_grad()

@@ -126,7 +126,7 @@ def test_images_are_read_as_the_packed_model_reads_them(tmp_path):
     found = data.create("folder", path=tmp_path, size=(6, 4)).train()[0]
     for number, file in enumerate(sorted(place.iterdir())):
         expected = to_input(file, (3, 6, 4), [0] * 3, [1] * 3)
-        assert np.array_equal(found[number].numpy().astype(np.float32) / 255, expected), file.name
+        assert np.array_equal(found[number].numpy().transpose(1, 2, 0).astype(np.float32) / 255, expected), file.name
     assert not found[0].equal(found[1])
 
 

@@ -18,9 +18,7 @@ def pixels():
 
 
 def test_an_image_of_the_right_size_is_normalised_as_in_training(pixels, tmp_path):
-    expected = (pixels.transpose(2, 0, 1) / np.float32(255) - np.float32(MEAN)[:, None, None]) / np.float32(STD)[
-        :, None, None
-    ]
+    expected = (pixels / np.float32(255) - np.float32(MEAN)) / np.float32(STD)
     Image.fromarray(pixels).save(tmp_path / "a.png")
     for image in (pixels, Image.fromarray(pixels), tmp_path / "a.png", str(tmp_path / "a.png")):
         x = to_input(image, (3, 8, 8), MEAN, STD)
@@ -32,7 +30,7 @@ def test_an_image_of_the_right_size_is_normalised_as_in_training(pixels, tmp_pat
 def test_sizes_and_channels_are_made_to_fit():
     red = np.zeros((20, 30, 3), np.uint8)
     red[..., 0] = 200
-    assert to_input(red, (3, 8, 6), (0,) * 3, (1,) * 3)[:, 4, 3] == pytest.approx([200 / 255, 0, 0])
+    assert to_input(red, (3, 8, 6), (0,) * 3, (1,) * 3)[4, 3] == pytest.approx([200 / 255, 0, 0])
     grey = Image.fromarray(red).convert("L")
     level = np.asarray(grey)[0, 0] / 255
     np.testing.assert_allclose(to_input(red, (1, 8, 8), (0,), (1,)), level, rtol=1e-6)
@@ -49,17 +47,40 @@ def test_a_photograph_is_turned_as_its_exif_says(tmp_path):
     Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
     x = to_input(tmp_path / "a.png", (3, 8, 8), (0,) * 3, (1,) * 3)
     assert x[0, 0, 0] == 0
-    assert x[0, 7, 0] == 1
+    assert x[7, 0, 0] == 1
 
 
 def test_predict_names_the_best_class(classifier_path, pixels):
     model = onebit.load(classifier_path)
     answer = model.predict(pixels)
-    logits = model(to_input(pixels, model.input_shape, model.mean, model.std)[None])[0]
+    logits = model(to_input(pixels, model.input_shape, model.mean, model.std).transpose(2, 0, 1)[None])[0]
     assert answer.index == logits.argmax()
     assert answer.label == CLASSES[answer.index]
     assert answer.scores.sum() == pytest.approx(1)
     assert answer.score == answer.scores.max()
+
+
+def test_predict_answers_each_image_of_a_list(classifier_path, tmp_path):
+    model = onebit.load(classifier_path)
+    pixels = np.random.default_rng(1).integers(0, 256, (35, 9, 8, 3), np.uint8)  # more than are decoded at a time
+    Image.fromarray(pixels[3]).save(tmp_path / "3.png")
+    images = [*pixels[:3], tmp_path / "3.png", Image.fromarray(pixels[4]), *pixels[5:]]
+    answers = model.predict(images)
+    for image, answer in zip(pixels, answers, strict=True):
+        alone = model.predict(image)
+        assert (answer.label, answer.index, answer.score) == (alone.label, alone.index, alone.score)
+        np.testing.assert_array_equal(answer.scores, alone.scores)
+    assert model.predict(tuple(images[:2]))[1].index == answers[1].index
+    assert model.predict([]) == []
+    with pytest.raises(OnebitError, match=r"no-such\.png: No such file"):
+        model.predict([pixels[0], "no-such.png"])
+
+
+def test_predict_refuses_a_model_that_is_no_classifier(classifier_path, pixels):
+    model = onebit.load(classifier_path)
+    model.outputs["logits"] = (4, 2, 2)
+    with pytest.raises(OnebitError, match="no classifier"):
+        model.predict(pixels)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 import onebit
 from onebit import OnebitError, _engine
 from onebit.runtime.model import _channels_last
+from onebit.runtime.sessions import Sessions
 from tests.runtime import transcription
 from tests.runtime.samples import CLASSES, classifier
 
@@ -82,6 +83,19 @@ def test_the_environment_chooses_the_instruction_set(classifier_path, monkeypatc
     monkeypatch.setenv("ONEBIT_ISA", "abacus")
     with pytest.raises(OnebitError, match=r"no instruction set 'abacus' .it has: .*reference"):
         onebit.load(classifier_path)
+
+
+def test_loading_and_the_first_image_plan_once(classifier_path, x, monkeypatch):
+    plan, planned = Sessions.open, []
+
+    def count(sessions, outputs, batch):
+        planned.append((outputs, batch))
+        return plan(sessions, outputs, batch)
+
+    monkeypatch.setattr(Sessions, "open", count)
+    model = onebit.load(classifier_path)
+    model(x[:1])
+    assert planned == [(["logits"], 1)]
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -29,7 +29,8 @@ def check_answers() -> None:
     for isa in _engine.isas():
         for threads in (1, 2):
             model = onebit.load(MODEL, isa=isa, threads=threads)
-            logits = model(np.stack([to_input(image, model.input_shape, model.mean, model.std) for image in IMAGES]))
+            images = np.stack([to_input(image, model.input_shape, model.mean, model.std) for image in IMAGES])
+            logits = model(images.transpose(0, 3, 1, 2))
             assert np.array_equal(logits, expected), f"{isa}: logits differ by {np.abs(logits - expected).max()}"
     assert (expected.argmax(axis=1) == RECORD["labels"]).mean() >= 0.9
 

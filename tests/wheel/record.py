@@ -20,7 +20,8 @@ IMAGES = 20
 def main() -> None:
     model = onebit.load(HERE / "digits.obn", isa="reference")
     images, labels = (part[:IMAGES].numpy() for part in Digits().test())
-    x = np.stack([to_input(image, model.input_shape, model.mean, model.std) for image in images[:, 0]])
+    inputs = [to_input(image, model.input_shape, model.mean, model.std) for image in images[:, 0]]
+    x = np.stack(inputs).transpose(0, 3, 1, 2)
     record = {"images": images.reshape(IMAGES, -1).tolist(), "labels": labels.tolist(), "logits": model(x).tolist()}
     (HERE / "digits.json").write_text(json.dumps(record) + "\n")
 

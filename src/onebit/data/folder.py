@@ -187,7 +187,7 @@ class Folder(DataSet):
     def _decode(self, path: Path) -> np.ndarray | None:
         """uint8 (3, H, W); None if it is no image."""
         try:
-            return to_pixels(path, self.shape)
+            return to_pixels(path, self.shape).transpose(2, 0, 1)
         except OnebitError:
             return None
 

@@ -28,7 +28,7 @@ def to_input(
         mean, std: one a channel; the result is ``(pixel / 255 - mean) / std``.
 
     Returns:
-        float32 (C, H, W).
+        float32 (H, W, C), the engine's order.
 
     Raises:
         OnebitError: as there.
@@ -36,12 +36,15 @@ def to_input(
     Example:
         >>> import numpy as np
         >>> to_input(np.full((2, 2), 255, np.uint8), (1, 2, 2), [0.5], [0.5])
-        array([[[1., 1.],
-                [1., 1.]]], dtype=float32)
+        array([[[1.],
+                [1.]],
+        <BLANKLINE>
+               [[1.],
+                [1.]]], dtype=float32)
     """
     pixels = to_pixels(image, shape).astype(np.float32)
-    scale, shift = (np.asarray(v, np.float32).reshape(-1, 1, 1) for v in (std, mean))
-    return np.ascontiguousarray((pixels / np.float32(255) - shift) / scale)
+    scale, shift = (np.asarray(v, np.float32) for v in (std, mean))
+    return (pixels / np.float32(255) - shift) / scale
 
 
 def to_pixels(image: Any, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
@@ -55,7 +58,7 @@ def to_pixels(image: Any, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
         shape: (C, H, W), C is 1 or 3.
 
     Returns:
-        uint8 (C, H, W).
+        uint8 (H, W, C).
 
     Raises:
         OnebitError: there is no such file, it is no image or damaged, or the array has another form.
@@ -64,7 +67,7 @@ def to_pixels(image: Any, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
     picture = to_picture(image, channels)
     if picture.size != (width, height):
         picture = crop(picture, (0, 0, *picture.size), (height, width))
-    return np.array(picture).reshape(height, width, channels).transpose(2, 0, 1)
+    return np.array(picture).reshape(height, width, channels)
 
 
 def to_picture(image: Any, channels: int = 3) -> "Image":

@@ -2,9 +2,10 @@
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +13,10 @@ from numpy.typing import NDArray
 from onebit import _engine
 from onebit.errors import OnebitError
 from onebit.runtime.image import to_input
-from onebit.runtime.sessions import SessionPool
+from onebit.runtime.sessions import Sessions
 
 Shape = tuple[int, int, int]
+_BULK = 16  # images decoded at a time
 
 
 @dataclass(frozen=True)
@@ -123,8 +125,9 @@ class Model:
             Layer(name, kind, _channels_first(before), _channels_first(after), *numbers)
             for name, kind, before, after, *numbers in native.layers
         )
-        self.sessions = SessionPool(native, threads, isa)
-        with self.sessions.lend(next(iter(self.outputs)), 1) as session:
+        self.sessions = Sessions(native, threads, isa)
+        first = "logits" if "logits" in self.outputs else next(iter(self.outputs))
+        with self.sessions.lend(first, 1) as session:
             self.isa: str = session.isa
 
     def __call__(self, x: NDArray[np.float32], output: str = "logits") -> NDArray[np.float32]:
@@ -140,35 +143,80 @@ class Model:
         Raises:
             OnebitError: another shape or dtype, NaN or infinity in ``x``, or no such output.
         """
-        if output not in self.outputs:
-            raise OnebitError(f"the model has no output '{output}'", hint=f"its outputs: {', '.join(self.outputs)}")
-        self._check(x)
-        channels, height, width = self.outputs[output]
-        images = _channels_last(x)
-        results = np.empty((len(x), height, width, channels), np.float32)
-        done = 0
-        while done < len(x):
-            with self.sessions.lend(output, len(x) - done) as session:
-                end = min(done + session.batch, len(x))
-                session.run(images[done:end], [results[done:end]])
-            done = end
-        if height == width == 1:
-            return results.reshape(len(x), channels)
+        results = self.run(self.channels_last(x), output)
+        if results.shape[1:3] == (1, 1):
+            return results[:, 0, 0]
         return np.ascontiguousarray(results.transpose(0, 3, 1, 2))
 
-    def predict(self, image: Any) -> Prediction:
-        """Names what is on one image.
+    @overload
+    def predict(self, image: list[Any] | tuple[Any, ...]) -> list[Prediction]: ...
+
+    @overload
+    def predict(self, image: Any) -> Prediction: ...
+
+    def predict(self, image: Any) -> Prediction | list[Prediction]:
+        """Names what is on an image, or on each of several.
 
         Args:
-            image: a path, a Pillow image, or an array uint8 (H, W, 3) or (H, W). It is stretched to
-                the network's size, turned into the network's channels and normalised.
+            image: a path, a Pillow image, or an array uint8 (H, W, 3) or (H, W); or a list of them. Each is stretched
+                to the network's size, turned into the network's channels and normalised.
+
+        Returns:
+            One prediction; for a list, a list of them in its order.
 
         Raises:
-            OnebitError: it is no image, or the model is no classifier.
+            OnebitError: one is no image, or the model is no classifier.
         """
-        scores = softmax(self(to_input(image, self.input_shape, self.mean, self.std)[None])[0])
-        index = int(scores.argmax())
-        return Prediction(self.classes[index] if self.classes else str(index), index, float(scores[index]), scores)
+        if not isinstance(image, list | tuple):
+            return self.predict([image])[0]
+        if self.outputs.get("logits", (0, 1, 1))[1:] != (1, 1):
+            raise OnebitError("the model is no classifier: its logits are larger than one pixel", hint="call it")
+        answers: list[Prediction] = []
+        for begin in range(0, len(image), _BULK):
+            logits = self.run(self.input_of(image[begin : begin + _BULK]), "logits")
+            answers += map(self._prediction, softmax(logits.reshape(len(logits), -1)))
+        return answers
+
+    def run(self, images: NDArray[np.float32], output: str) -> NDArray[np.float32]:
+        """Runs the network in the engine's order, channels last; the runtime's own way, without a copy.
+
+        Args:
+            images: float32 (N, H, W, C), normalised as in training.
+            output: as for a call.
+
+        Returns:
+            float32 (N, h, w, c).
+
+        Raises:
+            OnebitError: NaN or infinity in ``images``, or no such output.
+        """
+        if output not in self.outputs:
+            raise OnebitError(f"the model has no output '{output}'", hint=f"its outputs: {', '.join(self.outputs)}")
+        if not np.isfinite(images).all():
+            sample = int(np.flatnonzero(~np.isfinite(images).reshape(len(images), -1).all(axis=1))[0])
+            raise OnebitError(f"sample {sample} of the input has NaN or infinity", hint="look at what made it")
+        channels, height, width = self.outputs[output]
+        results = np.empty((len(images), height, width, channels), np.float32)
+        done = 0
+        while done < len(images):
+            with self.sessions.lend(output, len(images) - done) as session:
+                end = min(done + session.batch, len(images))
+                session.run(images[done:end], [results[done:end]])
+            done = end
+        return results
+
+    def input_of(self, images: Sequence[Any]) -> NDArray[np.float32]:
+        """What :meth:`run` takes of images in any form that :meth:`predict` knows; at least one."""
+        return np.stack([to_input(image, self.input_shape, self.mean, self.std) for image in images])
+
+    def channels_last(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What :meth:`run` takes of float32 (N, C, H, W).
+
+        Raises:
+            OnebitError: another shape or dtype.
+        """
+        self._check(x)
+        return _channels_last(x)
 
     def __repr__(self) -> str:
         return f"Model({str(self.path)!r}, input_shape={self.input_shape}, outputs={self.outputs}, isa={self.isa!r})"
@@ -183,9 +231,10 @@ class Model:
             )
         if x.ndim != 4 or x.shape[1:] != self.input_shape:
             raise OnebitError(f"the input has shape {x.shape} and must be {expected}", hint="resize it, or use predict")
-        if not np.isfinite(x).all():
-            sample = int(np.flatnonzero(~np.isfinite(x).reshape(len(x), -1).all(axis=1))[0])
-            raise OnebitError(f"sample {sample} of the input has NaN or infinity", hint="look at what made it")
+
+    def _prediction(self, scores: NDArray[np.float32]) -> Prediction:
+        index = int(scores.argmax())
+        return Prediction(self.classes[index] if self.classes else str(index), index, float(scores[index]), scores)
 
     def _json(self, native: _engine.Model, key: str) -> Any:
         try:

@@ -11,7 +11,7 @@ _BULK_BATCH = 64
 _MOST_IDLE = 8
 
 
-class SessionPool:
+class Sessions:
     """Lends sessions to threads: one thread a session at a time, least recently used ones dropped.
 
     Args:
@@ -31,18 +31,12 @@ class SessionPool:
     @contextmanager
     def lend(self, output: str, count: int) -> Iterator[_engine.Session]:
         """A session that computes ``output`` for ``session.batch`` samples: ``count``, or what memory allows."""
-        key = output, min(_power_of_two(count), self._largest_batch(output))
-        with self._lock:
-            found = next((i for i in reversed(range(len(self._idle))) if self._idle[i][0] == key), None)
-            session = self._idle.pop(found)[1] if found is not None else None
-        if session is None:
-            session = self.open([output], key[1])
+        batch = min(_power_of_two(count), self._largest_batch(output))
+        session = self._idle_one(output, batch) or self.open([output], batch)
         try:
             yield session
         finally:
-            with self._lock:
-                self._idle.append((key, session))
-                del self._idle[:-_MOST_IDLE]
+            self._keep(output, session)
 
     def open(self, outputs: list[str], batch: int) -> _engine.Session:
         """A session of one's own."""
@@ -50,10 +44,21 @@ class SessionPool:
 
     def _largest_batch(self, output: str) -> int:
         if output not in self._largest:
-            one = self.open([output], 1).arena_bytes
-            fitting = max(1, min(_BULK_BATCH, _BULK_BYTES // max(one, 1)))
+            one = self.open([output], 1)
+            fitting = max(1, min(_BULK_BATCH, _BULK_BYTES // max(one.arena_bytes, 1)))
             self._largest[output] = 1 << (fitting.bit_length() - 1)
+            self._keep(output, one)  # planning takes most of a load: once is enough
         return self._largest[output]
+
+    def _idle_one(self, output: str, batch: int) -> _engine.Session | None:
+        with self._lock:
+            found = next((i for i in reversed(range(len(self._idle))) if self._idle[i][0] == (output, batch)), None)
+            return None if found is None else self._idle.pop(found)[1]
+
+    def _keep(self, output: str, session: _engine.Session) -> None:
+        with self._lock:
+            self._idle.append(((output, session.batch), session))
+            del self._idle[:-_MOST_IDLE]
 
 
 def _power_of_two(count: int) -> int:

@@ -105,7 +105,7 @@ def _fresh(
             digest = hash_of(content, name)
             if digest not in journal and digest not in fresh:
                 pixels = to_pixels(content, shape)
-                fresh[digest] = (pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)), name
+                fresh[digest] = (pixels[..., 0] if pixels.shape[2] == 1 else pixels), name
         except OSError as problem:
             skipped(path, problem.strerror or str(problem))
         except OnebitError as problem:

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from onebit.runtime.image import to_input
 from onebit.runtime.model import Model
 
 Images = Sequence[Any] | NDArray[np.float32]
@@ -41,7 +40,8 @@ def features_of(
     for images in lots:
         parts = []
         for begin in range(0, len(images), _BULK):
-            parts.append(_flat(model(_input(model, images[begin : begin + _BULK]), output=output)))
+            values = model.run(_input(model, images[begin : begin + _BULK]), output)
+            parts.append(values.reshape(len(values), -1))
             done += len(parts[-1])
             if progress is not None:
                 progress(done, total)
@@ -49,12 +49,7 @@ def features_of(
     return results
 
 
-def _flat(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    pixels = values.transpose(0, 2, 3, 1) if values.ndim == 4 else values
-    return np.ascontiguousarray(pixels).reshape(len(values), -1)
-
-
 def _input(model: Model, images: Images) -> NDArray[np.float32]:
     if isinstance(images, np.ndarray) and images.dtype == np.float32:
-        return images
-    return np.stack([to_input(image, model.input_shape, model.mean, model.std) for image in images])
+        return model.channels_last(images)
+    return model.input_of(images)
