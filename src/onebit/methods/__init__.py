@@ -1,5 +1,6 @@
 """Training methods: one paper a file."""
 
+from onebit import _needs_torch  # noqa: F401
 from onebit.methods.base import Method
 from onebit.methods.birealnet import BiReal
 from onebit.methods.bit_flips import Bop, SecondOrderBop

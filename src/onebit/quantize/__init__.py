@@ -1,5 +1,6 @@
 """Number formats and gradient estimators: from a tensor to a tensor of the same shape."""
 
+from onebit import _needs_torch  # noqa: F401
 from onebit.quantize.binary import (
     ApproxSign,
     BinaryQuantizer,

@@ -11,6 +11,8 @@ Example:
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from onebit import _needs_torch  # noqa: F401
+
 if TYPE_CHECKING:
     from onebit.training.checkpoint import load_checkpoint
     from onebit.training.classifier import Classifier
