@@ -7,7 +7,6 @@ import torch
 
 import onebit
 from onebit import cli, data
-from onebit.cli.export import _replayed
 from onebit.training import load_checkpoint
 from tests.cli.checkpoints import write_checkpoint
 
@@ -147,16 +146,3 @@ def test_without_a_cut_nothing_is_teachable(checkpoint: Path, tmp_path: Path, ca
     assert cli.main(["export", str(checkpoint), "-o", str(tmp_path / "m.obn"), "--teachable"]) == 2
     assert "latent_sign" in capsys.readouterr().err
     assert not (tmp_path / "m.obn").exists()
-
-
-def test_the_classes_of_replayed_images_take_turns() -> None:
-    info = {"data": {"name": "digits", "options": {}}, "classes": ["7", "0", "3"], "seed": 5, "shape": [1, 8, 8]}
-    info.update(mean=[0.0], std=[1.0])
-    images, labels = _replayed(info, 10)
-    assert sorted(labels[:3]) == sorted(labels[3:6]) == sorted(labels[6:9]) == [0, 1, 2]
-    assert images.shape == (10, 1, 8, 8)
-    assert _replayed(info, 10)[1] == labels
-    train, digits = data.create("digits").train()
-    for image, label in zip(images * 255, labels, strict=True):
-        same = (train - image).abs().flatten(1).amax(dim=1) < 1e-3
-        assert digits[same].tolist() == [int(info["classes"][label])]

@@ -5,5 +5,6 @@ from onebit.deploy.exporter import build, export
 from onebit.deploy.int8 import Agreement
 from onebit.deploy.report import Layer, Report
 from onebit.deploy.tail import Teachable
+from onebit.deploy.training_images import calibration_images, replay_images
 
-__all__ = ["Agreement", "Layer", "Report", "Teachable", "build", "export"]
+__all__ = ["Agreement", "Layer", "Report", "Teachable", "build", "calibration_images", "export", "replay_images"]
