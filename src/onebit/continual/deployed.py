@@ -26,12 +26,13 @@ class Deployed(Strategy):
     Example:
         >>> from onebit import deploy, models
         >>> folder = getfixture("tmp_path")
-        >>> _ = deploy.export(models.create("small"), folder / "m.obn", torch.randn(2, 1, 8, 8), classes="0123456789")
+        >>> net, known = models.create("small", num_classes=3), {"classes": "012", "samples": [5, 5, 5]}
+        >>> _ = deploy.export(net, folder / "m.obn", torch.randn(2, 1, 8, 8), **known)
         >>> with onebit.Learner.create(folder / "store", onebit.load(folder / "m.obn")) as learner:
         ...     strategy = Deployed(learner, steps=1)
-        ...     strategy.learn(torch.randn(3, 1, 8, 8), torch.tensor([10, 10, 0]))
+        ...     strategy.learn(torch.randn(3, 1, 8, 8), torch.tensor([4, 4, 0]))
         >>> strategy.past.tolist()
-        [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]
+        [6, 5, 5, 0, 2]
     """
 
     def __init__(self, learner: onebit.Learner, *, trained: int = 0, **options: Any) -> None:
