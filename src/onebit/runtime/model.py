@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
@@ -205,7 +205,7 @@ class Model:
             done = end
         return results
 
-    def input_of(self, images: Sequence[Any]) -> NDArray[np.float32]:
+    def input_of(self, images: Iterable[Any]) -> NDArray[np.float32]:
         """What :meth:`run` takes of images in any form that :meth:`predict` knows; at least one."""
         return np.stack([to_input(image, self.input_shape, self.mean, self.std) for image in images])
 

@@ -47,7 +47,7 @@ class Sessions:
             one = self.open([output], 1)
             fitting = max(1, min(_BULK_BATCH, _BULK_BYTES // max(one.arena_bytes, 1)))
             self._largest[output] = 1 << (fitting.bit_length() - 1)
-            self._keep(output, one)  # planning takes most of a load: once is enough
+            self._keep(output, one)  # so that a load plans once
         return self._largest[output]
 
     def _idle_one(self, output: str, batch: int) -> _engine.Session | None:
