@@ -12,7 +12,7 @@ import onebit
 from onebit.cli import new_parser
 from onebit.errors import OnebitError
 from onebit.runtime.inbox import LabelledImages, read_images, teach_arrivals
-from onebit.runtime.learner import Gate, Taught
+from onebit.runtime.learner import Gate
 from onebit.runtime.learner.learner import BATCH, EPOCHS, LEARNING_RATE, REPLAY, STEPS, TAIL_RATE
 from onebit.tables import folding_table
 
@@ -91,43 +91,7 @@ def _add_watch(parser: ArgumentParser, *, shown: bool) -> None:
 
 
 def run(args: Namespace) -> dict[str, Any]:
-    action, args = args.action, args[args.action]
-    if action == "new":
-        model = onebit.load(args.model)
-        options = {name: args[name] for name in ("max_classes", "history", "replay", "seed")}
-        with onebit.Learner.create(args.store, model, **options) as learner:
-            return _state(learner)
-    if action == "teach":
-        _check_teach(args)
-        if args.watch:
-            action, args.folder = "watch", args.watch
-    if action == "teach":
-        images = read_images(args.images, args.name)
-        images, test = (images, None) if args.hold_out is None else images.split(args.hold_out)
-        options = _lesson_options(args, test)
-    elif action == "watch":
-        options = _lesson_options(args, None)
-    with onebit.Learner.open(args.store) as learner:
-        extra: dict[str, Any] = {}
-        if action == "teach":
-            extra = asdict(_teach(learner, images, args.experience, options))
-        elif action == "watch":
-            extra = _watch(learner, args, options)
-        elif action == "forget":
-            learner.forget(args.name)
-        elif action == "rename":
-            learner.rename(args.name, args.new_name)
-        elif action == "rollback":
-            learner.rollback(args.commits)
-        elif action == "check":
-            report = learner.check()
-            if report["damaged"]:
-                raise OnebitError(
-                    f"{args.store}: {report['damaged']} earlier commits are damaged; the newest is whole",
-                    hint="the medium changed bytes: copy the folder to another one",
-                )
-            extra = {"unfinished": report["unfinished"]}
-        return _state(learner) | extra
+    return _RUN[args.action](args[args.action])
 
 
 def show(result: dict[str, Any], console: Console) -> None:
@@ -179,6 +143,111 @@ def _lesson_lines(result: dict[str, Any]) -> list[str]:
     ]
 
 
+def _new(args: Namespace) -> dict[str, Any]:
+    options = {name: args[name] for name in ("max_classes", "history", "replay", "seed")}
+    with onebit.Learner.create(args.store, onebit.load(args.model), **options) as learner:
+        return _state(learner)
+
+
+def _teach(args: Namespace) -> dict[str, Any]:
+    _check_teach(args)
+    if args.watch:
+        args.folder = args.watch
+        return _watch(args)
+    images = read_images(args.images, args.name)
+    test = None
+    if args.hold_out is not None:
+        images, test = images.split(args.hold_out)
+    options = _lesson_options(args, test)
+    console = Console(stderr=True)
+    with (
+        onebit.Learner.open(args.store) as learner,
+        Progress(console=console, transient=True, disable=not console.is_terminal) as bar,
+    ):
+        task = bar.add_task("looking at the images")
+        taught = learner.teach(
+            images.paths,
+            images.names,
+            args.experience,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            **options,
+        )
+        return _state(learner) | asdict(taught)
+
+
+def _watch(args: Namespace) -> dict[str, Any]:
+    """Teaches what arrives and says so on stderr; counts it, and names what is new."""
+    console = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
+    totals: dict[str, Any] = {"lessons": 0, "samples": 0, "refused": 0, "new": []}
+
+    def skipped(path: Path, reason: str) -> None:
+        console.print(f"{path}: {reason}; passed over until it changes")
+
+    options = _lesson_options(args, None) | {"seconds": args["for"], "until_idle": args.until_idle}
+    with onebit.Learner.open(args.store) as learner:
+        lessons = teach_arrivals(learner, args.folder, args.name, rest=args.rest, skipped=skipped, **options)
+        try:
+            for taught in lessons:
+                if taught.refused:
+                    totals["refused"] += 1
+                elif taught.counted:
+                    totals["lessons"] += 1
+                    totals["samples"] += taught.samples
+                    totals["new"] += taught.new
+                what = "refused by the gate" if taught.refused else "learned" if taught.counted else "counted before"
+                new = f", new: {', '.join(taught.new)}" if taught.counted and taught.new else ""
+                console.print(f"{taught.samples} images {what}{new}, {sum(taught.milliseconds.values()):.0f} ms")
+        except KeyboardInterrupt:
+            pass
+        return _state(learner) | totals
+
+
+def _show(args: Namespace) -> dict[str, Any]:
+    with onebit.Learner.open(args.store) as learner:
+        return _state(learner)
+
+
+def _forget(args: Namespace) -> dict[str, Any]:
+    with onebit.Learner.open(args.store) as learner:
+        learner.forget(args.name)
+        return _state(learner)
+
+
+def _rename(args: Namespace) -> dict[str, Any]:
+    with onebit.Learner.open(args.store) as learner:
+        learner.rename(args.name, args.new_name)
+        return _state(learner)
+
+
+def _rollback(args: Namespace) -> dict[str, Any]:
+    with onebit.Learner.open(args.store) as learner:
+        learner.rollback(args.commits)
+        return _state(learner)
+
+
+def _check(args: Namespace) -> dict[str, Any]:
+    with onebit.Learner.open(args.store) as learner:
+        report = learner.check()
+        if report["damaged"]:
+            raise OnebitError(
+                f"{args.store}: {report['damaged']} earlier commits are damaged; the newest is whole",
+                hint="the medium changed bytes: copy the folder to another one",
+            )
+        return _state(learner) | {"unfinished": report["unfinished"]}
+
+
+_RUN = {
+    "new": _new,
+    "teach": _teach,
+    "watch": _watch,
+    "show": _show,
+    "forget": _forget,
+    "rename": _rename,
+    "rollback": _rollback,
+    "check": _check,
+}
+
+
 def _check_teach(args: Namespace) -> None:
     """What the parser cannot say: which words and options go together."""
     if args.watch and args.images:
@@ -218,42 +287,3 @@ def _state(learner: onebit.Learner) -> dict[str, Any]:
         "backbone": learner.model.sha256,
         "replay": learner.replay[0],
     }
-
-
-def _teach(learner: onebit.Learner, images: LabelledImages, experience: str | None, options: dict[str, Any]) -> Taught:
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("looking at the images")
-        return learner.teach(
-            images.paths,
-            images.names,
-            experience,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-            **options,
-        )
-
-
-def _watch(learner: onebit.Learner, args: Namespace, options: dict[str, Any]) -> dict[str, Any]:
-    """Teaches what arrives and says so on stderr; counts them, and names what is new."""
-    console = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
-    totals: dict[str, Any] = {"lessons": 0, "samples": 0, "refused": 0, "new": []}
-
-    def skipped(path: Path, reason: str) -> None:
-        console.print(f"{path}: {reason}; passed over until it changes")
-
-    ends = {"seconds": args["for"], "until_idle": args.until_idle}
-    lessons = teach_arrivals(learner, args.folder, args.name, rest=args.rest, skipped=skipped, **ends, **options)
-    try:
-        for taught in lessons:
-            if taught.refused:
-                totals["refused"] += 1
-            elif taught.counted:
-                totals["lessons"] += 1
-                totals["samples"] += taught.samples
-                totals["new"] += taught.new
-            what = "refused by the gate" if taught.refused else "learned" if taught.counted else "counted before"
-            new = f", new: {', '.join(taught.new)}" if taught.counted and taught.new else ""
-            console.print(f"{taught.samples} images {what}{new}, {sum(taught.milliseconds.values()):.0f} ms")
-    except KeyboardInterrupt:
-        pass
-    return totals
