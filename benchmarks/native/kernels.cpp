@@ -30,7 +30,7 @@
 #include <utility>
 #include <vector>
 
-#include "graph/choice.h"
+#include "kernels/choice.h"
 
 namespace {
 

@@ -10,10 +10,10 @@
 #include <stdexcept>
 #include <string>
 
+#include "gradient/products.h"
 #include "graph/rates.h"
 #include "kernels/shape.h"
 #include "shape.h"
-#include "training/products.h"
 
 namespace nb = nanobind;
 

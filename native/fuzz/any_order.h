@@ -7,8 +7,8 @@
 #include <cstring>
 #include <random>
 
+#include "base/thread_pool.h"
 #include "graph/plan.h"
-#include "graph/pool.h"
 #include "run/args.h"
 #include "run/strips.h"
 

@@ -4,7 +4,7 @@
 #include <memory>
 #include <vector>
 
-#include "error.h"
+#include "base/error.h"
 #include "format/model.h"
 #include "graph/operations.h"
 #include "graph/session.h"

@@ -6,7 +6,7 @@
 #include <cstdlib>
 
 #include "any_order.h"
-#include "error.h"
+#include "base/error.h"
 #include "graph/program.h"
 #include "graph/session.h"
 #include "interpreter.h"

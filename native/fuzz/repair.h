@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "format/crc32c.h"
-#include "format/sha256.h"
+#include "base/crc32c.h"
+#include "base/sha256.h"
 
 namespace onebit::fuzz {
 

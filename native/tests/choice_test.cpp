@@ -1,6 +1,6 @@
 // The choice of a kernel: measured only where rivals fit, once, and the same for every thread; the faster one, whatever
 // else the machine does meanwhile.
-#include "graph/choice.h"
+#include "kernels/choice.h"
 
 #include <atomic>
 #include <chrono>
@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "check.h"
-#include "graph/contest.h"
+#include "kernels/contest.h"
 
 using namespace onebit;
 

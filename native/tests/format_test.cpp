@@ -3,9 +3,9 @@
 #include <functional>
 #include <string>
 
+#include "base/cursor.h"
+#include "base/error.h"
 #include "check.h"
-#include "error.h"
-#include "format/cursor.h"
 #include "format/model.h"
 #include "obn_writer.h"
 

@@ -7,8 +7,8 @@
 #include <set>
 #include <string>
 
+#include "base/error.h"
 #include "check.h"
-#include "error.h"
 #include "graph/arena.h"
 #include "graph/operations.h"
 #include "graph/session.h"

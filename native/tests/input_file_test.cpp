@@ -5,9 +5,9 @@
 #include <random>
 #include <string>
 
+#include "base/bytes.h"
+#include "base/error.h"
 #include "check.h"
-#include "error.h"
-#include "format/bytes.h"
 
 using namespace onebit;
 namespace fs = std::filesystem;

@@ -1,6 +1,6 @@
 // What a learner takes from a packed model: the weights of its last dense layer as real numbers, or a refusal.
+#include "base/error.h"
 #include "check.h"
-#include "error.h"
 #include "learner/backbone.h"
 #include "obn_writer.h"
 

@@ -110,9 +110,9 @@ void test_scores(Random& random) {
 void test_errors(Random& random) {
   const int64_t rows = random.between(1, 70), samples = random.between(1, 64);
   const int most = random.chance(20) ? 255 * 255 * 32767 : 1 << random.between(0, 25);
-  const learner::Factor factor =
-      random.chance(5) ? learner::Factor{}
-                       : learner::Factor::from(std::ldexp(1 + random.between(0, 1 << 20) * 0x1p-20,
+  const integer::Factor factor =
+      random.chance(5) ? integer::Factor{}
+                       : integer::Factor::from(std::ldexp(1 + random.between(0, 1 << 20) * 0x1p-20,
                                                           random.chance(20) ? random.between(-100, 40)
                                                                             : random.between(-32, 0)));
   Array<int32_t> first = numbers<int32_t>(random, rows * kGroup, -most, most);
@@ -162,9 +162,9 @@ void test_update(Random& random) {
   Array<int32_t> gradient = numbers<int32_t>(random, count, -most, most);
   for (int64_t i = 0; i < count; ++i)
     if (random.chance(20)) gradient[i] = 0;
-  const learner::Factor rate =
-      random.chance(5) ? learner::Factor{}
-                       : learner::Factor::from(std::ldexp(1 + random.between(0, 255) * 0x1p-8,
+  const integer::Factor rate =
+      random.chance(5) ? integer::Factor{}
+                       : integer::Factor::from(std::ldexp(1 + random.between(0, 255) * 0x1p-8,
                                                           random.chance(20) ? random.between(-100, 40)
                                                                             : random.between(-30, 0)));
   Array<int16_t> first = numbers<int16_t>(random, count, -32768, 32767), expected = first;
@@ -201,7 +201,7 @@ void test_training(Random& random) {
     Array<int16_t> masters = first;
     std::vector<int32_t> to_input(samples * given.features, 77);
     Trainer trainer(given, *passes, rows, samples);
-    learner::Random generator{5};
+    integer::Random generator{5};
     const uint64_t before = allocations;
     trainer.train(masters.data(), inputs.data(), targets.data(), {4, batch, 0.1}, generator);
     trainer.begin(masters.data());

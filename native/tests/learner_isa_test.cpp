@@ -4,8 +4,8 @@
 #include <fstream>
 #include <iterator>
 
+#include "base/sha256.h"
 #include "check.h"
-#include "format/sha256.h"
 #include "onebit/learner.h"
 #include "support/environment.h"
 #include "tail_support.h"

@@ -2,8 +2,8 @@
 #include <numeric>
 #include <set>
 
+#include "integer/softmax.h"
 #include "learner/experience.h"
-#include "learner/softmax.h"
 #include "tail_plain.h"
 #include "tail_support.h"
 
@@ -12,7 +12,7 @@ namespace {
 
 using namespace onebit::learner;
 
-std::vector<uint32_t> shuffled(std::vector<uint32_t> order, learner::Random& random) {
+std::vector<uint32_t> shuffled(std::vector<uint32_t> order, integer::Random& random) {
   for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random.below(static_cast<uint32_t>(i))]);
   return order;
 }
@@ -41,7 +41,7 @@ void replacement(Random& random) {
     if (random.chance(70)) replay.put(i, old.data(), 9);
   const Replay before = replay;
   const auto index = static_cast<uint64_t>(random.between(1, 4));
-  learner::Random generator{random.word()}, own = generator;
+  integer::Random generator{random.word()}, own = generator;
   replay.replace(latents, classes, index, own);
 
   std::vector<uint32_t> slots = before.slots, bits = before.bits;

@@ -4,9 +4,9 @@
 #include <vector>
 
 #include "check.h"
-#include "learner/softmax.h"
+#include "integer/softmax.h"
 
-using namespace onebit::learner;
+using namespace onebit::integer;
 
 int main() {
   std::mt19937_64 random(1);

@@ -1,6 +1,6 @@
 // The teachable tail against its arithmetic written out plainly (tail_plain.h), on random networks, for every table and
 // several threads; and the files that are refused.
-#include "error.h"
+#include "base/error.h"
 #include "learner/tail_network.h"
 #include "support/allocations.h"
 #include "tail_plain.h"
@@ -58,7 +58,7 @@ void equals_plain(Random& random, Seen& seen) {
   for (int step = 0; step < 3; ++step) gradients.push_back(random_gradient(random, values));
 
   PlainTail plain(*made.model);
-  learner::Random generator{random.word()};
+  integer::Random generator{random.word()};
   const uint64_t seed = generator.state;
   std::vector<Numbers64> features;
   for (const auto& gradient : gradients) {
@@ -72,7 +72,7 @@ void equals_plain(Random& random, Seen& seen) {
       TailMasters masters = learner::first_masters(*made.model, tail);
       TailNetwork network(tail, *kernels, made.samples + 2, TailNetwork::Use::training, threads);
       network.load(masters);
-      learner::Random own{seed};
+      integer::Random own{seed};
       std::vector<int16_t> levels(d);
       for (size_t step = 0; step < features.size(); ++step) {
         const auto pointers = made.pointers();
@@ -104,7 +104,7 @@ void no_allocation() {
     TailNetwork network(made.tail, *tables().front(), made.samples, TailNetwork::Use::training);
     const auto pointers = made.pointers();
     const auto gradient = random_gradient(random, made.samples * static_cast<size_t>(made.tail.features().c));
-    learner::Random generator{1};
+    integer::Random generator{1};
     const uint64_t before = allocations;
     network.load(masters);
     network.forward(pointers.data(), made.samples);
@@ -145,7 +145,7 @@ void use(const Buffer& file) {
   const std::vector<uint32_t> bits(static_cast<size_t>(tail.words()), 0x55555555u);
   const std::vector<const uint32_t*> samples(2, bits.data());
   const std::vector<int32_t> gradient(2 * static_cast<size_t>(tail.features().elements()), 1000);
-  learner::Random generator{1};
+  integer::Random generator{1};
   network.forward(samples.data(), 2);
   network.backward(gradient.data(), 1e-5, 1e3, masters, generator);
 }

@@ -1,6 +1,6 @@
 // A learner whose model has a teachable tail: its record, what survives a reopening, and that nothing of a forgotten
 // class is left.
-#include "error.h"
+#include "base/error.h"
 #include "learner/backbone.h"
 #include "learner/experience.h"
 #include "learner/learner.h"

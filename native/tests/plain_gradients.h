@@ -4,7 +4,7 @@
 #include <cmath>
 #include <map>
 
-#include "learner/fixed.h"
+#include "integer/fixed.h"
 #include "plain_windows.h"
 
 namespace onebit::test {
@@ -28,7 +28,7 @@ struct PlainGradient {
 
 inline PlainGradient normalise(Numbers64 t, double unit) {
   const int k = std::max(0, length(most(t)) - 15);
-  for (int64_t& v : t) v = clamp16(learner::round_shift(v, k));
+  for (int64_t& v : t) v = clamp16(integer::round_shift(v, k));
   return {std::move(t), unit * std::pow(2.0, k)};
 }
 

@@ -3,8 +3,8 @@
 #pragma once
 
 #include "format/model.h"
-#include "learner/fixed.h"
-#include "learner/random.h"
+#include "integer/fixed.h"
+#include "integer/random.h"
 #include "plain_gradients.h"
 
 namespace onebit::test {
@@ -54,7 +54,7 @@ struct PlainLayer {
   static double one(const Node& node) { return node.op == Op::conv_float ? 16777216.0 : 65536.0; }  // of M
   int64_t factor(const Node& node, int64_t weight) const {
     const int64_t master = at(w, weight);
-    return node.op == Op::conv_float ? learner::round_shift(master, 8) : master < 0 ? -1 : 1;
+    return node.op == Op::conv_float ? integer::round_shift(master, 8) : master < 0 ? -1 : 1;
   }
 
   // z from the sums; `identity`: the residual's levels, null without one.
@@ -63,7 +63,7 @@ struct PlainLayer {
     for (size_t i = 0; i < z.size(); ++i) {
       const size_t c = i % m.size();
       z[i] *= m[c];
-      if (node.op == Op::conv_float) z[i] = learner::round_shift(z[i], 8);
+      if (node.op == Op::conv_float) z[i] = integer::round_shift(z[i], 8);
       z[i] += n[c];
       if (identity) z[i] += residual * (*identity)[i];
       z[i] = std::max<int64_t>(-2147483647, std::min<int64_t>(2147483647, z[i]));
@@ -75,7 +75,7 @@ struct PlainLayer {
       case Activation::none: break;
       case Activation::relu: return std::max<int64_t>(z, 0);
       case Activation::hardtanh: return std::max(-limit, std::min(limit, z));
-      case Activation::prelu: return z < 0 ? learner::round_shift(z * a[c], 16) : z;
+      case Activation::prelu: return z < 0 ? integer::round_shift(z * a[c], 16) : z;
     }
     return z;
   }
@@ -86,11 +86,11 @@ inline void update(Numbers64& masters, const Numbers64& sums, double scale, doub
                    int64_t limit) {
   if (most(sums) == 0) return;
   const int k = std::max(0, length(most(sums)) - 31);
-  const learner::Factor factor = learner::Factor::from(rate * scale * std::pow(2.0, k));
+  const integer::Factor factor = integer::Factor::from(rate * scale * std::pow(2.0, k));
   for (size_t i = 0; i < sums.size(); ++i) {
     if (sums[i] == 0) continue;
-    const int64_t noise = learner::noise16(key, first + static_cast<uint32_t>(i));
-    const int64_t step = (learner::multiply(sums[i] >> k, factor, 16) + noise) >> 16;
+    const int64_t noise = integer::noise16(key, first + static_cast<uint32_t>(i));
+    const int64_t step = (integer::multiply(sums[i] >> k, factor, 16) + noise) >> 16;
     masters[i] = std::max(-limit, std::min(limit, masters[i] - step));
   }
 }

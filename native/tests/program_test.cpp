@@ -5,11 +5,11 @@
 #include <cstring>
 #include <random>
 
+#include "base/crc32c.h"
+#include "base/error.h"
 #include "check.h"
-#include "error.h"
-#include "format/crc32c.h"
-#include "graph/choice.h"
 #include "graph/session.h"
+#include "kernels/choice.h"
 #include "obn_writer.h"
 #include "onebit/compile.h"
 #include "onebit/embedded.h"

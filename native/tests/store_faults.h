@@ -8,7 +8,7 @@
 #include <random>
 #include <vector>
 
-#include "error.h"
+#include "base/error.h"
 #include "store/store.h"
 
 namespace onebit::test {

@@ -4,8 +4,8 @@
 #include <random>
 #include <string>
 
+#include "base/crc32c.h"
 #include "check.h"
-#include "format/crc32c.h"
 #include "store_faults.h"
 
 using namespace onebit;

@@ -2,15 +2,15 @@
 #pragma once
 
 #include "format/model.h"
+#include "integer/quantizer.h"
 #include "kernels_support.h"
-#include "learner/quantizer.h"
 #include "learner/tail.h"
 #include "plain_layer.h"
 
 namespace onebit::test {
 
-using learner::Factor;
-using learner::FeatureQuantizer;
+using integer::Factor;
+using integer::FeatureQuantizer;
 
 class PlainTail {
  public:
@@ -79,7 +79,7 @@ class PlainTail {
     return values_[features_];
   }
 
-  void backward(const Numbers64& f, double uf, double rate, learner::Random& random) {
+  void backward(const Numbers64& f, double uf, double rate, integer::Random& random) {
     gradients_ = {};
     gradients_.contribute(features_, f, uf);
     for (auto node = nodes_.rbegin(); node != nodes_.rend(); ++node) {
@@ -127,7 +127,7 @@ class PlainTail {
         } else {
           for (const int64_t i : inputs) sum += at(x, i);
         }
-        y[static_cast<size_t>(to)] = code(node.output, learner::multiply(sum, ratio, 0));
+        y[static_cast<size_t>(to)] = code(node.output, integer::multiply(sum, ratio, 0));
       });
       return;
     }
@@ -144,7 +144,7 @@ class PlainTail {
     const Numbers64 z = z_of(node);
     for (size_t i = 0; i < y.size(); ++i) {
       const size_t c = i % out.c;
-      y[i] = code(node.output, learner::round_shift(layer.activated(node, z[i], c) + layer.p[c], 16));
+      y[i] = code(node.output, integer::round_shift(layer.activated(node, z[i], c) + layer.p[c], 16));
     }
   }
 
@@ -164,7 +164,7 @@ class PlainTail {
     gradients_.contribute(node.input, t, gradient->unit / count_of(node));
   }
 
-  void train(const Node& node, double rate, learner::Random& random) {
+  void train(const Node& node, double rate, integer::Random& random) {
     const uint32_t key_h = random.next(), key_w = random.next(), key_p = random.next();
     const PlainGradient* found = gradients_.of(node.output);
     if (!found) return;
@@ -179,8 +179,8 @@ class PlainTail {
       dp[c] += g;
       const int64_t limit = layer.limit;
       if (node.activation == Activation::prelu && z[i] < 0) {
-        da[c] += g * learner::round_shift(z[i], 16);
-        g = clamp16(learner::round_shift(g * layer.a[c], 16));
+        da[c] += g * integer::round_shift(z[i], 16);
+        g = clamp16(integer::round_shift(g * layer.a[c], 16));
       }
       if (node.activation == Activation::relu && z[i] < 0) g = 0;
       if (node.activation == Activation::hardtanh && std::abs(z[i]) > limit) g = 0;
@@ -214,7 +214,7 @@ class PlainTail {
     const int64_t inverse = (int64_t{127} << 39) / shifted(most(h));
     Numbers64 h8(h.size());
     for (size_t i = 0; i < h.size(); ++i) {
-      const int64_t noise = learner::noise16(key_h, static_cast<uint32_t>(i));
+      const int64_t noise = integer::noise16(key_h, static_cast<uint32_t>(i));
       h8[i] = (shifted(h[i]) * inverse + (noise << 23)) >> 39;
     }
     const double unit_h = unit * std::pow(2.0, k) * (std::pow(2.0, 39) / static_cast<double>(inverse));

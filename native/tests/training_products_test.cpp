@@ -1,7 +1,7 @@
 // The three products of training against loops written out here, for every table and several threads.
+#include "gradient/products.h"
 #include "kernels/shape.h"
 #include "kernels_support.h"
-#include "training/products.h"
 
 namespace onebit::test {
 namespace {

@@ -1,4 +1,4 @@
-#include "format/crc32c.h"
+#include "base/crc32c.h"
 #include "format/sections.h"
 
 namespace onebit {

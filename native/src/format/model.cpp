@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/sha256.h"
 #include "format/sections.h"
-#include "format/sha256.h"
 
 namespace onebit {
 namespace {

@@ -9,7 +9,7 @@
 #include <variant>
 #include <vector>
 
-#include "format/bytes.h"
+#include "base/bytes.h"
 #include "kernels/kernels.h"
 
 namespace onebit {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "format/cursor.h"
+#include "base/cursor.h"
 #include "format/model.h"
 
 namespace onebit {

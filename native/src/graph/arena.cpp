@@ -4,7 +4,7 @@
 #include <map>
 #include <queue>
 
-#include "format/bytes.h"
+#include "base/bytes.h"
 
 namespace onebit {
 namespace {

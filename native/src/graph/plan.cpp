@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "error.h"
+#include "base/error.h"
 #include "graph/fusion.h"
 #include "graph/lowering.h"
 

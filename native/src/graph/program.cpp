@@ -5,7 +5,7 @@
 #include <limits>
 #include <map>
 
-#include "error.h"
+#include "base/error.h"
 #include "run/strips.h"
 
 namespace onebit {

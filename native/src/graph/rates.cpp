@@ -6,8 +6,8 @@
 #include <limits>
 #include <vector>
 
-#include "format/bytes.h"
-#include "graph/choice.h"
+#include "base/bytes.h"
+#include "kernels/choice.h"
 
 namespace onebit {
 namespace {

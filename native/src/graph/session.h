@@ -4,8 +4,8 @@
 #include <memory>
 #include <vector>
 
+#include "base/thread_pool.h"
 #include "graph/plan.h"
-#include "graph/pool.h"
 
 namespace onebit {
 

@@ -1,7 +1,7 @@
 #include "graph/weights.h"
 
-#include "graph/choice.h"
 #include "graph/operations.h"
+#include "kernels/choice.h"
 
 namespace onebit {
 namespace {

@@ -3,8 +3,8 @@
 
 #include <vector>
 
+#include "base/pages.h"
 #include "format/model.h"
-#include "format/pages.h"
 #include "kernels/kernels.h"
 
 namespace onebit {

@@ -37,12 +37,12 @@ struct HeadScoresArgs {
   int64_t scores_step;  // from one row of scores to the next
 };
 
-// e = clamp(round((round(255 softmax) - 255 onehot) / 2), -128, 127), with the softmax of learner/softmax.h. Columns
+// e = clamp(round((round(255 softmax) - 255 onehot) / 2), -128, 127), with the softmax of integer/softmax.h. Columns
 // from `samples` on may be written.
 struct HeadErrorsArgs {
   int32_t* scores;  // [rows][kGroup]; it holds anything afterwards
   int64_t rows, samples;
-  int32_t mantissa, shift;  // the factor of learner/softmax.h, mantissa * 2^-shift
+  int32_t mantissa, shift;  // the factor of integer/softmax.h, mantissa * 2^-shift
   const uint32_t* targets;  // the row of each sample
   int16_t* errors;          // [rows][kGroup]
 };

@@ -1,6 +1,6 @@
 #include "learner/best_kernels.h"
 
-#include "error.h"
+#include "base/error.h"
 
 namespace onebit::learner {
 

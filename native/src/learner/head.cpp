@@ -16,6 +16,19 @@ void Numbers::quantize(const float* sample, int16_t* levels) const {
   if (bias) levels[features] = bias_level();
 }
 
+WeightQuantizer quantize_weights(const HeadKernels& passes, const int16_t* masters, size_t rows, size_t width,
+                                 int16_t* weights) {
+  const auto classes = static_cast<int64_t>(rows), levels = static_cast<int64_t>(width);
+  const HeadRange range = passes.range(masters, classes * levels);
+  const auto q = WeightQuantizer::from_range(range.low, range.high);
+  if (q.span) {
+    passes.quantize({masters, classes, levels, q.span, q.zero, weights});
+  } else {
+    std::fill_n(weights, classes * head_pitch(levels), int16_t{0});
+  }
+  return q;
+}
+
 Trainer::Trainer(const Numbers& numbers, const HeadKernels& passes, size_t rows, size_t samples)
     : numbers_(numbers),
       passes_(passes),

@@ -18,12 +18,14 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/scratch.h"
+#include "integer/quantizer.h"
+#include "integer/random.h"
 #include "kernels/head.h"
-#include "learner/quantizer.h"
-#include "learner/random.h"
-#include "training/scratch.h"
 
 namespace onebit::learner {
+
+using namespace integer;
 
 constexpr uint32_t kMaxWidth = 32768;  // 255 * 255 * 32768 < 2^31
 constexpr uint32_t kMaxBatch = 4096;
@@ -55,6 +57,11 @@ struct TrainOptions {
   double tail_rate = 0.1;
   uint32_t replayed = 36;  // items of a mini-batch
 };
+
+// Fills the rows x head_pitch(width) `weights` from rows x width masters and returns the quantiser used; all-zero
+// masters give all-zero levels and span 0. What lies behind a row's width is left alone.
+WeightQuantizer quantize_weights(const HeadKernels& passes, const int16_t* masters, size_t rows, size_t width,
+                                 int16_t* weights);
 
 // A permutation, shuffled in place (Fisher-Yates).
 void shuffle(std::vector<uint32_t>& order, Random& random);

@@ -3,15 +3,15 @@
 #include <algorithm>
 #include <cstring>
 
+#include "integer/quantizer.h"
+#include "integer/random.h"
+#include "integer/softmax.h"
 #include "kernels/head.h"
-#include "learner/quantizer.h"
-#include "learner/random.h"
-#include "learner/softmax.h"
 
 namespace onebit {
 namespace {
 
-using namespace learner;
+using namespace integer;
 
 HeadRange range(const int16_t* values, int64_t count) {
   HeadRange range = {0, 0};

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "error.h"
+#include "base/error.h"
+#include "integer/softmax.h"
 #include "learner/best_kernels.h"
-#include "learner/softmax.h"
 #include "learner/teachable.h"
 
 namespace onebit::learner {

@@ -4,8 +4,8 @@
 #include <cstring>
 #include <set>
 
-#include "error.h"
-#include "format/cursor.h"
+#include "base/cursor.h"
+#include "base/error.h"
 #include "learner/tail.h"
 
 namespace onebit::learner {

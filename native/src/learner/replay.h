@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <vector>
 
-#include "learner/random.h"
+#include "integer/random.h"
 
 namespace onebit::learner {
+
+using namespace integer;
 
 struct Replay {
   static constexpr uint32_t kFree = 0xFFFFFFFFu;

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "error.h"
-#include "format/cursor.h"
+#include "base/cursor.h"
+#include "base/error.h"
 
 namespace onebit::learner {
 namespace {

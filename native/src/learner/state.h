@@ -6,11 +6,13 @@
 #include <string>
 #include <vector>
 
+#include "integer/random.h"
 #include "learner/masters.h"
-#include "learner/random.h"
 #include "learner/replay.h"
 
 namespace onebit::learner {
+
+using namespace integer;
 
 constexpr size_t kNameBytes = 64;  // with at least one terminating zero
 

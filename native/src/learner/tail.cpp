@@ -1,8 +1,8 @@
 #include "learner/tail.h"
 
+#include "gradient/products.h"
 #include "kernels/shape.h"
 #include "learner/tail_file.h"
-#include "training/products.h"
 
 namespace onebit::learner {
 namespace {

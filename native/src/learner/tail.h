@@ -11,11 +11,13 @@
 #include <vector>
 
 #include "format/model.h"
+#include "gradient/input_gradient.h"
+#include "integer/quantizer.h"
 #include "learner/masters.h"
-#include "learner/quantizer.h"
-#include "training/input_gradient.h"
 
 namespace onebit::learner {
+
+using namespace integer;
 
 constexpr int64_t kMaxMaster = int64_t{1} << 30;
 constexpr int kRealParts = 8;  // bits that the master of a real-valued weight has more than its level

@@ -5,8 +5,8 @@
 #include <cmath>
 #include <vector>
 
-#include "error.h"
-#include "format/cursor.h"
+#include "base/cursor.h"
+#include "base/error.h"
 #include "learner/tail.h"
 
 namespace onebit::learner {

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cmath>
 
-#include "error.h"
-#include "graph/choice.h"
+#include "base/error.h"
+#include "gradient/products.h"
+#include "kernels/choice.h"
 #include "kernels/shape.h"
-#include "training/products.h"
 
 namespace onebit::learner {
 namespace {
@@ -40,7 +40,7 @@ TailNetwork::TailNetwork(const Tail& tail, const Kernels& kernels, uint32_t batc
     shape.batch = static_cast<int32_t>(batch);
     const char* why = nullptr;
     if (use == Use::training) why = Products::unfit(shape);
-    if (use == Use::training && !why && from.op == Op::conv_float) why = RealProducts::unfit(shape);
+    if (use == Use::training && !why && from.op == Op::conv_float) why = ByteProducts::unfit(shape);
     if (why)
       throw Error(ONEBIT_INVALID_ARGUMENT, text("a mini-batch of ", batch, " samples has ", why), "take a smaller one");
     if (from.op == Op::conv_float) {

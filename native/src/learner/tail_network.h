@@ -14,14 +14,14 @@
 #include <memory>
 #include <vector>
 
-#include "graph/pool.h"
+#include "base/scratch.h"
+#include "base/thread_pool.h"
+#include "gradient/byte_products.h"
+#include "gradient/sign_products.h"
+#include "integer/random.h"
 #include "kernels/tail.h"
-#include "learner/random.h"
 #include "learner/tail.h"
-#include "learner/tail_products.h"
-#include "learner/tail_real.h"
 #include "learner/tail_units.h"
-#include "training/scratch.h"
 
 namespace onebit::learner {
 
@@ -115,8 +115,8 @@ class TailNetwork {
   int64_t channels_ = 0;                   // at most
   std::vector<int64_t> totals_, largest_;  // of each thread: dM, dN, dA, dP
   std::vector<int32_t> largest_of_channel_;
-  TailProducts products_;
-  RealProducts real_;
+  SignProducts products_;
+  ByteProducts real_;
   Scratch<int32_t> input_sums_;
 };
 

@@ -5,9 +5,11 @@
 #include <cmath>
 #include <cstdint>
 
-#include "learner/fixed.h"
+#include "integer/fixed.h"
 
 namespace onebit::learner {
+
+using namespace integer;
 
 enum Parameter { kM, kN, kA, kP, kParameters };
 

@@ -8,7 +8,7 @@
 #include <cstring>
 #include <string>
 
-#include "error.h"
+#include "base/error.h"
 #include "store/file.h"
 
 namespace onebit::store {

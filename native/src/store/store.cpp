@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cstring>
 
-#include "error.h"
-#include "format/crc32c.h"
-#include "format/cursor.h"
+#include "base/crc32c.h"
+#include "base/cursor.h"
+#include "base/error.h"
 
 namespace onebit::store {
 namespace {

@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <string>
 
-#include "error.h"
+#include "base/error.h"
+#include "base/windows_system.h"
 #include "store/file.h"
-#include "windows_system.h"
 
 namespace onebit::store {
 namespace {

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "graph/choice.h"
+#include "kernels/choice.h"
 #include "kernels/shape.h"
 
 namespace onebit {

@@ -22,10 +22,10 @@
 #include <mutex>
 #include <vector>
 
-#include "graph/pool.h"
+#include "base/thread_pool.h"
+#include "gradient/input_gradient.h"
+#include "gradient/weight_gradient.h"
 #include "kernels/fused.h"
-#include "training/input_gradient.h"
-#include "training/weight_gradient.h"
 
 namespace onebit {
 

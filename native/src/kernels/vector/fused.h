@@ -6,8 +6,8 @@
 #include <cfloat>
 #include <cmath>
 
+#include "integer/noise.h"
 #include "kernels/fused.h"
-#include "kernels/noise.h"
 #include "kernels/shape.h"
 #include "kernels/vector/simd.h"
 

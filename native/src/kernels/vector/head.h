@@ -2,8 +2,8 @@
 // each instruction set's folder.
 #pragma once
 
+#include "integer/noise.h"
 #include "kernels/head.h"
-#include "kernels/noise.h"
 #include "kernels/vector/simd.h"
 
 namespace onebit {
@@ -267,7 +267,7 @@ struct HeadPasses {
     return (y >> 16) * rest + static_cast<int32_t>(low >> 16);
   }
 
-  // exp2_negative of learner/softmax.cpp.
+  // exp2_negative of integer/softmax.cpp.
   static int32_t power(int32_t t) {
     const int32_t whole = t >> 16, rest = t & 0xFFFF;
     int32_t y = 7339192;

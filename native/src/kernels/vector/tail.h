@@ -4,7 +4,7 @@
 #include <cstring>
 #include <type_traits>
 
-#include "kernels/noise.h"
+#include "integer/noise.h"
 #include "kernels/shape.h"
 #include "kernels/tail.h"
 #include "kernels/vector/level_product.h"
