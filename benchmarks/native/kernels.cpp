@@ -31,6 +31,7 @@
 #include <vector>
 
 #include "kernels/choice.h"
+#include "kernels/registry.h"
 
 namespace {
 
@@ -214,17 +215,17 @@ void measure_int8(const onebit::Kernels& kernels, const Layer& layer) {
 int main(int count, char** names) {
   std::vector<const char*> isas(names + 1, names + count);
   if (isas.empty()) {
-    for (const char* const* name = onebit::available_kernels(); *name; ++name) {
+    for (const char* const* name = onebit::available_isas(); *name; ++name) {
       if (std::strcmp(*name, "reference") != 0) isas.push_back(*name);
     }
   }
-  for (const char* isa : isas) {
-    const onebit::Kernels* kernels = onebit::select_kernels(isa);
-    if (!kernels) {
-      std::fprintf(stderr, "kernels: this CPU or build has no \"%s\"\n", isa);
+  for (const char* name : isas) {
+    const onebit::Isa* isa = onebit::select_isa(name);
+    if (!isa) {
+      std::fprintf(stderr, "kernels: this CPU or build has no \"%s\"\n", name);
       return 2;
     }
-    for (const Layer& layer : binary_layers) measure_binary(*kernels, layer);
-    for (const Layer& layer : int8_layers) measure_int8(*kernels, layer);
+    for (const Layer& layer : binary_layers) measure_binary(isa->kernels(), layer);
+    for (const Layer& layer : int8_layers) measure_int8(isa->kernels(), layer);
   }
 }

@@ -12,6 +12,7 @@
 
 #include "gradient/products.h"
 #include "graph/rates.h"
+#include "kernels/registry.h"
 #include "kernels/shape.h"
 #include "shape.h"
 
@@ -71,10 +72,9 @@ class Products {
  private:
   static onebit::Products make(int threads, const std::string& isa) {
     if (threads < 1 || threads > 1024) throw nb::value_error("threads are 1 to 1024");
-    const onebit::Kernels* kernels = onebit::select_kernels(isa.c_str());
-    const onebit::TrainingKernels* training = kernels ? onebit::training_kernels(kernels->name) : nullptr;
-    if (!training) throw nb::value_error("no kernels for training on this instruction set");
-    return onebit::Products(*kernels, *training, threads);
+    const onebit::Isa* found = onebit::select_isa(isa.c_str());
+    if (!found || !found->training) throw nb::value_error("no kernels for training on this instruction set");
+    return onebit::Products(found->kernels(), found->training(), threads);
   }
 
   static onebit::ConvShape fitting(const Sides& sides) {
@@ -101,17 +101,16 @@ class Products {
 };
 
 std::optional<std::string> training_isa(const std::string& name) {
-  const onebit::Kernels* kernels = onebit::select_kernels(name.c_str());
-  if (!kernels || !onebit::training_kernels(kernels->name)) return std::nullopt;
-  return kernels->name;
+  const onebit::Isa* isa = onebit::select_isa(name.c_str());
+  if (!isa || !isa->training) return std::nullopt;
+  return isa->kernels().name;
 }
 
 double level_rate(const std::string& name) {
-  const onebit::Kernels* kernels = onebit::select_kernels(name.c_str());
-  const onebit::TrainingKernels* training = kernels ? onebit::training_kernels(kernels->name) : nullptr;
-  if (!training) throw nb::value_error("no kernels for training on this instruction set");
+  const onebit::Isa* isa = onebit::select_isa(name.c_str());
+  if (!isa || !isa->training) throw nb::value_error("no kernels for training on this instruction set");
   const nb::gil_scoped_release release;
-  return onebit::measure_level_rate(*training);
+  return onebit::measure_level_rate(isa->training());
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <optional>
 #include <vector>
 
+#include "kernels/registry.h"
 #include "kernels/shape.h"
 #include "shape.h"
 #include "training/cyclic.h"
@@ -309,10 +310,9 @@ class Fused {
 
   static onebit::Units make(int threads, const std::string& isa) {
     if (threads < 1 || threads > 1024) throw nb::value_error("threads are 1 to 1024");
-    const onebit::Kernels* kernels = onebit::select_kernels(isa.c_str());
-    const onebit::TrainingKernels* training = kernels ? onebit::training_kernels(kernels->name) : nullptr;
-    if (!training) throw nb::value_error("no kernels for training on this instruction set");
-    return onebit::Units(*kernels, *training, onebit::fused_kernels(kernels->name), threads);
+    const onebit::Isa* found = onebit::select_isa(isa.c_str());
+    if (!found || !found->training) throw nb::value_error("no kernels for training on this instruction set");
+    return onebit::Units(found->kernels(), found->training(), found->fused(), threads);
   }
 
   static onebit::ConvShape fitting(const Sides& sides) {

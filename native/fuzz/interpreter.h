@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "format/model.h"
-#include "kernels/reference/reference.h"
+#include "kernels/reference/tables.h"
 
 namespace onebit::fuzz {
 

@@ -8,6 +8,7 @@
 #include "format/model.h"
 #include "graph/operations.h"
 #include "graph/session.h"
+#include "kernels/registry.h"
 #include "repair.h"
 
 namespace {
@@ -56,10 +57,10 @@ bool load_and_run(const uint8_t* data, size_t size) {
     const onebit::AlignedMemory memory = onebit::allocate_aligned(file.size());
     std::copy(file.begin(), file.end(), memory.get());
     const auto model = onebit::read_model(onebit::Bytes::from_memory(memory.get(), file.size()));
-    const char* const* names = onebit::available_kernels();
+    const char* const* names = onebit::available_isas();
     int count = 0;
     while (names[count] != nullptr) ++count;
-    if (is_small(*model)) run(model, *onebit::select_kernels(names[(how >> 2) % count]), how & 2 ? 2 : 1);
+    if (is_small(*model)) run(model, onebit::select_isa(names[(how >> 2) % count])->kernels(), how & 2 ? 2 : 1);
     return true;
   } catch (const onebit::Error&) {  // what a reader should do with it
     return false;

@@ -10,6 +10,7 @@
 #include "graph/program.h"
 #include "graph/session.h"
 #include "interpreter.h"
+#include "kernels/registry.h"
 #include "onebit/embedded.h"
 #include "random_graph.h"
 
@@ -29,15 +30,15 @@ class PlanCheck {
   // These abort, saying what differs, if anything does.
   void run_everywhere() {
     prepare();
-    for (const char* const* isa = available_kernels(); *isa != nullptr; ++isa) run_on(*select_kernels(*isa));
+    for (const char* const* isa = available_isas(); *isa != nullptr; ++isa) run_on(select_isa(*isa)->kernels());
     run_program();
   }
   void run_on_one() {  // that the choices name
     prepare();
-    const char* const* isas = available_kernels();
+    const char* const* isas = available_isas();
     size_t count = 0;
     while (isas[count] != nullptr) ++count;
-    run_on(*select_kernels(isas[ways_[1] % count]));
+    run_on(select_isa(isas[ways_[1] % count])->kernels());
     if (ways_[2] % 4 == 0) run_program();
   }
 

@@ -14,6 +14,8 @@
 
 #include "check.h"
 #include "kernels/contest.h"
+#include "kernels/portable/tables.h"
+#include "kernels/registry.h"
 
 using namespace onebit;
 
@@ -202,8 +204,8 @@ void tables() {
         ConvShape{1, 1, 1, 8192, 1, 1, 1000, 1, 1, 1, 1, 0, 0, 1, 1, 1},
         ConvShape{1, 9, 9, 40, 9, 9, 40, 5, 5, 1, 1, 4, 4, 2, 2, 40},
         ConvShape{1, 1, 1, 64, 3, 3, 64, 3, 3, 1, 1, 2, 2, 1, 1, 2}}) {
-    for (const char* const* name = available_kernels(); *name != nullptr; ++name) {
-      const Kernels& kernels = *select_kernels(*name);
+    for (const char* const* name = available_isas(); *name != nullptr; ++name) {
+      const Kernels& kernels = select_isa(*name)->kernels();
       real(kernels.binary_conv, s);
       real(kernels.float_conv, s);
       ConvShape padded = s;
@@ -217,7 +219,7 @@ void tables() {
 
 // A program must be the same on every host that compiles it.
 void portable() {
-  const Kernels& kernels = portable_kernels();
+  const Kernels& kernels = portable::kernels();
   for (int32_t i = 0; i < kernels.float_conv.count(); ++i)
     CHECK_THAT(!kernels.float_conv[i].rival, "float kernel %d", i);
   for (int32_t i = 0; i < kernels.binary_conv.count(); ++i)

@@ -12,6 +12,8 @@
 #include "graph/arena.h"
 #include "graph/operations.h"
 #include "graph/session.h"
+#include "kernels/reference/tables.h"
+#include "kernels/registry.h"
 #include "obn_writer.h"
 #include "support/allocations.h"
 #include "support/strips.h"
@@ -78,7 +80,7 @@ void sessions(const test::FileWriter& writer, int32_t samples) {
 
   std::vector<std::vector<float>> expected;
   for (const Output& output : model->outputs) expected.emplace_back(many * model->values[output.value].elements());
-  Session one(make_plan(model, reference_kernels(), 1));
+  Session one(make_plan(model, reference::kernels(), 1));
   for (size_t i = 0; i < many; ++i) {
     std::vector<float*> outputs;
     for (auto& output : expected) outputs.push_back(&output[i * (output.size() / many)]);
@@ -86,9 +88,9 @@ void sessions(const test::FileWriter& writer, int32_t samples) {
   }
   CHECK_THAT(std::memcmp(&expected[0][0], &expected[0][expected[0].size() / 2], 16) != 0, "two images answer alike");
 
-  for (const char* const* name = available_kernels(); *name != nullptr; ++name) {
+  for (const char* const* name = available_isas(); *name != nullptr; ++name) {
     for (int threads = 1; threads <= 3; ++threads) {
-      Session session(make_plan(model, *select_kernels(*name), samples + 1, threads));
+      Session session(make_plan(model, select_isa(*name)->kernels(), samples + 1, threads));
       for (int round = 0; round < 2; ++round) {
         auto got = expected;
         std::vector<float*> outputs;
@@ -103,7 +105,7 @@ void sessions(const test::FileWriter& writer, int32_t samples) {
       }
     }
     const std::string last = model->outputs.back().name;
-    Session session(make_plan(model, *select_kernels(*name), samples, 1, {last}));
+    Session session(make_plan(model, select_isa(*name)->kernels(), samples, 1, {last}));
     std::vector<float> got(expected.back().size());
     float* const outputs[] = {got.data()};
     session.run(input.data(), samples, outputs);
@@ -178,24 +180,24 @@ void choices() {
     for (const PackedWeights::Layer& layer : plan->weights->layers) names += std::string(layer.kernel_name) + ", ";
     return names;
   };
-  answer(reference_kernels(), expected.data());
-  for (const char* const* name = available_kernels(); *name != nullptr; ++name) {
+  answer(reference::kernels(), expected.data());
+  for (const char* const* name = available_isas(); *name != nullptr; ++name) {
     std::set<std::string> chosen;
     for (int32_t place = 0; place < KernelList<BinaryConvKernel>::kMost; ++place) {
       std::vector<float> got(expected.size(), -1.0f);
-      tables.push_back(std::make_unique<Forced>(*select_kernels(*name), place));
+      tables.push_back(std::make_unique<Forced>(select_isa(*name)->kernels(), place));
       const std::string names = answer(tables.back()->table(), got.data());
       CHECK_THAT(got == expected, "%s answers differently on %s", *name, names.c_str());
       chosen.insert(names);
     }
-    CHECK_THAT(select_kernels(*name) == &reference_kernels() || chosen.size() > 1, "%s: no choice", *name);
+    CHECK_THAT(&select_isa(*name)->kernels() == &reference::kernels() || chosen.size() > 1, "%s: no choice", *name);
   }
 }
 
 void unneeded_nodes() {
   const test::Buffer file = test::example().bytes();
   const auto model = read_model(Bytes::from_memory(file.data(), file.size()));
-  const auto plan = make_plan(model, reference_kernels(), 1, 1, {"features"});
+  const auto plan = make_plan(model, reference::kernels(), 1, 1, {"features"});
   for (const Step& step : plan->steps)
     CHECK_THAT(model->nodes[step.node].output != model->outputs[0].value, "the dense layer is run without need");
 }
@@ -243,10 +245,10 @@ void refusals() {
     }
     return false;
   };
-  CHECK_THAT(refused([&] { make_plan(model, reference_kernels(), 0); }), "batch 0");
-  CHECK_THAT(refused([&] { make_plan(model, reference_kernels(), 5000); }), "batch 5000");
-  CHECK_THAT(refused([&] { make_plan(model, reference_kernels(), 1, 1, {"boxes"}); }), "no such output");
-  CHECK_THAT(refused([&] { make_plan(model, reference_kernels(), 1, 0); }), "0 threads");
+  CHECK_THAT(refused([&] { make_plan(model, reference::kernels(), 0); }), "batch 0");
+  CHECK_THAT(refused([&] { make_plan(model, reference::kernels(), 5000); }), "batch 5000");
+  CHECK_THAT(refused([&] { make_plan(model, reference::kernels(), 1, 1, {"boxes"}); }), "no such output");
+  CHECK_THAT(refused([&] { make_plan(model, reference::kernels(), 1, 0); }), "0 threads");
 }
 
 // While one thread runs, another one's call is refused, and neither waits.

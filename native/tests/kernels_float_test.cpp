@@ -1,5 +1,5 @@
 // Every table's float operators against the reference, bit for bit.
-#include "kernels/convolutions.h"
+#include "kernels/reference/tables.h"
 #include "kernels_support.h"
 
 namespace onebit::test {
@@ -54,7 +54,7 @@ void cross_pool(uint32_t seed) {
     Array<uint32_t> expected_bits(rows * args.out_w * words_for(args.channels));
     args.output = expected.data();
     args.bits = {expected_bits.data(), bounds.data()};
-    (reference_kernels().*pool)(args, 0, rows);
+    (reference::kernels().*pool)(args, 0, rows);
     for (const Kernels* kernels : tables()) {
       Array<float> output(outputs);
       Array<uint32_t> output_bits(expected_bits.size());
@@ -79,7 +79,7 @@ void cross_pointwise(uint32_t seed) {
   Array<uint32_t> expected_bits(rows * pixels_per_row * words_for(channels));
   PointwiseArgs args = {pixels_per_row,    channels,        input.data(),
                         epilogue.epilogue, expected.data(), {expected_bits.data(), bounds.data()}};
-  reference_kernels().pointwise(args, 0, rows);
+  reference::kernels().pointwise(args, 0, rows);
   for (const Kernels* kernels : tables()) {
     Array<float> output(values);
     Array<uint32_t> output_bits(expected_bits.size());
@@ -103,7 +103,7 @@ void cross_binarize(uint32_t seed) {
   }
   Array<uint32_t> expected(rows * pixels_per_row * words_for(channels));
   BinarizeArgs args = {pixels_per_row, channels, input.data(), interval.data(), expected.data()};
-  reference_kernels().binarize(args, 0, rows);
+  reference::kernels().binarize(args, 0, rows);
   for (const Kernels* kernels : tables()) {
     Array<uint32_t> output(expected.size());
     args.output = output.data();

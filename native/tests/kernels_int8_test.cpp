@@ -1,4 +1,5 @@
 // Every int8 convolution and quantisation of every table against the reference, bit for bit.
+#include "kernels/reference/tables.h"
 #include "support/cross_int8_conv.h"
 
 namespace onebit::test {
@@ -42,7 +43,7 @@ void cross_quantize(uint32_t seed) {
   const int64_t bytes = rows * (args.pad_left + args.in_w + args.pad_right) * args.channels;
   Array<uint8_t> expected(bytes);
   args.output = expected.data();
-  reference_kernels().quantize(args, 0, rows);
+  reference::kernels().quantize(args, 0, rows);
   for (const Kernels* kernels : tables()) {
     Array<uint8_t> output(bytes);
     args.output = output.data();
@@ -54,7 +55,7 @@ void cross_quantize(uint32_t seed) {
 
 // The reference on values worked out by hand.
 void check_by_hand() {
-  const Kernels& reference = reference_kernels();
+  const Kernels& reference = reference::kernels();
   const float input[] = {0.5f, 1.5f, 2.5f, -0.5f, -1.5f, -0.0f, 300, -300, std::nanf("")};
   uint8_t bytes[9];
   reference.quantize({1, 1, 9, 1, 0, 0, 0, 0, 1.0f, 3, input, bytes}, 0, 1);

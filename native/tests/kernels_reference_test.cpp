@@ -1,6 +1,6 @@
 // The reference against an independent count: integer images with their padding written out, whole tensors in (sample,
 // channel, row, column) order, nothing packed. Values are small integers, which floats hold exactly.
-#include "kernels/convolutions.h"
+#include "kernels/reference/tables.h"
 #include "kernels_support.h"
 
 namespace onebit::test {
@@ -142,7 +142,7 @@ void check(uint32_t seed) {
 
 // Pools, pointwise and binarize on values worked out by hand.
 void check_by_hand() {
-  const Kernels& reference = reference_kernels();
+  const Kernels& reference = reference::kernels();
   const float image[] = {1, -2, 3, 4, -5, 6, 7, 8, 9};  // 3 x 3, one channel
   float pooled[4];
   PoolArgs pool = {1, 3, 3, 1, 2, 2, 2, 2, 2, 2, 1, 1, 0, 0, false, image, pooled};

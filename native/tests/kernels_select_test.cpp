@@ -1,4 +1,7 @@
-// The choice of instruction set.
+// The registry of instruction sets.
+#include "kernels/portable/tables.h"
+#include "kernels/reference/tables.h"
+#include "kernels/registry.h"
 #include "kernels_support.h"
 #include "support/environment.h"
 
@@ -6,23 +9,26 @@ int main() {
   using namespace onebit;
   using test::set_environment;
   set_environment("ONEBIT_ISA", "");
-  const char* const* names = available_kernels();
-  CHECK(names[0] && select_kernels("") == select_kernels(names[0]), "the best table comes first");
+  const char* const* names = available_isas();
+  CHECK(names[0] && select_isa("") == select_isa(names[0]), "the best set comes first");
   bool portable = false, reference = false;
   for (const char* const* name = names; *name; ++name) {
-    const Kernels* kernels = select_kernels(*name);
-    CHECK(kernels && std::strcmp(kernels->name, *name) == 0, "%s", *name);
+    const Isa* isa = select_isa(*name);
+    CHECK(isa && std::strcmp(isa->kernels().name, *name) == 0, "%s", *name);
+    CHECK(isa->head && isa->tail && isa->signs && isa->fused, "%s lacks a table", *name);
     set_environment("ONEBIT_ISA", *name);
-    CHECK(select_kernels("") == kernels, "ONEBIT_ISA=%s is ignored", *name);
-    CHECK(select_kernels("reference") == &reference_kernels(), "a name given in the call goes before ONEBIT_ISA");
-    portable = portable || kernels == &portable_kernels();
-    reference = reference || kernels == &reference_kernels();
+    CHECK(select_isa("") == isa && &best_isa() == isa, "ONEBIT_ISA=%s is ignored", *name);
+    CHECK(&select_isa("reference")->kernels() == &reference::kernels(), "a name in the call goes before ONEBIT_ISA");
+    portable = portable || &isa->kernels() == &portable::kernels();
+    reference = reference || &isa->kernels() == &reference::kernels();
+    CHECK(!isa->training == (&isa->kernels() == &reference::kernels()), "all but the reference train: %s", *name);
   }
   CHECK(portable && reference, "portable and reference are everywhere");
+  CHECK(&select_isa("reference")->head() == &portable::head(), "what a set lacks is portable's");
   set_environment("ONEBIT_ISA", "sse9");
-  CHECK(!select_kernels(""), "an unknown ONEBIT_ISA is refused");
-  CHECK(!select_kernels("AVX2") && !select_kernels("avx"), "names are exact");
+  CHECK(!select_isa(""), "an unknown ONEBIT_ISA is refused");
+  CHECK(!select_isa("AVX2") && !select_isa("avx"), "names are exact");
   set_environment("ONEBIT_ISA", "");
-  CHECK(select_kernels("") == select_kernels(names[0]), "an empty ONEBIT_ISA chooses nothing");
+  CHECK(select_isa("") == select_isa(names[0]), "an empty ONEBIT_ISA chooses nothing");
   for (const char* const* name = names; *name; ++name) std::printf("%s\n", *name);
 }

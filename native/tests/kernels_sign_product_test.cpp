@@ -1,4 +1,5 @@
 // Every table of products of bytes by signs against a loop written out here.
+#include "kernels/portable/tables.h"
 #include "kernels/sign_product.h"
 #include "kernels_support.h"
 
@@ -6,9 +7,9 @@ namespace onebit::test {
 namespace {
 
 std::vector<const SignKernels*> sign_tables() {
-  std::vector<const SignKernels*> all = {&portable_signs()};
-  for (const Kernels* table : tables()) {
-    const SignKernels* kernels = &sign_kernels(table->name);
+  std::vector<const SignKernels*> all = {&portable::signs()};
+  for (const Isa* isa : isas()) {
+    const SignKernels* kernels = &isa->signs();
     if (std::find(all.begin(), all.end(), kernels) == all.end()) all.push_back(kernels);
   }
   return all;

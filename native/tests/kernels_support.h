@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "kernels/kernels.h"
+#include "kernels/registry.h"
 #include "support/case_count.h"
 
 #define CHECK(condition, ...)                                              \
@@ -182,12 +183,18 @@ void in_pieces(Random& random, int64_t rows, Run run) {
   run(cut, second);
 }
 
-// The tables to cross with the reference: all that this machine has.
+// The instruction sets to cross with the reference: all that this machine has.
+inline std::vector<const Isa*> isas() {
+  std::vector<const Isa*> all;
+  for (const char* const* name = available_isas(); *name; ++name) {
+    if (std::strcmp(*name, "reference") != 0) all.push_back(select_isa(*name));
+  }
+  return all;
+}
+
 inline std::vector<const Kernels*> tables() {
   std::vector<const Kernels*> all;
-  for (const char* const* name = available_kernels(); *name; ++name) {
-    if (std::strcmp(*name, "reference") != 0) all.push_back(select_kernels(*name));
-  }
+  for (const Isa* isa : isas()) all.push_back(&isa->kernels());
   return all;
 }
 

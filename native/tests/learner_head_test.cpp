@@ -1,6 +1,7 @@
 // Every set of the head's passes against the portable one, which is the definition, and the definition's products
 // against sums written out here.
 #include "kernels/head.h"
+#include "kernels/portable/tables.h"
 #include "kernels_support.h"
 #include "learner/head.h"
 #include "support/allocations.h"
@@ -13,8 +14,8 @@ using learner::Trainer;
 
 std::vector<const HeadKernels*> sets() {
   std::vector<const HeadKernels*> all;
-  for (const Kernels* table : tables()) {
-    const HeadKernels* passes = &head_kernels(table->name);
+  for (const Isa* isa : isas()) {
+    const HeadKernels* passes = &isa->head();
     if (std::find(all.begin(), all.end(), passes) == all.end()) all.push_back(passes);
   }
   return all;
@@ -49,7 +50,7 @@ void test_range(Random& random) {
   const int most = random.chance(30) ? 32767 : 1 << random.between(0, 14);
   const int64_t count = random.between(0, 300);
   Array<int16_t> values = numbers<int16_t>(random, count, random.chance(30) ? 0 : -most - 1, most);
-  const HeadRange expected = portable_head().range(values.data(), count);
+  const HeadRange expected = portable::head().range(values.data(), count);
   for (const HeadKernels* passes : sets()) {
     const HeadRange range = passes->range(values.data(), count);
     CHECK(range.low == expected.low && range.high == expected.high, "%s: %d, %d", passes->name, range.low, range.high);
@@ -62,7 +63,7 @@ void test_quantize(int32_t span, int32_t zero) {
   Array<int16_t> masters(width);
   for (int64_t i = 0; i < width; ++i) masters[i] = static_cast<int16_t>(least + i);
   Array<int16_t> expected(head_pitch(width));
-  portable_head().quantize({masters.data(), 1, width, span, zero, expected.data()});
+  portable::head().quantize({masters.data(), 1, width, span, zero, expected.data()});
   for (const HeadKernels* passes : sets()) {
     Array<int16_t> weights(head_pitch(width));
     passes->quantize({masters.data(), 1, width, span, zero, weights.data()});
@@ -75,7 +76,7 @@ void test_quantize_rows(Random& random) {
   const int32_t span = random.between(1, 32767), zero = random.between(0, 255);
   Array<int16_t> masters = numbers<int16_t>(random, rows * width, -span, span);
   Array<int16_t> expected(rows * pitch);
-  portable_head().quantize({masters.data(), rows, width, span, zero, expected.data()});
+  portable::head().quantize({masters.data(), rows, width, span, zero, expected.data()});
   for (const HeadKernels* passes : sets()) {
     Array<int16_t> weights(rows * pitch);
     passes->quantize({masters.data(), rows, width, span, zero, weights.data()});
@@ -94,7 +95,7 @@ void test_scores(Random& random) {
   for (int64_t s = 0; s < samples; ++s) samples_of.push_back(numbers<int16_t>(random, width, -255, 255));
   for (auto& sample : samples_of) inputs.push_back(sample.data());
   Array<int32_t> expected((rows - 1) * step + samples);
-  portable_head().scores({weights.data(), rows, width, inputs.data(), samples, expected.data(), step});
+  portable::head().scores({weights.data(), rows, width, inputs.data(), samples, expected.data(), step});
   for (int64_t k = 0; k < rows; ++k) {
     int64_t sum = 0;
     for (int64_t i = 0; i < width; ++i) sum += weights[k * pitch + i] * inputs[0][i];
@@ -124,7 +125,7 @@ void test_errors(Random& random) {
     passes.errors({scores.data(), rows, samples, factor.mantissa, factor.shift, targets.data(), errors.data()});
     return errors;
   };
-  Array<int16_t> expected = errors_of(portable_head());
+  Array<int16_t> expected = errors_of(portable::head());
   for (const HeadKernels* passes : sets()) {
     Array<int16_t> errors = errors_of(*passes);
     for (int64_t k = 0; k < rows; ++k)
@@ -169,7 +170,7 @@ void test_update(Random& random) {
                                                                             : random.between(-30, 0)));
   Array<int16_t> first = numbers<int16_t>(random, count, -32768, 32767), expected = first;
   const uint32_t key = random.word();
-  portable_head().update({gradient.data(), count, most, rate.mantissa, rate.shift, key, expected.data()});
+  portable::head().update({gradient.data(), count, most, rate.mantissa, rate.shift, key, expected.data()});
   for (const HeadKernels* passes : sets()) {
     Array<int16_t> masters = first;
     passes->update({gradient.data(), count, most, rate.mantissa, rate.shift, key, masters.data()});

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "integer/softmax.h"
+#include "kernels/portable/tables.h"
 #include "learner/experience.h"
 #include "tail_plain.h"
 #include "tail_support.h"
@@ -160,7 +161,7 @@ void lesson(Random& random) {
         }
         const Numbers64 levels = plain.forward(bits);
         // the head's step, in its own words
-        const HeadKernels& passes = portable_head();
+        const HeadKernels& passes = portable::head();
         const auto width = static_cast<int64_t>(numbers.width());
         const auto pitch = static_cast<size_t>(head_pitch(width));
         std::vector<int16_t> w(4 * pitch);
@@ -202,7 +203,7 @@ void lesson(Random& random) {
   }
 
   const uint32_t most = most_at_once(samples, state.replay, options);
-  TailNetwork network(tail, *tables().front(), most, TailNetwork::Use::training);
+  TailNetwork network(tail, *isas().front(), most, TailNetwork::Use::training);
   replay_teach(numbers, network, state, latents, slots, options);
   CHECK(state.cw == expected.cw, "the head");
   CHECK(state.random.state == expected.random.state, "another number of draws");
@@ -237,7 +238,7 @@ double learn(double tail_rate) {
   state.cw.resize(6 * numbers.width());
   state.tail = first_masters(*model, tail);
   state.replay = make_replay(40, words);
-  TailNetwork network(tail, *tables().front(), 16, TailNetwork::Use::training);
+  TailNetwork network(tail, *isas().front(), 16, TailNetwork::Use::training);
   const auto accuracy = [&](uint32_t first, uint32_t last) {
     network.load(state.tail);
     std::vector<int16_t> input(numbers.width(), numbers.bias_level());

@@ -67,10 +67,11 @@ void equals_plain(Random& random, Seen& seen) {
   }
   features.push_back(plain.forward(made.pointers()));
 
-  for (const Kernels* kernels : tables()) {
+  for (const Isa* isa : isas()) {
+    const char* name = isa->kernels().name;
     for (const int threads : {1, 3}) {
       TailMasters masters = learner::first_masters(*made.model, tail);
-      TailNetwork network(tail, *kernels, made.samples + 2, TailNetwork::Use::training, threads);
+      TailNetwork network(tail, *isa, made.samples + 2, TailNetwork::Use::training, threads);
       network.load(masters);
       integer::Random own{seed};
       std::vector<int16_t> levels(d);
@@ -80,12 +81,12 @@ void equals_plain(Random& random, Seen& seen) {
         for (uint32_t i = 0; i < made.samples; ++i) {
           network.features(i, levels.data());
           CHECK(std::equal(levels.begin(), levels.end(), features[step].begin() + static_cast<std::ptrdiff_t>(i * d)),
-                "%s: the features of sample %u in step %zu", kernels->name, i, step);
+                "%s: the features of sample %u in step %zu", name, i, step);
         }
         if (step < gradients.size()) network.backward(gradients[step].data(), unit, rate, masters, own);
       }
-      CHECK(own.state == generator.state, "%s: another number of draws", kernels->name);
-      check_masters(plain, tail, masters, kernels->name);
+      CHECK(own.state == generator.state, "%s: another number of draws", name);
+      check_masters(plain, tail, masters, name);
       const TailMasters first = learner::first_masters(*made.model, tail);
       ++seen.runs;
       seen.weights += first.weights != masters.weights;
@@ -101,7 +102,7 @@ void no_allocation() {
   for (int i = 0; i < 10; ++i) {
     const Case made = random_case(random);
     TailMasters masters = learner::first_masters(*made.model, made.tail);
-    TailNetwork network(made.tail, *tables().front(), made.samples, TailNetwork::Use::training);
+    TailNetwork network(made.tail, *isas().front(), made.samples, TailNetwork::Use::training);
     const auto pointers = made.pointers();
     const auto gradient = random_gradient(random, made.samples * static_cast<size_t>(made.tail.features().c));
     integer::Random generator{1};
@@ -121,10 +122,10 @@ void many_pixels() {
   const Buffer file = writer.finish(0);
   const auto model = read_model(bytes_of(file));
   const Tail tail = learner::read_tail(*model);
-  TailNetwork answering(tail, *tables().front(), 16, TailNetwork::Use::forward);
+  TailNetwork answering(tail, *isas().front(), 16, TailNetwork::Use::forward);
   bool refused = false;
   try {
-    TailNetwork training(tail, *tables().front(), 16, TailNetwork::Use::training);
+    TailNetwork training(tail, *isas().front(), 16, TailNetwork::Use::training);
   } catch (const Error&) {
     refused = true;
   }
@@ -140,7 +141,7 @@ void use(const Buffer& file) {
   learner::first_items(*model, tail);
   for (const learner::TailValue& value : tail.values)
     if (value.elements() > 1000000) return;
-  TailNetwork network(tail, *tables().front(), 2, TailNetwork::Use::training);
+  TailNetwork network(tail, *isas().front(), 2, TailNetwork::Use::training);
   network.load(masters);
   const std::vector<uint32_t> bits(static_cast<size_t>(tail.words()), 0x55555555u);
   const std::vector<const uint32_t*> samples(2, bits.data());

@@ -1,6 +1,7 @@
 // A learner whose model has a teachable tail: its record, what survives a reopening, and that nothing of a forgotten
 // class is left.
 #include "base/error.h"
+#include "kernels/registry.h"
 #include "learner/backbone.h"
 #include "learner/experience.h"
 #include "learner/learner.h"
@@ -80,7 +81,7 @@ void lessons(Random& random) {
     latents.push_back(made.bits.data() + i * made.backbone.tail->words());
     slots.push_back(i % 2 ? 3 : 1);
   }
-  TailNetwork network(*made.backbone.tail, portable_kernels(), 6, TailNetwork::Use::training);
+  TailNetwork network(*made.backbone.tail, *select_isa("portable"), 6, TailNetwork::Use::training);
   replay_teach(learner.constant().numbers, network, expected, latents, slots, kOptions);
   CHECK(learner.teach(made.latents.data(), names_of(made), "a", kOptions), "counted");
   CHECK(learner.state().cw == expected.cw && learner.state().tail.weights == expected.tail.weights &&
@@ -159,7 +160,7 @@ void records(Random& random) {
     }
     try {
       State changed = decode_state(constant, bytes);
-      TailNetwork network(*made.backbone.tail, *tables().front(), 6, TailNetwork::Use::training);
+      TailNetwork network(*made.backbone.tail, *isas().front(), 6, TailNetwork::Use::training);
       changed.classes[0].name = "0";
       std::vector<const uint32_t*> latents(2, made.bits.data());
       replay_teach(constant.numbers, network, changed, latents, {0, 0}, kOptions);

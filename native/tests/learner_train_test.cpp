@@ -5,6 +5,7 @@
 #include <random>
 
 #include "check.h"
+#include "kernels/portable/tables.h"
 #include "learner/learner.h"
 #include "record_bytes.h"
 #include "store_faults.h"
@@ -105,7 +106,7 @@ void extremes() {
   std::fill(masters.begin() + kMaxWidth, masters.end(), int16_t{-32768});
   const std::vector<uint32_t> targets = {1, 1};
   Random generator{5};
-  Trainer(numbers, portable_head(), 2, 2).train(masters.data(), inputs.data(), targets.data(), {3, 2, 1e6}, generator);
+  Trainer(numbers, portable::head(), 2, 2).train(masters.data(), inputs.data(), targets.data(), {3, 2, 1e6}, generator);
   for (int32_t i = -32768; i < 32768; ++i) {
     const auto value = static_cast<int16_t>(i);
     const auto level = WeightQuantizer::from_range(-32768, 32767)(value);

@@ -10,6 +10,8 @@
 #include "check.h"
 #include "graph/session.h"
 #include "kernels/choice.h"
+#include "kernels/portable/tables.h"
+#include "kernels/registry.h"
 #include "obn_writer.h"
 #include "onebit/compile.h"
 #include "onebit/embedded.h"
@@ -37,7 +39,7 @@ AlignedMemory copied(const AlignedMemory& program) {
 // Of each output, by a session on the kernels called `isa`.
 std::vector<std::vector<float>> expected(const std::shared_ptr<const Model>& model, const char* isa,
                                          const std::vector<std::string>& names, const std::vector<float>& input) {
-  const Kernels& kernels = *select_kernels(isa);
+  const Kernels& kernels = select_isa(isa)->kernels();
   const auto plan =
       std::make_shared<const Plan>(model, kernels, std::make_shared<const PackedWeights>(*model, kernels), 1, 1, names);
   std::vector<std::vector<float>> outputs;
@@ -178,7 +180,7 @@ void strip_memory() {
 // built before a change of it must refuse what is compiled after.
 void layout() {
   constexpr uint32_t of_version_2 = 0x93bcb922u;
-  const Kernels& kernels = portable_kernels();
+  const Kernels& kernels = portable::kernels();
   uint32_t checksum = 0;
   const auto add = [&](const auto& list, const ConvShape& shape, auto... weight) {
     const int32_t place = choose_kernel(list, shape);

@@ -1,4 +1,5 @@
 // Every table of the kernels of training against loops written out here.
+#include "kernels/portable/tables.h"
 #include "kernels/shape.h"
 #include "kernels/training.h"
 #include "kernels_support.h"
@@ -7,10 +8,10 @@ namespace onebit::test {
 namespace {
 
 std::vector<const TrainingKernels*> training_tables() {
-  std::vector<const TrainingKernels*> all = {&portable_training()};
-  for (const Kernels* table : tables()) {
-    const TrainingKernels* kernels = training_kernels(table->name);
-    if (kernels && kernels != &portable_training()) all.push_back(kernels);
+  std::vector<const TrainingKernels*> all = {&portable::training()};
+  for (const Isa* isa : isas()) {
+    const TrainingKernels* kernels = &isa->training();
+    if (kernels != &portable::training()) all.push_back(kernels);
   }
   return all;
 }
@@ -51,7 +52,7 @@ void test_levels(Random& random) {
     const int64_t cut = random.between(0, static_cast<int>(count));
     kernels->levels({g.data() + cut, count - cut, low, inverse, levels, seed, cut, q.data() + cut});
     kernels->levels({g.data(), cut, low, inverse, levels, seed, 0, q.data()});
-    if (kernels == &portable_training()) {
+    if (kernels == &portable::training()) {
       expected = q;
     } else {
       CHECK(q == expected, "%s", kernels->name);

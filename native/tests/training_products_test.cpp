@@ -123,12 +123,10 @@ void test_not_finite(Random& random, Products& products) {
 
 void run() {
   test_limits();
-  for (const Kernels* kernels : tables()) {
-    const TrainingKernels* training = training_kernels(kernels->name);
-    if (!training) continue;
+  for (const Isa* isa : isas()) {
     for (const int threads : {1, 2, 3}) {
       Random random(11);
-      Products products(*kernels, *training, threads);
+      Products products(isa->kernels(), isa->training(), threads);
       for (uint32_t i = 0; i < case_count(60); ++i) cross(random, products);
       for (int i = 0; i < 5; ++i) test_not_finite(random, products);
     }

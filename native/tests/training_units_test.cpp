@@ -514,12 +514,10 @@ void run() {
   Random random(5);
   test_cyclic_threshold(random);
   std::vector<Record> first;
-  for (const Kernels* kernels : tables()) {
-    const TrainingKernels* training = training_kernels(kernels->name);
-    if (!training) continue;
+  for (const Isa* isa : isas()) {
     for (const int threads : {1, 2, 3}) {
       Random shapes(23);
-      Units units(*kernels, *training, fused_kernels(kernels->name), threads);
+      Units units(isa->kernels(), isa->training(), isa->fused(), threads);
       test_special_values<float>(units);
       test_special_values<Bfloat16>(units);
       test_extremes_of_zeros<float>(units);

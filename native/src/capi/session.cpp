@@ -6,6 +6,7 @@
 #include "capi/status.h"
 #include "graph/rates.h"
 #include "graph/session.h"
+#include "kernels/registry.h"
 
 struct onebit_session {
   explicit onebit_session(std::shared_ptr<const onebit::Plan> plan) : session(std::move(plan)) {}
@@ -18,10 +19,10 @@ namespace {
 
 // The kernels called `isa` (null: of the environment, else the best).
 const onebit::Kernels& kernels_for(const char* isa) {
-  const onebit::Kernels* kernels = onebit::select_kernels(isa == nullptr ? "" : isa);
-  if (kernels != nullptr) return *kernels;
+  const onebit::Isa* found = onebit::select_isa(isa == nullptr ? "" : isa);
+  if (found != nullptr) return found->kernels();
   std::string have;
-  for (const char* const* name = onebit::available_kernels(); *name != nullptr; ++name)
+  for (const char* const* name = onebit::available_isas(); *name != nullptr; ++name)
     have += (have.empty() ? "" : ", ") + std::string(*name);
   const char* wanted = isa == nullptr ? std::getenv("ONEBIT_ISA") : isa;
   throw onebit::Error(
@@ -121,7 +122,7 @@ uint64_t onebit_session_weight_bytes(const onebit_session* session) noexcept {
 }
 
 const char* onebit_isa(size_t index) noexcept {
-  const char* const* names = onebit::available_kernels();
+  const char* const* names = onebit::available_isas();
   for (size_t i = 0; names[i] != nullptr; ++i)
     if (i == index) return names[i];
   return nullptr;

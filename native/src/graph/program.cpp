@@ -6,6 +6,7 @@
 #include <map>
 
 #include "base/error.h"
+#include "kernels/portable/tables.h"
 #include "run/strips.h"
 
 namespace onebit {
@@ -39,7 +40,7 @@ class Compiler {
  public:
   Compiler(std::shared_ptr<const Model> model, const std::vector<std::string>& outputs)
       : model_(*model),
-        plan_(model, portable_kernels(), std::make_shared<const PackedWeights>(*model, portable_kernels()), 1, 1,
+        plan_(model, portable::kernels(), std::make_shared<const PackedWeights>(*model, portable::kernels()), 1, 1,
               outputs),
         steps_(plan_.steps),
         scratch_bytes_(shrink_strips(steps_)),

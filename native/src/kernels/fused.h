@@ -204,12 +204,4 @@ struct FusedKernels {
   FusedPasses<Bfloat16> bfloat16;
 };
 
-const FusedKernels& portable_fused();
-const FusedKernels& neon_fused();
-const FusedKernels& avx2_fused();
-const FusedKernels& avx512bw_fused();
-
-// Those that go with a table of kernels.h.
-const FusedKernels& fused_kernels(const char* table);
-
 }  // namespace onebit

@@ -81,12 +81,4 @@ struct HeadKernels {
   void (*update)(const HeadUpdateArgs&);
 };
 
-const HeadKernels& portable_head();
-const HeadKernels& avx2_head();
-const HeadKernels& avx512_head();
-const HeadKernels& neon_head();
-
-// Those that go with a table of kernels.h.
-const HeadKernels& head_kernels(const char* table);
-
 }  // namespace onebit

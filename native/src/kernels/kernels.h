@@ -173,20 +173,4 @@ struct Kernels {
   void (*average_pool)(const PoolArgs&, int64_t begin, int64_t end);
 };
 
-const Kernels& reference_kernels();
-const Kernels& portable_kernels();
-const Kernels& avx2_kernels();
-const Kernels& avx512bw_kernels();
-const Kernels& avx512_kernels();
-const Kernels& amx_kernels();
-const Kernels& neon_kernels();
-const Kernels& neon_dotprod_kernels();
-
-// The table called `name`, or the best one for "" (after the environment variable ONEBIT_ISA). Null if this build or
-// this CPU lacks it.
-const Kernels* select_kernels(const char* name);
-
-// Names that select_kernels accepts here, best first; ends with null.
-const char* const* available_kernels();
-
 }  // namespace onebit

@@ -51,12 +51,4 @@ struct SignKernels {
   void (*run)(const SignProductArgs&);
 };
 
-const SignKernels& portable_signs();
-const SignKernels& neon_signs();
-const SignKernels& avx2_signs();
-const SignKernels& avx512bw_signs();
-
-// Those that go with a table of kernels.h.
-const SignKernels& sign_kernels(const char* table);
-
 }  // namespace onebit

@@ -114,11 +114,4 @@ struct TailKernels {
   void (*products)(const TailProductArgs&);
 };
 
-const TailKernels& portable_tail();
-const TailKernels& avx2_tail();
-const TailKernels& avx512_tail();
-
-// Those that go with a table of kernels.h.
-const TailKernels& tail_kernels(const char* table);
-
 }  // namespace onebit

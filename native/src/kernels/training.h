@@ -109,14 +109,4 @@ struct TrainingKernels {
   void (*weight_finish)(const WeightFinishArgs&, int64_t begin, int64_t end);
 };
 
-const TrainingKernels& portable_training();
-const TrainingKernels& avx2_training();
-const TrainingKernels& avx512bw_training();
-const TrainingKernels& avx512_training();
-const TrainingKernels& neon_training();
-const TrainingKernels& neon_dotprod_training();
-
-// Those that go with a table of kernels.h; null where training has none.
-const TrainingKernels* training_kernels(const char* table);
-
 }  // namespace onebit

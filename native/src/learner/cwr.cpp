@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "learner/best_kernels.h"
+#include "kernels/registry.h"
 
 namespace onebit::learner {
 
@@ -60,7 +60,7 @@ void cwr_teach(const Numbers& numbers, State& state, const std::vector<int16_t>&
   LiveHead head = begin_experience(numbers, state, slots);
   std::vector<uint32_t> targets;
   for (const uint32_t slot : slots) targets.push_back(head.row_of[slot]);
-  Trainer(numbers, best_head(), head.seen.size(), slots.size())
+  Trainer(numbers, best_isa().head(), head.seen.size(), slots.size())
       .train(head.masters.data(), inputs.data(), targets.data(), options, state.random);
   end_experience(numbers, state, head);
 }

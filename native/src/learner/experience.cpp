@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "learner/best_kernels.h"
+#include "kernels/registry.h"
 
 namespace onebit::learner {
 namespace {
@@ -44,7 +44,7 @@ void replay_teach(const Numbers& numbers, TailNetwork& network, State& state,
   const uint32_t fresh = std::min(options.batch - replayed, samples);
   const size_t width = numbers.width();
   Cycle new_order(samples), item_order(items.size());
-  Trainer trainer(numbers, best_head(), head.seen.size(), 0);
+  Trainer trainer(numbers, best_isa().head(), head.seen.size(), 0);
   std::vector<const uint32_t*> bits(fresh + replayed);
   std::vector<uint32_t> targets(bits.size());
   std::vector<int16_t> features(bits.size() * width, numbers.bias ? numbers.bias_level() : int16_t{0});

@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "integer/softmax.h"
-#include "learner/best_kernels.h"
+#include "kernels/registry.h"
 #include "learner/teachable.h"
 
 namespace onebit::learner {
@@ -73,7 +73,7 @@ Learner Learner::open(std::unique_ptr<store::File> file, const Hash& backbone,
 }
 
 Learner::Learner(store::Store store, Constant constant, std::unique_ptr<Teachable> teachable)
-    : store_(std::move(store)), constant_(constant), teachable_(std::move(teachable)), head_(&best_head()) {
+    : store_(std::move(store)), constant_(constant), teachable_(std::move(teachable)), head_(&best_isa().head()) {
   store_.read([this](store::Reader& in) { state_ = decode_state(constant_, in); });
   answers_ = answers_of(state_);
 }

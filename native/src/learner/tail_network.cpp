@@ -15,16 +15,16 @@ constexpr int64_t kFloatsInCache = 64 * 1024;
 
 }  // namespace
 
-TailNetwork::TailNetwork(const Tail& tail, const Kernels& kernels, uint32_t batch, Use use, int threads)
+TailNetwork::TailNetwork(const Tail& tail, const Isa& isa, uint32_t batch, Use use, int threads)
     : tail_(tail),
-      kernels_(kernels),
-      passes_(tail_kernels(kernels.name)),
+      kernels_(isa.kernels()),
+      passes_(isa.tail()),
       batch_(batch),
       threads_(static_cast<size_t>(threads)),
       pool_(threads),
       codes_(tail.values.size()),
       layers_(tail.layers.size()),
-      products_(sign_kernels(kernels.name)),
+      products_(isa.signs()),
       real_(passes_) {
   for (size_t i = 0; i < codes_.size(); ++i) {
     codes_[i].at_least(batch * tail.values[i].elements());
@@ -49,7 +49,7 @@ TailNetwork::TailNetwork(const Tail& tail, const Kernels& kernels, uint32_t batc
       real_.reserve(shape, threads_);
       continue;
     }
-    layer.kernel = &kernels.binary_conv[choose_kernel(kernels.binary_conv, from.shape)];
+    layer.kernel = &kernels_.binary_conv[choose_kernel(kernels_.binary_conv, from.shape)];
     layer.packed.at_least(static_cast<int64_t>(layer.kernel->pack_bytes(from.shape)));
     const int64_t bits = batch * in.pixels() * words_of(in.c);
     const int64_t words = int64_t{out.c} * taps_of(shape) * words_of(in.c);

@@ -19,7 +19,7 @@
 #include "gradient/byte_products.h"
 #include "gradient/sign_products.h"
 #include "integer/random.h"
-#include "kernels/tail.h"
+#include "kernels/registry.h"
 #include "learner/tail.h"
 #include "learner/tail_units.h"
 
@@ -30,7 +30,7 @@ class TailNetwork {
   enum class Use { forward, training };
 
   // For up to `batch` samples at a time. Throws Error if sums over so many could overflow.
-  TailNetwork(const Tail& tail, const Kernels& kernels, uint32_t batch, Use use, int threads = 1);
+  TailNetwork(const Tail& tail, const Isa& isa, uint32_t batch, Use use, int threads = 1);
 
   const Tail& tail() const { return tail_; }
 

@@ -1,10 +1,10 @@
 #include "learner/teachable.h"
 
-#include "learner/best_kernels.h"
+#include "kernels/registry.h"
 
 namespace onebit::learner {
 
-Teachable::Teachable(std::shared_ptr<const Tail> tail) : tail_(std::move(tail)), kernels_(&best_kernels()) {}
+Teachable::Teachable(std::shared_ptr<const Tail> tail) : tail_(std::move(tail)), isa_(&best_isa()) {}
 
 std::vector<uint32_t> Teachable::pack(const float* latents, size_t count) const {
   const size_t channels = static_cast<size_t>(tail_->latents().c), words = (channels + 31) / 32;
@@ -20,7 +20,7 @@ std::vector<uint32_t> Teachable::pack(const float* latents, size_t count) const 
 void Teachable::features(const Numbers& numbers, const TailMasters& masters, const float* latents, size_t count,
                          int16_t* levels) {
   if (!network_) {
-    network_ = std::make_unique<TailNetwork>(*tail_, *kernels_, kAtOnce, TailNetwork::Use::forward);
+    network_ = std::make_unique<TailNetwork>(*tail_, *isa_, kAtOnce, TailNetwork::Use::forward);
     network_->load(masters);
   }
   const auto bits = pack(latents, count);
@@ -40,7 +40,7 @@ void Teachable::teach(const Numbers& numbers, State& state, const float* latents
   const auto bits = pack(latents, slots.size());
   std::vector<const uint32_t*> samples;
   for (size_t i = 0; i < slots.size(); ++i) samples.push_back(bits.data() + i * static_cast<size_t>(tail_->words()));
-  TailNetwork network(*tail_, *kernels_, most_at_once(samples.size(), state.replay, options),
+  TailNetwork network(*tail_, *isa_, most_at_once(samples.size(), state.replay, options),
                       TailNetwork::Use::training);
   replay_teach(numbers, network, state, samples, slots, options);
 }

@@ -30,7 +30,7 @@ class Teachable {
   std::vector<uint32_t> pack(const float* latents, size_t count) const;
 
   std::shared_ptr<const Tail> tail_;
-  const Kernels* kernels_;
+  const Isa* isa_;
   std::unique_ptr<TailNetwork> network_;  // that answers; made when it is asked, so that training has its memory
 };
 

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstring>
 
+#include "kernels/portable/tables.h"
 #include "onebit/embedded.h"
 
 namespace onebit {
@@ -97,7 +98,7 @@ onebit_status onebit_program_run(const void* program, void* arena, size_t arena_
   const auto* constants = static_cast<const uint8_t*>(program);
   const onebit::Bases bases{memory, memory + header.arena_bytes, constants, constants,
                             reinterpret_cast<const uint8_t*>(input)};
-  const onebit::Kernels& kernels = onebit::portable_kernels();
+  const onebit::Kernels& kernels = onebit::portable::kernels();
   const Step* end = onebit::steps_of(header) + header.step_count;
   for (const Step* step = onebit::steps_of(header); step < end; ++step) {
     onebit::run_step(step, kernels, bases, 1, 0, onebit::step_units(step, kernels, 1));

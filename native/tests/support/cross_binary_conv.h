@@ -2,7 +2,7 @@
 #pragma once
 
 #include "../kernels_support.h"
-#include "kernels/convolutions.h"
+#include "kernels/reference/tables.h"
 
 namespace onebit::test {
 
@@ -54,7 +54,7 @@ inline void cross(uint32_t seed, const ConvShape& s, bool opposed,
   // What a binarize of the floats would give.
   auto bounds = float_intervals(random, s.out_c);
   Array<uint32_t> binarized(words.size());
-  reference_kernels().binarize({s.out_w, s.out_c, floats.data(), bounds.data(), binarized.data()}, 0, rows);
+  reference::kernels().binarize({s.out_w, s.out_c, floats.data(), bounds.data(), binarized.data()}, 0, rows);
 
   for (const BinaryConvKernel* kernel : kernels) {
     if (!kernel->fits(s)) continue;

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "../kernels_support.h"
-#include "kernels/convolutions.h"
+#include "kernels/reference/tables.h"
 
 namespace onebit::test {
 

@@ -1,6 +1,6 @@
 #include "kernels/amx/isa.h"
+#include "kernels/amx/tables.h"
 #include "kernels/amx/tiled_int8_conv.h"
-#include "kernels/convolutions.h"
 
 namespace onebit::amx {
 

@@ -1,17 +1,18 @@
-#include "kernels/convolutions.h"
+#include "kernels/amx/tables.h"
+#include "kernels/avx512/tables.h"
 
-namespace onebit {
+namespace onebit::amx {
 
 // avx512's, and tiles of bytes for convolutions of bits and bytes.
-const Kernels& amx_kernels() {
+const Kernels& kernels() {
   static const Kernels table = [] {
-    Kernels own = avx512_kernels();
+    Kernels own = avx512::kernels();
     own.name = "amx";
-    own.binary_conv = own.binary_conv.after(amx::binary_conv);
-    own.int8_conv = own.int8_conv.after(amx::int8_conv);
+    own.binary_conv = own.binary_conv.after(binary_conv);
+    own.int8_conv = own.int8_conv.after(int8_conv);
     return own;
   }();
   return table;
 }
 
-}  // namespace onebit
+}  // namespace onebit::amx

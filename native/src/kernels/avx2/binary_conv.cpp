@@ -1,7 +1,7 @@
 #include "kernels/vector/binary_conv.h"
 
 #include "kernels/avx2/isa.h"
-#include "kernels/convolutions.h"
+#include "kernels/avx2/tables.h"
 #include "kernels/vector/nibble_counter.h"
 #include "kernels/vector/pair_counter.h"
 

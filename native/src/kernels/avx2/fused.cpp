@@ -1,9 +1,10 @@
 #include "kernels/vector/fused.h"
 
 #include "kernels/avx2/isa.h"
+#include "kernels/avx2/tables.h"
 #include "kernels/vector/look_up_conv.h"
 
-namespace onebit {
+namespace onebit::avx2 {
 namespace {
 
 // In one instruction; of the compiler's own conversion GCC 12 makes two halves.
@@ -72,9 +73,9 @@ struct LookUp {
 
 }  // namespace
 
-const FusedKernels& avx2_fused() {
+const FusedKernels& fused() {
   static constexpr FusedKernels table = Fused<Wide>::table("avx2", LookUpConv<LookUp>::kernel());
   return table;
 }
 
-}  // namespace onebit
+}  // namespace onebit::avx2

@@ -2,7 +2,9 @@
 
 #include <immintrin.h>
 
-namespace onebit {
+#include "kernels/avx2/tables.h"
+
+namespace onebit::avx2 {
 namespace {
 
 // VPMADDWD: 16 products of pairs of levels.
@@ -32,9 +34,9 @@ struct Pairs {
 
 }  // namespace
 
-const HeadKernels& avx2_head() {
+const HeadKernels& head() {
   static constexpr HeadKernels table = HeadPasses<Pairs>::table("avx2");
   return table;
 }
 
-}  // namespace onebit
+}  // namespace onebit::avx2

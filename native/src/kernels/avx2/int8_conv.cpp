@@ -1,8 +1,8 @@
 #include "kernels/vector/int8_conv.h"
 
 #include "kernels/avx2/isa.h"
+#include "kernels/avx2/tables.h"
 #include "kernels/avx2/widened_int8_conv.h"
-#include "kernels/convolutions.h"
 
 namespace onebit::avx2 {
 namespace {

@@ -2,7 +2,9 @@
 
 #include <immintrin.h>
 
-namespace onebit {
+#include "kernels/avx2/tables.h"
+
+namespace onebit::avx2 {
 namespace {
 
 // VPMADDUBSW: bits by bytes, 32 products, of which two neighbours are added; a column has two 16-bit sums.
@@ -42,9 +44,9 @@ struct Pairs {
 
 }  // namespace
 
-const SignKernels& avx2_signs() {
+const SignKernels& signs() {
   static constexpr SignKernels table = SignProduct<Pairs>::table("avx2 pairs");
   return table;
 }
 
-}  // namespace onebit
+}  // namespace onebit::avx2

@@ -1,10 +1,12 @@
 #include "kernels/vector/tail.h"
 
-namespace onebit {
+#include "kernels/avx2/tables.h"
 
-const TailKernels& avx2_tail() {
+namespace onebit::avx2 {
+
+const TailKernels& tail() {
   static constexpr TailKernels table = TailPasses::table("avx2");
   return table;
 }
 
-}  // namespace onebit
+}  // namespace onebit::avx2

@@ -2,10 +2,11 @@
 
 #include <immintrin.h>
 
+#include "kernels/avx2/tables.h"
 #include "kernels/vector/level_conv.h"
 #include "kernels/vector/weight_gradient.h"
 
-namespace onebit {
+namespace onebit::avx2 {
 namespace {
 
 // VPMADDUBSW: with signs its sums of two products are at most 2 * 255, so that 64 of them fit 16 bits. In place: GCC 12
@@ -48,7 +49,7 @@ constexpr Int8ConvKernel level_conv = Int8ConvKernel::of<LevelConv<Pairs>>("avx2
 
 }  // namespace
 
-const TrainingKernels& avx2_training() {
+const TrainingKernels& training() {
   using Weight = WeightGradient<Pairs>;
   static constexpr TrainingKernels table = {"avx2",          range_of<8>,   levels_of,     {{&level_conv}},
                                             input_finish<8>, Pairs::kLanes, Weight::quads, Weight::planes,
@@ -56,4 +57,4 @@ const TrainingKernels& avx2_training() {
   return table;
 }
 
-}  // namespace onebit
+}  // namespace onebit::avx2

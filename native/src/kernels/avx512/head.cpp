@@ -2,7 +2,9 @@
 
 #include <immintrin.h>
 
-namespace onebit {
+#include "kernels/avx512/tables.h"
+
+namespace onebit::avx512 {
 namespace {
 
 // VPDPWSSD: 32 products of pairs of levels.
@@ -39,9 +41,9 @@ struct Vnni {
 
 }  // namespace
 
-const HeadKernels& avx512_head() {
+const HeadKernels& head() {
   static constexpr HeadKernels table = HeadPasses<Vnni>::table("avx512");
   return table;
 }
 
-}  // namespace onebit
+}  // namespace onebit::avx512

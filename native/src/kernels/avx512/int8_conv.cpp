@@ -1,7 +1,7 @@
 #include "kernels/vector/int8_conv.h"
 
 #include "kernels/avx512/isa.h"
-#include "kernels/convolutions.h"
+#include "kernels/avx512/tables.h"
 
 namespace onebit::avx512 {
 namespace {

@@ -1,10 +1,12 @@
 #include "kernels/vector/tail.h"
 
-namespace onebit {
+#include "kernels/avx512/tables.h"
 
-const TailKernels& avx512_tail() {
+namespace onebit::avx512 {
+
+const TailKernels& tail() {
   static constexpr TailKernels table = TailPasses::table("avx512");
   return table;
 }
 
-}  // namespace onebit
+}  // namespace onebit::avx512

@@ -1,10 +1,11 @@
 #include "kernels/vector/training.h"
 
+#include "kernels/avx512/tables.h"
 #include "kernels/avx512bw/training.h"
 #include "kernels/vector/level_conv.h"
 #include "kernels/vector/weight_gradient.h"
 
-namespace onebit {
+namespace onebit::avx512 {
 namespace {
 
 // VPDPBUSD, in place: from the intrinsic GCC 12 makes a copy of each sum in each step.
@@ -21,7 +22,7 @@ constexpr Int8ConvKernel level_conv = Int8ConvKernel::of<LevelConv<Vnni>>("avx51
 
 }  // namespace
 
-const TrainingKernels& avx512_training() {
+const TrainingKernels& training() {
   using Weight = WeightGradient<Vnni>;
   static constexpr TrainingKernels table = {"avx512",         range_of<16>,  levels_of,     {{&level_conv}},
                                             input_finish<16>, Vnni::kLanes,  Weight::quads, Weight::planes,
@@ -29,4 +30,4 @@ const TrainingKernels& avx512_training() {
   return table;
 }
 
-}  // namespace onebit
+}  // namespace onebit::avx512

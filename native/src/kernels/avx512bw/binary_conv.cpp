@@ -1,7 +1,7 @@
 #include "kernels/vector/binary_conv.h"
 
 #include "kernels/avx512/isa.h"
-#include "kernels/convolutions.h"
+#include "kernels/avx512bw/tables.h"
 #include "kernels/vector/nibble_counter.h"
 
 namespace onebit::avx512bw {

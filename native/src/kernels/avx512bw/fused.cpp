@@ -1,9 +1,10 @@
 #include "kernels/vector/fused.h"
 
 #include "kernels/avx512/isa.h"
+#include "kernels/avx512bw/tables.h"
 #include "kernels/vector/look_up_conv.h"
 
-namespace onebit {
+namespace onebit::avx512bw {
 namespace {
 
 // In one instruction; of the compiler's own conversion GCC 12 makes two halves. (It warns about these without a mask.)
@@ -82,9 +83,9 @@ struct LookUp {
 
 }  // namespace
 
-const FusedKernels& avx512bw_fused() {
+const FusedKernels& fused() {
   static constexpr FusedKernels table = Fused<Wide>::table("avx512bw", LookUpConv<LookUp>::kernel());
   return table;
 }
 
-}  // namespace onebit
+}  // namespace onebit::avx512bw

@@ -2,7 +2,9 @@
 
 #include <immintrin.h>
 
-namespace onebit {
+#include "kernels/avx512bw/tables.h"
+
+namespace onebit::avx512bw {
 namespace {
 
 // A step is a look-up: five h have 32 sums over subsets, which are the 16-bit lanes of a vector, and the bits of a
@@ -68,9 +70,9 @@ struct Lookup {
 
 }  // namespace
 
-const SignKernels& avx512bw_signs() {
+const SignKernels& signs() {
   static constexpr SignKernels table = SignProduct<Lookup>::table("avx512bw look-up");
   return table;
 }
 
-}  // namespace onebit
+}  // namespace onebit::avx512bw

@@ -1,10 +1,11 @@
 #include "kernels/vector/training.h"
 
+#include "kernels/avx512bw/tables.h"
 #include "kernels/avx512bw/training.h"
 #include "kernels/vector/level_conv.h"
 #include "kernels/vector/weight_gradient.h"
 
-namespace onebit {
+namespace onebit::avx512bw {
 namespace {
 
 // VPMADDUBSW: with signs its sums of two products are at most 2 * 255, so that 64 of them fit 16 bits. In place: GCC 12
@@ -23,7 +24,7 @@ constexpr Int8ConvKernel level_conv = Int8ConvKernel::of<LevelConv<Pairs>>("avx5
 
 }  // namespace
 
-const TrainingKernels& avx512bw_training() {
+const TrainingKernels& training() {
   using Weight = WeightGradient<Pairs>;
   static constexpr TrainingKernels table = {"avx512bw",       range_of<16>,  levels_of,     {{&level_conv}},
                                             input_finish<16>, Pairs::kLanes, Weight::quads, Weight::planes,
@@ -31,4 +32,4 @@ const TrainingKernels& avx512bw_training() {
   return table;
 }
 
-}  // namespace onebit
+}  // namespace onebit::avx512bw

@@ -1,7 +1,7 @@
 #include "kernels/vector/binary_conv.h"
 
-#include "kernels/convolutions.h"
 #include "kernels/neon/isa.h"
+#include "kernels/neon/tables.h"
 
 namespace onebit::neon {
 namespace {

@@ -1,9 +1,10 @@
 #include "kernels/vector/fused.h"
 
 #include "kernels/neon/isa.h"
+#include "kernels/neon/tables.h"
 #include "kernels/vector/look_up_conv.h"
 
-namespace onebit {
+namespace onebit::neon {
 namespace {
 
 #ifdef __aarch64__
@@ -57,9 +58,9 @@ constexpr SignConvKernel convolve = {};
 
 }  // namespace
 
-const FusedKernels& neon_fused() {
+const FusedKernels& fused() {
   static constexpr FusedKernels table = Fused<Widening<Neon>>::table("neon", convolve);
   return table;
 }
 
-}  // namespace onebit
+}  // namespace onebit::neon

@@ -2,7 +2,9 @@
 
 #include <arm_neon.h>
 
-namespace onebit {
+#include "kernels/neon/tables.h"
+
+namespace onebit::neon {
 namespace {
 
 // SMLAL: 4 products of levels.
@@ -41,9 +43,9 @@ struct Widened {
 
 }  // namespace
 
-const HeadKernels& neon_head() {
+const HeadKernels& head() {
   static constexpr HeadKernels table = HeadPasses<Widened>::table("neon");
   return table;
 }
 
-}  // namespace onebit
+}  // namespace onebit::neon

@@ -2,7 +2,9 @@
 
 #include <arm_neon.h>
 
-namespace onebit {
+#include "kernels/neon/tables.h"
+
+namespace onebit::neon {
 namespace {
 
 // SMLAL: 8 columns of a term, in 16-bit sums.
@@ -47,9 +49,9 @@ struct Columns {
 
 }  // namespace
 
-const SignKernels& neon_signs() {
+const SignKernels& signs() {
   static constexpr SignKernels table = SignProduct<Columns>::table("neon columns");
   return table;
 }
 
-}  // namespace onebit
+}  // namespace onebit::neon

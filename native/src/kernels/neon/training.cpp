@@ -1,10 +1,11 @@
 #include "kernels/vector/training.h"
 
+#include "kernels/neon/tables.h"
 #include "kernels/neon/training.h"
 #include "kernels/vector/level_conv.h"
 #include "kernels/vector/weight_gradient.h"
 
-namespace onebit {
+namespace onebit::neon {
 namespace {
 
 // SMLAL: products of up to 128, of which 255 fit 16 bits.
@@ -40,7 +41,7 @@ constexpr Int8ConvKernel level_conv = Int8ConvKernel::of<LevelConv<Halves>>("neo
 
 }  // namespace
 
-const TrainingKernels& neon_training() {
+const TrainingKernels& training() {
   using Weight = WeightGradient<Halves>;
   static constexpr TrainingKernels table = {"neon",          range_of<4>,    levels_of,     {{&level_conv}},
                                             input_finish<4>, Halves::kLanes, Weight::quads, Weight::planes,
@@ -48,4 +49,4 @@ const TrainingKernels& neon_training() {
   return table;
 }
 
-}  // namespace onebit
+}  // namespace onebit::neon

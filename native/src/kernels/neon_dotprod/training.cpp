@@ -1,10 +1,11 @@
 #include "kernels/vector/training.h"
 
 #include "kernels/neon/training.h"
+#include "kernels/neon_dotprod/tables.h"
 #include "kernels/vector/level_conv.h"
 #include "kernels/vector/weight_gradient.h"
 
-namespace onebit {
+namespace onebit::neon_dotprod {
 namespace {
 
 // SDOT: the 4 products of an output at once, to 32 bits.
@@ -23,7 +24,7 @@ constexpr Int8ConvKernel level_conv = Int8ConvKernel::of<LevelConv<Dots>>("neon_
 
 }  // namespace
 
-const TrainingKernels& neon_dotprod_training() {
+const TrainingKernels& training() {
   using Weight = WeightGradient<Dots>;
   static constexpr TrainingKernels table = {"neon_dotprod",  range_of<4>,   levels_of,     {{&level_conv}},
                                             input_finish<4>, Dots::kLanes,  Weight::quads, Weight::planes,
@@ -31,4 +32,4 @@ const TrainingKernels& neon_dotprod_training() {
   return table;
 }
 
-}  // namespace onebit
+}  // namespace onebit::neon_dotprod

@@ -1,7 +1,7 @@
 #include "kernels/vector/binary_conv.h"
 
-#include "kernels/convolutions.h"
 #include "kernels/portable/isa.h"
+#include "kernels/portable/tables.h"
 
 namespace onebit::portable {
 namespace {

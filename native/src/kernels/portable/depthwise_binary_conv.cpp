@@ -2,8 +2,8 @@
 // a channel.
 #include <cstring>
 
-#include "kernels/convolutions.h"
 #include "kernels/portable/isa.h"
+#include "kernels/portable/tables.h"
 #include "kernels/vector/epilogue.h"
 #include "kernels/vector/window.h"
 

@@ -2,7 +2,7 @@
 // are the file's.
 #include <cstring>
 
-#include "kernels/convolutions.h"
+#include "kernels/portable/tables.h"
 #include "kernels/reference/epilogue.h"
 #include "kernels/vector/window.h"
 

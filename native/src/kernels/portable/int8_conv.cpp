@@ -4,8 +4,8 @@
 //
 // Packed weights: the zero point and 60 bytes of nothing, then int16 [output][term], the terms of an output filled up
 // with zeros to a multiple of kGranule.
-#include "kernels/convolutions.h"
 #include "kernels/portable/isa.h"
+#include "kernels/portable/tables.h"
 #include "kernels/vector/epilogue.h"
 #include "kernels/vector/window.h"
 

@@ -1,8 +1,9 @@
 #include "kernels/vector/table.h"
 
 #include "kernels/portable/isa.h"
+#include "kernels/portable/tables.h"
 
-namespace onebit {
+namespace onebit::portable {
 namespace {
 
 constexpr FloatConvKernel float_conv = vector_float_conv<Portable>("portable floats");
@@ -10,12 +11,11 @@ constexpr FloatConvKernel float_conv = vector_float_conv<Portable>("portable flo
 }  // namespace
 
 // No rivals: a program for a device must be the same on every host that compiles it.
-const Kernels& portable_kernels() {
+const Kernels& kernels() {
   static constexpr Kernels table = vector_table<Portable>(
-      "portable", {{&float_conv}},
-      {{&portable::depthwise_binary_conv, &portable::blocked_binary_conv, &portable::general_binary_conv}},
-      {{&portable::depthwise_int8_conv, &portable::general_int8_conv}});
+      "portable", {{&float_conv}}, {{&depthwise_binary_conv, &blocked_binary_conv, &general_binary_conv}},
+      {{&depthwise_int8_conv, &general_int8_conv}});
   return table;
 }
 
-}  // namespace onebit
+}  // namespace onebit::portable

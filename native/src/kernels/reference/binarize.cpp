@@ -1,4 +1,4 @@
-#include "kernels/reference/reference.h"
+#include "kernels/reference/tables.h"
 #include "kernels/shape.h"
 
 namespace onebit::reference {

@@ -1,7 +1,7 @@
 #include <cstring>
 
-#include "kernels/convolutions.h"
 #include "kernels/reference/epilogue.h"
+#include "kernels/reference/tables.h"
 #include "kernels/shape.h"
 
 namespace onebit::reference {

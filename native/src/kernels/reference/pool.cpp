@@ -1,5 +1,5 @@
 #include "kernels/reference/epilogue.h"
-#include "kernels/reference/reference.h"
+#include "kernels/reference/tables.h"
 #include "kernels/shape.h"
 
 namespace onebit::reference {

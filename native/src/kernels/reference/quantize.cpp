@@ -1,6 +1,6 @@
 #include <cmath>
 
-#include "kernels/reference/reference.h"
+#include "kernels/reference/tables.h"
 #include "kernels/shape.h"
 
 namespace onebit::reference {

@@ -1,20 +1,20 @@
-#include "kernels/reference/reference.h"
+#include "kernels/reference/tables.h"
 
-namespace onebit {
+namespace onebit::reference {
 
-const Kernels& reference_kernels() {
+const Kernels& kernels() {
   static constexpr Kernels table = {
       "reference",
-      {{&reference::float_conv}},
-      {{&reference::binary_conv}},
-      {{&reference::int8_conv}},
-      reference::quantize,
-      reference::binarize,
-      reference::pointwise,
-      reference::max_pool,
-      reference::average_pool,
+      {{&float_conv}},
+      {{&binary_conv}},
+      {{&int8_conv}},
+      quantize,
+      binarize,
+      pointwise,
+      max_pool,
+      average_pool,
   };
   return table;
 }
 
-}  // namespace onebit
+}  // namespace onebit::reference

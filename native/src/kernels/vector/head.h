@@ -4,6 +4,7 @@
 
 #include "integer/noise.h"
 #include "kernels/head.h"
+#include "kernels/portable/tables.h"
 #include "kernels/vector/simd.h"
 
 namespace onebit {
@@ -216,7 +217,7 @@ struct HeadPasses {
 
   static void update(const HeadUpdateArgs& args) {
     const int32_t shift = args.shift - 16;
-    if (shift < 0) return portable_head().update(args);
+    if (shift < 0) return portable::head().update(args);
     if (shift > 62) return;  // every step would be 0
     const double rate = args.mantissa / static_cast<double>(int64_t{1} << shift);
     // Below 2^23, the product with 30 bits is exact in 53.

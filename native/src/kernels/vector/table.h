@@ -1,7 +1,7 @@
 // The table of an instruction set whose kernels, but for the convolutions of bits and bytes, are those of this folder.
 #pragma once
 
-#include "kernels/convolutions.h"
+#include "kernels/kernels.h"
 #include "kernels/vector/binarize.h"
 #include "kernels/vector/float_conv.h"
 #include "kernels/vector/pointwise.h"

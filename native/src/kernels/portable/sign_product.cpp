@@ -1,10 +1,8 @@
-// Products of bytes by signs for any CPU, and which go with which table. Not in kernels/portable, which is the whole of
-// a microcontroller's kernels.
-#include <initializer_list>
-
 #include "kernels/vector/sign_product.h"
 
-namespace onebit {
+#include "kernels/portable/tables.h"
+
+namespace onebit::portable {
 namespace {
 
 struct Plain {
@@ -43,24 +41,9 @@ struct Plain {
 
 }  // namespace
 
-const SignKernels& portable_signs() {
+const SignKernels& signs() {
   static constexpr SignKernels table = SignProduct<Plain>::table("portable");
   return table;
 }
 
-const SignKernels& sign_kernels(const char* table) {
-  static_cast<void>(table);
-#ifdef ONEBIT_HAVE_AVX512BW
-  for (const char* name : {"avx512bw", "avx512", "amx"})
-    if (std::strcmp(table, name) == 0) return avx512bw_signs();
-#endif
-#ifdef ONEBIT_HAVE_AVX2
-  if (std::strcmp(table, "avx2") == 0) return avx2_signs();
-#endif
-#ifdef ONEBIT_HAVE_NEON
-  if (std::strncmp(table, "neon", 4) == 0) return neon_signs();
-#endif
-  return portable_signs();
-}
-
-}  // namespace onebit
+}  // namespace onebit::portable

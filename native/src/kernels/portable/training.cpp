@@ -1,10 +1,11 @@
-// The kernels of training for any CPU: plain loops, which the compiler may make vectors of. Not in kernels/portable,
-// which is the whole of a microcontroller's kernels.
-#include "kernels/vector/level_conv.h"
+// Plain loops, which the compiler may make vectors of.
 #include "kernels/vector/training.h"
+
+#include "kernels/portable/tables.h"
+#include "kernels/vector/level_conv.h"
 #include "kernels/vector/weight_gradient.h"
 
-namespace onebit {
+namespace onebit::portable {
 namespace {
 
 // Levels less 128 are signed bytes, whose products with signs fit 16 bits 255 times.
@@ -49,7 +50,7 @@ constexpr Int8ConvKernel level_conv = Int8ConvKernel::of<LevelConv<Plain>>("port
 
 }  // namespace
 
-const TrainingKernels& portable_training() {
+const TrainingKernels& training() {
   using Weight = WeightGradient<Plain>;
   static constexpr TrainingKernels table = {"portable",      range_of<4>,   levels_of,     {{&level_conv}},
                                             input_finish<4>, Plain::kLanes, Weight::quads, Weight::planes,
@@ -57,4 +58,4 @@ const TrainingKernels& portable_training() {
   return table;
 }
 
-}  // namespace onebit
+}  // namespace onebit::portable

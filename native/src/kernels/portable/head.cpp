@@ -1,14 +1,14 @@
-// The passes of the head for any CPU, which the others are held equal to, and which go with which table. Not in
-// kernels/portable, which is the whole of a microcontroller's kernels.
+// The definition of the passes of the head, to which those of other sets are held equal: plain loops.
+#include "kernels/head.h"
+
 #include <algorithm>
-#include <cstring>
 
 #include "integer/quantizer.h"
 #include "integer/random.h"
 #include "integer/softmax.h"
-#include "kernels/head.h"
+#include "kernels/portable/tables.h"
 
-namespace onebit {
+namespace onebit::portable {
 namespace {
 
 using namespace integer;
@@ -88,23 +88,9 @@ void update(const HeadUpdateArgs& args) {
 
 }  // namespace
 
-const HeadKernels& portable_head() {
+const HeadKernels& head() {
   static constexpr HeadKernels table = {"portable", range, quantize, scores, errors, pack, product, update};
   return table;
 }
 
-const HeadKernels& head_kernels(const char* table) {
-  static_cast<void>(table);
-#ifdef ONEBIT_HAVE_AVX512
-  if (std::strcmp(table, "avx512") == 0 || std::strcmp(table, "amx") == 0) return avx512_head();
-#endif
-#ifdef ONEBIT_HAVE_AVX2
-  if (std::strcmp(table, "avx2") == 0 || std::strcmp(table, "avx512bw") == 0) return avx2_head();
-#endif
-#ifdef ONEBIT_HAVE_NEON
-  if (std::strncmp(table, "neon", 4) == 0) return neon_head();
-#endif
-  return portable_head();
-}
-
-}  // namespace onebit
+}  // namespace onebit::portable

@@ -1,0 +1,5 @@
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64|ARM64")
+  onebit_isa(neon)
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "^armv[78]" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  onebit_isa(neon -march=armv7-a -mfpu=neon)
+endif()

@@ -1,0 +1,1 @@
+onebit_isa(reference)
