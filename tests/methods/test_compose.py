@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from onebit.cost import CostRule, Widths
 from onebit.errors import OnebitError
 from onebit.methods import RBONN, Compose, CycleBNN, LatentFree, Method, ParameterGroup
-from onebit.methods.scaled_sign import weight_sign
+from onebit.methods.cyclebnn import weight_sign
 from onebit.nn import BinaryConv2d, BinaryLinear
 from onebit.quantize import quantize_gradient
 from tests.methods.test_rbonn import over, per

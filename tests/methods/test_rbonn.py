@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from onebit.errors import OnebitError
 from onebit.methods import RBONN, ReCU, optimizer_groups
-from onebit.methods.recurrent_sign import ranks
+from onebit.methods.rbonn import ranks
 from onebit.nn import BinaryConv2d, BinaryLayer, BinaryLinear
 from onebit.quantize import IdentitySign, MagnitudeAwareSign
 

@@ -42,7 +42,7 @@ class Quantizers(Method):
         self.make = make
 
     def attach(self, net: nn.Module) -> None:
-        for layer in methods.layers.require_binary_layers(net, "test"):
+        for layer in methods.base.require_binary_layers(net, "test"):
             layer.input_quantizer = self.make()
 
     def cost_rule(self) -> None:  # type: ignore[override]

@@ -1,21 +1,27 @@
-"""Training methods: one paper a file."""
+"""Training methods: one paper per file.
+
+What is no method of its own is machinery: ``base`` (what a method is), ``compose`` (several in one run), ``lightning``
+(a method in Lightning's loop), ``schedule`` (bit widths that cycle), ``quantized_layers`` (k-bit layers).
+"""
+
+from typing import TYPE_CHECKING, Any
 
 from onebit import _needs_torch  # noqa: F401
-from onebit.methods.base import Method
+from onebit.methods.base import Method, ParameterGroup, optimizer_groups
 from onebit.methods.birealnet import BiReal
-from onebit.methods.bit_flips import Bop, SecondOrderBop
+from onebit.methods.bop import Bop, LatentFree, SecondOrderBop
 from onebit.methods.compose import Compose
 from onebit.methods.cpt import CPT
 from onebit.methods.cyclebnn import CycleBNN
 from onebit.methods.distillation import Distillation
 from onebit.methods.fractrain import FracTrain
 from onebit.methods.irnet import IRNet
-from onebit.methods.latent_free import LatentFree
-from onebit.methods.loop import apply
-from onebit.methods.parameters import ParameterGroup, optimizer_groups
 from onebit.methods.rbonn import RBONN
 from onebit.methods.reactnet import ReActNet
 from onebit.methods.recu import ReCU
+
+if TYPE_CHECKING:
+    from onebit.methods.lightning import apply
 
 __all__ = [
     "CPT",
@@ -36,3 +42,12 @@ __all__ = [
     "apply",
     "optimizer_groups",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports lightning only for those who train with it: a plain PyTorch loop does without its seconds."""
+    if name == "apply":
+        from onebit.methods.lightning import apply
+
+        return apply
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

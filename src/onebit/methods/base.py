@@ -1,12 +1,30 @@
-"""What every method offers, to any training loop."""
+"""What a method is: what it does to a network, at each iteration and to the parameters' learning rates."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
 
 from onebit.cost.rule import CostRule
-from onebit.methods.parameters import ParameterGroup
+from onebit.errors import OnebitError
+from onebit.nn import BinaryLayer, binary_layers
+
+
+@dataclass(frozen=True)
+class ParameterGroup:
+    """Parameters with a learning rate or a weight decay of their own.
+
+    Args:
+        parameters: of the network, in no other group.
+        lr_factor: of the optimiser's learning rate.
+        decay: whether the optimiser's weight decay acts on them.
+    """
+
+    parameters: tuple[nn.Parameter, ...]
+    lr_factor: float = 1.0
+    decay: bool = True
 
 
 class Method(ABC):
@@ -53,3 +71,50 @@ class Method(ABC):
     @abstractmethod
     def cost_rule(self) -> CostRule:
         """Operand widths over training, for the ledger."""
+
+
+def optimizer_groups(
+    parameters: Iterable[nn.Parameter], groups: Sequence[ParameterGroup], lr: float, weight_decay: float
+) -> list[dict[str, Any]]:
+    """The parameter groups for an optimiser of torch; frozen parameters are left out.
+
+    Args:
+        parameters: all of the network's.
+        groups: a method's :meth:`~onebit.methods.Method.parameter_groups`.
+        lr: the optimiser's learning rate.
+        weight_decay: the optimiser's.
+
+    Returns:
+        first the parameters that are in no group, then the groups.
+
+    Example:
+        >>> net = nn.Linear(2, 2)
+        >>> groups = optimizer_groups(net.parameters(), [ParameterGroup((net.bias,), 0.5, decay=False)], 0.1, 1e-5)
+        >>> [(len(group["params"]), group["lr"], group["weight_decay"]) for group in groups]
+        [(1, 0.1, 1e-05), (1, 0.05, 0.0)]
+    """
+    apart = {parameter for group in groups for parameter in group.parameters}
+    rest = ParameterGroup(tuple(parameter for parameter in parameters if parameter not in apart))
+    return [
+        {
+            "params": [parameter for parameter in group.parameters if parameter.requires_grad],
+            "lr": lr * group.lr_factor,
+            "weight_decay": weight_decay if group.decay else 0.0,
+        }
+        for group in (rest, *groups)
+    ]
+
+
+def require_binary_layers(net: nn.Module, owner: str) -> list[BinaryLayer]:
+    """The network's binary layers; raises OnebitError in the name of ``owner`` if it has none.
+
+    Example:
+        >>> require_binary_layers(nn.Linear(2, 2), "ReCU")
+        Traceback (most recent call last):
+        ...
+        onebit.errors.OnebitError: ReCU: the network has no binary layer (build it without full_precision)
+    """
+    layers = [layer for _, layer in binary_layers(net)]
+    if not layers:
+        raise OnebitError(f"{owner}: the network has no binary layer", hint="build it without full_precision")
+    return layers

@@ -16,8 +16,7 @@ paper starts from a real-valued network with clipped activations: give its check
 from torch import nn
 
 from onebit.cost.rule import CostRule, Widths
-from onebit.methods.base import Method
-from onebit.methods.layers import require_binary_layers
+from onebit.methods.base import Method, require_binary_layers
 from onebit.quantize import ApproxSign, MagnitudeAwareSign
 
 

@@ -31,8 +31,7 @@ from torch import Tensor, nn
 
 from onebit.cost.rule import CostRule
 from onebit.errors import OnebitError
-from onebit.methods.base import Method
-from onebit.methods.parameters import ParameterGroup
+from onebit.methods.base import Method, ParameterGroup
 
 
 class Compose(Method):

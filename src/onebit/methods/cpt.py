@@ -12,8 +12,8 @@ a precision range test (:func:`onebit.training.precision_range_test`) or are tho
 one would do otherwise. Other forms of a cycle are those of :mod:`onebit.methods.schedule`.
 
 **Layer.** y = conv(Q_a(x), Q_w(w)) + b, whose incoming gradient is quantised: see
-:class:`onebit.methods.kbit.KBitLayers`. Q is uniform affine, x̂ = q s + min with q = round(clamp((x − min) / s, 0,
-2^B − 1)), s = max((max − min) / (2^B − 1), 1e-8), and its gradient is the identity.
+:class:`onebit.methods.quantized_layers.KBitLayers`. Q is uniform affine, x̂ = q s + min with
+q = round(clamp((x − min) / s, 0, 2^B − 1)), s = max((max − min) / (2^B − 1), 1e-8), and its gradient is the identity.
 
 **What is quantised.** Every convolution, the first one included, and every dense layer but the last (``head``), as in
 the released code, whose last dense layer is real-valued.
@@ -31,7 +31,7 @@ from torch import nn
 from onebit.cost.rule import CostRule, Widths
 from onebit.errors import OnebitError
 from onebit.methods.base import Method
-from onebit.methods.kbit import KBitLayers
+from onebit.methods.quantized_layers import KBitLayers
 from onebit.methods.schedule import Bits, Schedule, check_bits_range, check_cycles, cyclic_bits, time_at
 
 

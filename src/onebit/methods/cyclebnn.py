@@ -38,9 +38,16 @@ another cycle with them, so that training ends at b_min and the network, whose a
 the best validated state hides this. The released code has sign(0) = 0, and bounds the gradient quantiser's step by
 1e-8; ours has no such bound (see :func:`onebit.quantize.stochastic_quantize`). Its learning rate is that of our next
 iteration, and so 0 in the last.
+
+**In one pass.** Steps 1 to 4 are one autograd function that reuses its temporaries, which spares a CPU most passes over
+memory of the steps composed. Weights and activations go through the same: x₁ = γ x / D with D = √(var + 1e-5) of each
+slice along dimension 0 (an output channel or a sample), then b bits, then the sign. With d = dL/dx₁, m the mean and k
+the number of elements of a slice:
+
+    dL/dx = γ (d / D − (x − m) Σ(d x) / (D³ (k − 1)))
 """
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -49,22 +56,23 @@ from onebit.cost.published import Published
 from onebit.cost.rule import FULL, CostRule, Widths
 from onebit.errors import OnebitError
 from onebit.methods.base import Method
-from onebit.methods.rectified_clamp import tau_at
-from onebit.methods.scaled_sign import APPROX_SIGN, EPSILON, activation_sign, weight_sign
+from onebit.methods.recu import EPSILON, WEIGHT_GAIN, quantile, tau_at
 from onebit.methods.schedule import Bits, Schedule, check_bits_range, check_cycles, cyclic_bits, time_at
-from onebit.nn import binary_layers
+from onebit.nn import ChannelScale, binary_layers
 from onebit.quantize import (
+    ApproxSign,
     Estimator,
     GradientQuantizer,
     KBitQuantizer,
-    OutputForm,
     SampleScale,
     SignForm,
     binarize,
+    sign,
 )
-from onebit.quantize.uniform import quantize
+from onebit.quantize.uniform import measure, quantize, step_size
 
 MOMENTUM = 0.9
+APPROX_SIGN = ApproxSign()
 Scaling = Literal["released", "consistent"]
 
 
@@ -241,23 +249,95 @@ class CyclicWeightSign(KBitQuantizer):
         return weight_sign(w, self.bits, self.tau if self.recu_clamp else None)
 
 
-class ChannelScale(nn.Module):
-    """Step 7: times α, one an output channel (dimension 1), learned, from U[0, 1).
+def activation_sign(a: Tensor, bits: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Steps 2 to 4 in training.
+
+    Args:
+        a: (N, ...), floating point.
+        bits: b_t.
+
+    Returns:
+        ±1 in the shape and dtype of ``a``, with the gradient max(0, 2 − 2|x̂|) and then that of the scaling; and
+        without gradient minimum and range of a₀ (scalars) and D (N, 1, ...), in float32 or ``a``'s dtype, if that is
+        wider.
 
     Example:
-        >>> ChannelScale(3)(torch.zeros(2, 3, 5, 5)).shape
-        torch.Size([2, 3, 5, 5])
+        >>> y, minimum, extent, deviation = activation_sign(torch.tensor([[-1.0, -1.0, 1.0, 3.0]]), bits=2)
+        >>> y, deviation
+        (tensor([[-1., -1.,  1.,  1.]]), tensor([[1.9149]]))
     """
+    return _ScaledSign.apply(a, bits, 1.0, None, True)
 
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.alpha = nn.Parameter(torch.rand(channels))
 
-    def forward(self, y: Tensor) -> Tensor:
-        return y * self.alpha.view(-1, *[1] * (y.dim() - 2))
+def weight_sign(w: Tensor, bits: int, tau: Tensor | None = None) -> Tensor:
+    """Steps 1, 3 and 4.
 
-    def closed_form(self) -> OutputForm:
-        return OutputForm(scale=self.alpha)
+    Args:
+        w: (O, ...), floating point.
+        bits: b_t.
+        tau: adds ReCU's clamp to ±Q(τ) after step 1.
+
+    Returns:
+        ±1 in the shape and dtype of ``w``, with the gradient of the standardisation (0 where clamped).
+
+    Example:
+        >>> weight_sign(torch.tensor([[-1.0, 0.1], [0.0, 2.0]]), bits=4)
+        tensor([[-1.,  1.],
+                [ 1.,  1.]])
+    """
+    return _ScaledSign.apply(w, bits, WEIGHT_GAIN, tau, False)[0]
+
+
+class _ScaledSign(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, bits: int, gain: float, tau: Tensor | None, activation: bool
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        # half-precision floats have too few bits for the levels
+        work = x.to(torch.promote_types(x.dtype, torch.float32))
+        mean, deviation, scaled = _center(work)
+        scaled = torch.div(work, deviation, out=_reused(scaled)).mul_(gain)
+        limit = None
+        if tau is not None:
+            limit = quantile(scaled, tau)
+            scaled.clamp_(-limit, limit)
+        minimum, extent = measure(scaled, None if activation else 0)
+        step = step_size(bits, extent)
+        levels = scaled.sub_(minimum).div_(step).clamp_(0, 2**bits - 1).round_().mul_(step).add_(minimum)
+        ctx.save_for_backward(x, mean, deviation, limit, levels if activation else None)
+        ctx.gain = gain
+        ctx.mark_non_differentiable(minimum, extent, deviation)
+        return sign(levels).to(x.dtype), minimum, extent, deviation
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, None, None, None, None]:
+        x, mean, deviation, limit, levels = ctx.saved_tensors
+        work = x.to(mean.dtype)
+        if levels is not None:
+            d = APPROX_SIGN.derivative(levels).mul_(gradient)
+        elif limit is not None:
+            d = (work / deviation).mul_(ctx.gain).abs_().le_(limit).mul_(gradient)
+        else:
+            d = gradient.to(mean.dtype, copy=True)
+        dims = tuple(range(1, x.dim()))
+        product = d * work
+        share = product.sum(dims, keepdim=True) / (deviation**3 * max(x[0].numel() - 1, 1))
+        d.div_(deviation).sub_(torch.sub(work, mean, out=_reused(product)).mul_(share)).mul_(ctx.gain)
+        return d.to(x.dtype), None, None, None, None
+
+
+def _reused(memory: Tensor) -> Tensor | None:
+    """What to write to; a compiler plans memory itself."""
+    return None if torch.compiler.is_compiling() else memory
+
+
+def _center(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean and D of each slice, and x − mean. By the norm, since torch.var is slow on a CPU."""
+    dims = tuple(range(1, x.dim()))
+    mean = x.mean(dims, keepdim=True)
+    centred = x - mean
+    square = torch.linalg.vector_norm(centred, dim=dims, keepdim=True).square_()
+    return mean, square.div_(max(x[0].numel() - 1, 1)).add_(EPSILON).sqrt_(), centred
 
 
 def _published(rule: CostRule) -> tuple[Published, ...]:

@@ -38,7 +38,7 @@ from torch import Tensor, nn
 from onebit.cost.rule import CostRule, Widths
 from onebit.errors import OnebitError
 from onebit.methods.base import Method
-from onebit.methods.kbit import KBitLayers
+from onebit.methods.quantized_layers import KBitLayers
 from onebit.methods.schedule import check_bits_range
 
 KEPT = 5

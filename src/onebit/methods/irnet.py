@@ -29,8 +29,7 @@ from torch import Tensor, nn
 
 from onebit.cost.rule import CostRule, Widths
 from onebit.errors import OnebitError
-from onebit.methods.base import Method
-from onebit.methods.layers import require_binary_layers
+from onebit.methods.base import Method, require_binary_layers
 from onebit.quantize import BinaryQuantizer, Estimator, SignForm
 
 

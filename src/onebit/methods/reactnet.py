@@ -28,9 +28,7 @@ from torch import Tensor, nn
 
 from onebit.cost.rule import FULL, CostRule, Widths
 from onebit.errors import OnebitError
-from onebit.methods.base import Method
-from onebit.methods.layers import require_binary_layers
-from onebit.methods.parameters import ParameterGroup
+from onebit.methods.base import Method, ParameterGroup, require_binary_layers
 from onebit.nn import BinaryLayer, RPReLU, RSign
 from onebit.quantize import MagnitudeAwareSign
 

@@ -25,19 +25,21 @@ warm-up have a fifth, two fifths … of the rate. The released code has sign(0) 
 ``resnet20_recu`` is that of the released code.
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 from onebit.cost.rule import CostRule, Widths
 from onebit.errors import OnebitError
-from onebit.methods.base import Method
-from onebit.methods.cyclebnn import ChannelScale
-from onebit.methods.layers import require_binary_layers
-from onebit.methods.parameters import ParameterGroup
-from onebit.methods.rectified_clamp import TAU, quantile, tau_at
-from onebit.methods.scaled_sign import EPSILON, WEIGHT_GAIN
-from onebit.nn import BinaryLayer
+from onebit.methods.base import Method, ParameterGroup, require_binary_layers
+from onebit.nn import BinaryLayer, ChannelScale
 from onebit.quantize import ApproxSign, Estimator, SampleScale, SignForm, binarize
+
+EPSILON = 1e-5
+WEIGHT_GAIN = 2 * math.sqrt(2)
+TAU = (0.85, 0.99)
+"""τ at the start and at the end of training."""
 
 
 class ReCU(Method):
@@ -164,3 +166,38 @@ def deviation(x: Tensor) -> Tensor:
     """
     correction = min(x[0].numel() - 1, 1)  # a single element has no spread
     return (x.var(tuple(range(1, x.dim())), keepdim=True, correction=correction) + EPSILON).sqrt()
+
+
+def tau_at(t: int, total: int, tau: tuple[float, float] = TAU) -> float:
+    """τ = τ₀ + (τ₁ − τ₀) (e^(t/N) − 1) / (e − 1).
+
+    Args:
+        t: iteration.
+        total: N.
+        tau: τ₀ and τ₁.
+
+    Example:
+        >>> [round(tau_at(t, 4), 3) for t in range(5)]
+        [0.85, 0.873, 0.903, 0.941, 0.99]
+    """
+    start, end = tau
+    return start + (end - start) * math.expm1(t / total) / (math.e - 1)
+
+
+def quantile(w: Tensor, tau: Tensor) -> Tensor:
+    """Q = −ln(2 − 2τ) · mean|w|; no gradient flows to it.
+
+    Of weights that follow a Laplace distribution of mean 0, whose scale is then E|w|, this is the τ-quantile.
+
+    Args:
+        w: floating point, any shape, with mean 0.
+        tau: scalar, ½ ≤ τ < 1.
+
+    Returns:
+        a scalar.
+
+    Example:
+        >>> quantile(torch.tensor([-1.0, 1.0]), torch.tensor(0.75))
+        tensor(0.6931)
+    """
+    return -torch.log(2 - 2 * tau) * w.detach().abs().mean()

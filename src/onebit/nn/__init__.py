@@ -4,6 +4,7 @@ from onebit import _needs_torch  # noqa: F401
 from onebit.nn.binary_conv import BinaryConv2d
 from onebit.nn.binary_layer import BinaryLayer, binary_layers
 from onebit.nn.binary_linear import BinaryLinear
+from onebit.nn.channel_scale import ChannelScale
 from onebit.nn.kbit import KBitConv2d, KBitLinear, QuantizedLayer, quantized_layers
 from onebit.nn.latent_sign import LatentSign, insert_latent_sign
 from onebit.nn.native import NativeReport, use_native
@@ -17,6 +18,7 @@ __all__ = [
     "BinaryLayer",
     "BinaryLinear",
     "Block",
+    "ChannelScale",
     "KBitConv2d",
     "KBitLinear",
     "LatentSign",

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from onebit import methods
 from onebit.errors import OnebitError
 from onebit.training.build import make_method, make_net
 
@@ -53,7 +52,7 @@ def load_checkpoint(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
         net = make_net(info["model"]["name"], info["model"]["options"], len(info["classes"]), tuple(info["shape"]))
         if info["method"] is not None:
             method = make_method(info["method"]["class_path"], info["method"]["init_args"], trusted=False)
-            methods.apply(method, net)
+            method.attach(net)
         weights = {name.removeprefix("net."): w for name, w in content["state_dict"].items() if name.startswith("net.")}
         net.load_state_dict(weights, strict=True)
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as problem:

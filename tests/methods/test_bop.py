@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from onebit.errors import OnebitError
-from onebit.methods.bit_flips import Bop, SecondOrderBop
+from onebit.methods.bop import Bop, SecondOrderBop
 
 Array = NDArray[np.float64]
 

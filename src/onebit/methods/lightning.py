@@ -1,13 +1,38 @@
-"""A method's schedule inside a Lightning training loop."""
+"""Ties a method to a network and to Lightning's training loop."""
 
 import math
 from typing import Any
 
 import lightning.pytorch as pl
+from torch import nn
 from torch.optim import Optimizer
 
 from onebit.errors import OnebitError
 from onebit.methods.base import Method
+
+
+def apply(method: Method, net: nn.Module) -> list[pl.Callback]:
+    """Attaches a method to a network and returns the Lightning callbacks that run its schedule.
+
+    Apply before the optimiser is made. An iteration is an optimiser step, as in the papers: the batches of one
+    accumulated gradient share the method's state.
+
+    Args:
+        method: fresh; it belongs to this network from now on.
+        net: made of ``onebit.nn`` layers; changed in place.
+
+    Example:
+        >>> from torch import nn
+        >>> from onebit.methods import CycleBNN
+        >>> from onebit.nn import BinaryConv2d
+        >>> net = nn.Sequential(BinaryConv2d(4, 8, 3), nn.BatchNorm2d(8))
+        >>> apply(CycleBNN(bits=(2, 6)), net)
+        [<onebit.methods.lightning.MethodCallback object at ...>]
+        >>> net[0].input_quantizer.bits
+        2
+    """
+    method.attach(net)
+    return [MethodCallback(method)]
 
 
 class MethodCallback(pl.Callback):
