@@ -168,8 +168,8 @@ def test_what_a_method_keeps_is_counted() -> None:
     """Bop: no latent weights, one average a weight. RBONN: the gradient before, in a buffer."""
     weights = 4 * 24 * 5
     for method, buffers, latent, slots in (
-        (methods.LatentFree(), 0, 0, 1),
-        (methods.LatentFree("second_order"), 0, 0, 2),
+        (methods.Bop(), 0, 0, 1),
+        (methods.Bop("second_order"), 0, 0, 2),
         (methods.RBONN(variant="released"), weights, weights, 2),
     ):
         net = nn.Sequential(nn.Linear(10, 24, bias=False), BinaryLinear(24, 5), nn.Linear(5, 2, bias=False))
@@ -181,7 +181,7 @@ def test_what_a_method_keeps_is_counted() -> None:
         assert ledger.memory_bytes["optimizer"] == 2 * others + slots * weights
 
 
-OF_REAL_VALUED_NETWORKS = (methods.CPT, methods.FracTrain)
+OF_REAL_VALUED_NETWORKS = (methods.CPT, methods.PFQ)
 OPTIONS = {methods.ReActNet: {"step": 2}}
 NO_OPERANDS = (methods.Method, methods.Compose, methods.Distillation)  # of their own
 METHODS = [

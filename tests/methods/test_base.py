@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from onebit.cost import CostRule, Widths
 from onebit.errors import OnebitError
-from onebit.methods import Method, apply
+from onebit.methods import Bop, BopOptimizer, Method, apply
 
 
 class Recorder(Method):
@@ -102,6 +102,15 @@ def test_state_travels_with_the_checkpoint_and_iterations_go_on(tmp_path: Path) 
     module, _ = train(tmp_path, epochs=2, resume=checkpoint)
     assert module.method.state == {"last": [5, 6]}
     assert module.method.calls == [(t, 12) for t in range(6, 12)]
+
+
+FLIPS = BopOptimizer([nn.Parameter(torch.ones(1))])
+
+
+@pytest.mark.parametrize(("thing", "name"), [(FLIPS, "BopOptimizer"), (Bop, "Bop"), (nn.ReLU(), "ReLU")])
+def test_what_is_no_method_is_refused(thing: Any, name: str) -> None:
+    with pytest.raises(OnebitError, match=rf"apply: {name} is not an object of a method \(call it as apply"):
+        apply(thing, nn.Linear(2, 2))
 
 
 def test_a_run_without_end_is_refused(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from onebit import cost, data, models
 from onebit.errors import OnebitError
-from onebit.methods import BiReal, IRNet, LatentFree, Method, ReCU
+from onebit.methods import BiReal, Bop, IRNet, Method, ReCU
 from onebit.nn import BinaryConv2d, BinaryLinear, binary_layers
 from tests.deploy.nets import assert_same_answer, randomize
 
@@ -22,15 +22,15 @@ STEPS = 200
 
 
 def bop() -> Method:
-    return LatentFree("bop", gamma=(0.1, 1e-3), threshold=1e-5)
+    return Bop("bop", gamma=(0.1, 1e-3), threshold=1e-5)
 
 
 def second_order_bop() -> Method:
-    return LatentFree("second_order", gamma=(0.1, 0.01), threshold=0.1)
+    return Bop("second_order", gamma=(0.1, 0.01), threshold=0.1)
 
 
 def unbiased_second_order_bop() -> Method:
-    return LatentFree("second_order_unbiased", gamma=(0.1, 0.01), threshold=0.3)
+    return Bop("second_order_unbiased", gamma=(0.1, 0.01), threshold=0.3)
 
 
 METHODS: list[Callable[[], Method]] = [BiReal, IRNet, ReCU, bop, second_order_bop, unbiased_second_order_bop]

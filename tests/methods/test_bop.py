@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from onebit.errors import OnebitError
-from onebit.methods.bop import Bop, SecondOrderBop
+from onebit.methods import Bop, BopOptimizer, SecondOrderBopOptimizer
 
 Array = NDArray[np.float64]
 
@@ -51,9 +51,9 @@ def test_flips_are_those_of_the_papers(
     gradients = random.standard_normal((steps, 20))
     w = nn.Parameter(torch.from_numpy(start.copy()))
     if rule == "bop":
-        optimizer: Bop = Bop([w], gamma, tau)
+        optimizer: BopOptimizer = BopOptimizer([w], gamma, tau)
     else:
-        optimizer = SecondOrderBop([w], gamma, tau, sigma, unbiased=rule == "unbiased")
+        optimizer = SecondOrderBopOptimizer([w], gamma, tau, sigma, unbiased=rule == "unbiased")
     for gradient in gradients:
         w.grad = torch.from_numpy(gradient)
         optimizer.step()
@@ -72,20 +72,20 @@ def test_a_high_threshold_or_a_gradient_of_zero_flips_nothing() -> None:
     for gradient, tau in ((1.0, 6.0), (0.0, 0.0)):  # the first inertia of the biased form is 0.5 / √0.01
         w = nn.Parameter(torch.tensor([1.0, -1.0]))
         w.grad = torch.full_like(w, gradient)
-        for optimizer in (Bop([w], 0.5, tau), SecondOrderBop([w], 0.5, tau)):
+        for optimizer in (BopOptimizer([w], 0.5, tau), SecondOrderBopOptimizer([w], 0.5, tau)):
             optimizer.step()
             assert w.tolist() == [1.0, -1.0]
 
 
-@pytest.mark.parametrize("kind", [Bop, SecondOrderBop])
-def test_goes_on_from_its_state(kind: type[Bop]) -> None:
+@pytest.mark.parametrize("kind", [BopOptimizer, SecondOrderBopOptimizer])
+def test_goes_on_from_its_state(kind: type[BopOptimizer]) -> None:
     torch.manual_seed(0)
     gradients = torch.randn(10, 8)
     options: dict[str, Any] = {"gamma": 0.2, "threshold": 0.05}
-    if kind is SecondOrderBop:
+    if kind is SecondOrderBopOptimizer:
         options["unbiased"] = True
 
-    def run(w: nn.Parameter, optimizer: Bop, part: torch.Tensor) -> None:
+    def run(w: nn.Parameter, optimizer: BopOptimizer, part: torch.Tensor) -> None:
         for gradient in part:
             w.grad = gradient.clone()
             optimizer.step()
@@ -110,7 +110,7 @@ def test_a_closure_is_called() -> None:
         loss.backward()
         return float(loss.detach())
 
-    assert Bop([w], 0.5, 0.1).step(closure) == 0
+    assert BopOptimizer([w], 0.5, 0.1).step(closure) == 0
     assert w.tolist() == [-1.0, 1.0]
 
 
@@ -118,16 +118,21 @@ def test_a_closure_is_called() -> None:
     ("options", "message"),
     [({"gamma": 0.0}, "gamma is 0"), ({"gamma": 1.5}, "gamma is 1.5"), ({"threshold": -1.0}, "threshold is -1")],
 )
-@pytest.mark.parametrize("kind", [Bop, SecondOrderBop])
-def test_bad_settings_are_refused(kind: type[Bop], options: dict[str, float], message: str) -> None:
+@pytest.mark.parametrize("kind", [BopOptimizer, SecondOrderBopOptimizer])
+def test_bad_settings_are_refused(kind: type[BopOptimizer], options: dict[str, float], message: str) -> None:
     with pytest.raises(OnebitError, match=message):
         kind([nn.Parameter(torch.ones(2))], **options)
     with pytest.raises(OnebitError, match="sigma is 2"):
-        SecondOrderBop([nn.Parameter(torch.ones(2))], sigma=2.0)
+        SecondOrderBopOptimizer([nn.Parameter(torch.ones(2))], sigma=2.0)
 
 
 def test_a_latent_weight_is_refused() -> None:
     w = nn.Parameter(torch.tensor([0.5]))
     w.grad = torch.ones(1)
     with pytest.raises(OnebitError, match="not ±1"):
-        Bop([w]).step()
+        BopOptimizer([w]).step()
+
+
+def test_the_method_says_which_the_optimiser_is() -> None:
+    with pytest.raises(OnebitError, match=r"the rule is of type generator .*the optimiser of given parameters is Bop"):
+        Bop(nn.Linear(2, 2).parameters())  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from onebit.cost import CostRule, Widths
 from onebit.errors import OnebitError
-from onebit.methods import RBONN, Compose, CycleBNN, LatentFree, Method, ParameterGroup
+from onebit.methods import RBONN, Bop, Compose, CycleBNN, Method, ParameterGroup
 from onebit.methods.cyclebnn import weight_sign
 from onebit.nn import BinaryConv2d, BinaryLinear
 from onebit.quantize import quantize_gradient
@@ -133,9 +133,9 @@ def test_the_ledger_counts_the_narrowest_operands() -> None:
     assert both.cost_rule().operands == cycle.cost_rule().operands
     assert both.cost_rule().charged == cycle.cost_rule().charged
     assert Compose([Noted("a", []), RBONN()]).cost_rule() == RBONN().cost_rule()
-    latent_free = LatentFree().cost_rule()
-    assert Compose([Noted("a", []), LatentFree()]).cost_rule() == latent_free
-    assert (latent_free.latent, latent_free.slots) == (False, 1)
+    bop = Bop().cost_rule()
+    assert Compose([Noted("a", []), Bop()]).cost_rule() == bop
+    assert (bop.latent, bop.slots) == (False, 1)
     with pytest.raises(OnebitError, match="two methods change"):
         Compose([CycleBNN(), CycleBNN()]).cost_rule()
 

@@ -10,13 +10,13 @@ from torch.nn import functional
 
 from onebit import cost, deploy, models
 from onebit.errors import OnebitError
-from onebit.methods import CPT, FracTrain
+from onebit.methods import CPT, PFQ
 from onebit.nn import KBitConv2d, KBitLinear
 from onebit.quantize import quantize_gradient
 from onebit.quantize.uniform import measure, quantize
 from tests.methods.digits import accuracy_after
 
-METHODS = {"cpt": lambda: CPT(bits=(3, 8), cycles=4), "fractrain": lambda: FracTrain(interval=5)}
+METHODS = {"cpt": lambda: CPT(bits=(3, 8), cycles=4), "pfq": lambda: PFQ(interval=5)}
 
 
 def test_a_layer_computes_the_equations() -> None:
@@ -72,10 +72,10 @@ def test_cpt_learns_the_digits(seed: int, record_property: Callable[[str, object
 
 @pytest.mark.learning
 @pytest.mark.usefixtures("one_thread")
-def test_fractrain_learns_the_digits_and_reaches_its_last_stage(
+def test_pfq_learns_the_digits_and_reaches_its_last_stage(
     seed: int, record_property: Callable[[str, object], None]
 ) -> None:
-    method = FracTrain(interval=5, threshold=0.2, decay=0.6)
+    method = PFQ(interval=5, threshold=0.2, decay=0.6)
     accuracy = accuracy_after(method, seed, full_precision=True)
     record_property("top1", accuracy)
     record_property("stage", method.stage)

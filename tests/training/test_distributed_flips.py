@@ -25,7 +25,7 @@ make = run.make_trainer
 run.make_trainer = lambda config, folder, callbacks, *rest, **more: make(
     config, folder, [KeepsWeights(), *callbacks], *rest, **more
 )
-bop = {"class_path": "onebit.methods.LatentFree", "init_args": {"gamma": [0.1, 0.001], "threshold": 1e-5}}
+bop = {"class_path": "onebit.methods.Bop", "init_args": {"gamma": [0.1, 0.001], "threshold": 1e-5}}
 recipe = tiny(
     method=bop, teacher={"checkpoint": sys.argv[3]}, trainer={"devices": 2, "max_steps": 20}, data={"batch_size": 64}
 )

@@ -10,7 +10,7 @@ import torch
 
 from onebit import cost, models
 from onebit.cost import CostRule, Widths
-from onebit.methods import FracTrain
+from onebit.methods import PFQ
 from onebit.nn import quantized_layers
 from onebit.training import fit, load_checkpoint
 from onebit.training.keeper import Stopped
@@ -20,7 +20,7 @@ from tests.training.test_resume import assert_same, stop_at, trained
 
 METHODS: dict[str, dict[str, Any]] = {
     "CPT": {"bits": [3, 8], "cycles": 2},
-    "FracTrain": {"bits": [3, 4, 8], "gradient_bits": [6, 6, 8], "interval": 2, "threshold": 0.5},
+    "PFQ": {"bits": [3, 4, 8], "gradient_bits": [6, 6, 8], "interval": 2, "threshold": 0.5},
 }
 
 
@@ -47,9 +47,9 @@ def test_same_bits_as_an_unbroken_run(
     resumed = trained(recipe(name, seed), tmp_path / "broken", resume=tmp_path / "broken" / "last.ckpt")
     for part in ("state_dict", "optimizer_states", "random_streams", "callbacks", "onebit"):
         assert_same(whole[part], resumed[part], part)
-    if name == "FracTrain":
-        record_property("stage", whole["callbacks"]["onebit.methods.FracTrain"]["stage"])
-        assert whole["callbacks"]["onebit.methods.FracTrain"]["stage"] == 2  # else nothing above was put to the test
+    if name == "PFQ":
+        record_property("stage", whole["callbacks"]["onebit.methods.PFQ"]["stage"])
+        assert whole["callbacks"]["onebit.methods.PFQ"]["stage"] == 2  # else nothing above was put to the test
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -66,10 +66,10 @@ def test_a_checkpoint_holds_the_width_and_answers_at_it(name: str, tmp_path: Pat
 
 
 def test_a_run_reports_the_widths_that_it_had(tmp_path: Path, seed: int) -> None:
-    """FracTrain's stages are known afterwards only: before, the ledger has the last one all the time."""
-    run = recipe("FracTrain", seed)
+    """PFQ's stages are known afterwards only: before, the ledger has the last one all the time."""
+    run = recipe("PFQ", seed)
     net = models.create("small", width=8, full_precision=True)
-    method = FracTrain(**METHODS["FracTrain"])
+    method = PFQ(**METHODS["PFQ"])
     method.attach(net)
     bound = cost.count(net, torch.zeros(1, 1, 8, 8), method)
     saved = fit(run, tmp_path / "run", progress=False)["operations_saved_percent"]

@@ -62,7 +62,7 @@ def test_the_bits_are_those_that_train(monkeypatch: pytest.MonkeyPatch) -> None:
     ("method", "options", "message"),
     [
         (None, {}, "the recipe has no method"),
-        ("FracTrain", {}, "FracTrain has no cycle of bits"),
+        ("PFQ", {}, "PFQ has no cycle of bits"),
         ("CPT", {"lowest": 5, "highest": 4}, "bits from 5 to 4"),
         ("CPT", {"steps": 3, "window": 4}, "a window of 4 in 3 steps"),
     ],

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 from onebit import _needs_torch  # noqa: F401
 from onebit.methods.base import Method, ParameterGroup, optimizer_groups
 from onebit.methods.birealnet import BiReal
-from onebit.methods.bop import Bop, LatentFree, SecondOrderBop
+from onebit.methods.bop import Bop, BopOptimizer, SecondOrderBopOptimizer
 from onebit.methods.compose import Compose
 from onebit.methods.cpt import CPT
 from onebit.methods.cyclebnn import CycleBNN
 from onebit.methods.distillation import Distillation
-from onebit.methods.fractrain import FracTrain
 from onebit.methods.irnet import IRNet
+from onebit.methods.pfq import PFQ
 from onebit.methods.rbonn import RBONN
 from onebit.methods.reactnet import ReActNet
 from onebit.methods.recu import ReCU
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CPT",
+    "PFQ",
     "RBONN",
     "BiReal",
     "Bop",
+    "BopOptimizer",
     "Compose",
     "CycleBNN",
     "Distillation",
-    "FracTrain",
     "IRNet",
-    "LatentFree",
     "Method",
     "ParameterGroup",
     "ReActNet",
     "ReCU",
-    "SecondOrderBop",
+    "SecondOrderBopOptimizer",
     "apply",
     "optimizer_groups",
 ]

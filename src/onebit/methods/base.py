@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -38,6 +38,8 @@ class Method(ABC):
     Everything that the trained network needs to answer lies in the network's own state dict; ``state_dict`` of the
     method holds what only training needs.
     """
+
+    former_names: ClassVar[tuple[str, ...]] = ()  # by which older recipes and checkpoints call the class
 
     @abstractmethod
     def attach(self, net: nn.Module) -> None:

@@ -45,8 +45,8 @@ from onebit.quantize import IdentitySign, sign
 Rule = Literal["bop", "second_order", "second_order_unbiased"]
 
 
-class LatentFree(Method):
-    """Bop, in the training loop of other methods; see the module's page.
+class Bop(Method):
+    """Training without latent weights, in the training loop of other methods; see the module's page.
 
     Args:
         rule: ``bop``, ``second_order`` (biased) or ``second_order_unbiased``.
@@ -55,13 +55,13 @@ class LatentFree(Method):
         sigma: σ, of the second-order rules.
 
     Raises:
-        OnebitError: another rule, γ or σ outside 0 to 1, a negative τ; and ``attach`` for a network without binary
-            layers.
+        OnebitError: another rule (or parameters, which :class:`BopOptimizer` takes), γ or σ outside 0 to 1, a negative
+            τ; and ``attach`` for a network without binary layers.
 
     Example:
         >>> from onebit.nn import BinaryConv2d
         >>> net = nn.Sequential(BinaryConv2d(4, 8, 3), nn.BatchNorm2d(8))
-        >>> method = LatentFree("bop", gamma=(1e-3, 1e-5))
+        >>> method = Bop("bop", gamma=(1e-3, 1e-5))
         >>> method.attach(net)
         >>> net[0].weight.detach().unique()
         tensor([-1.,  1.])
@@ -71,6 +71,8 @@ class LatentFree(Method):
         True
     """
 
+    former_names = ("LatentFree",)
+
     def __init__(
         self,
         rule: Rule = "bop",
@@ -78,18 +80,23 @@ class LatentFree(Method):
         threshold: float = 1e-8,
         sigma: float = 1e-2,
     ) -> None:
+        if not isinstance(rule, str):
+            raise OnebitError(
+                f"Bop: the rule is of type {type(rule).__name__}",
+                hint="Bop is the method; the optimiser of given parameters is BopOptimizer",
+            )
         if rule not in get_args(Rule):
-            raise OnebitError(f"LatentFree: no rule '{rule}'", hint=f"choose from {', '.join(get_args(Rule))}")
+            raise OnebitError(f"Bop: no rule '{rule}'", hint=f"choose from {', '.join(get_args(Rule))}")
         self.rule = rule
         self.gamma = (gamma, gamma) if isinstance(gamma, int | float) else gamma
         self.threshold = threshold
         self.sigma = sigma
         for value in self.gamma:
             self._make([nn.Parameter(torch.ones(1))], value)  # says what is wrong before a network is touched
-        self._optimizer: Bop | None = None
+        self._optimizer: BopOptimizer | None = None
 
     def attach(self, net: nn.Module) -> None:
-        layers = require_binary_layers(net, "LatentFree")
+        layers = require_binary_layers(net, "Bop")
         for layer in layers:
             layer.weight_quantizer = IdentitySign()
             layer.weight.data.copy_(sign(layer.weight))
@@ -116,19 +123,19 @@ class LatentFree(Method):
         return CostRule((Widths(1.0, activation=1, weight=1),), latent=False, slots=slots)
 
     @property
-    def _flips(self) -> "Bop":
+    def _flips(self) -> "BopOptimizer":
         if self._optimizer is None:
-            raise OnebitError("LatentFree is attached to no network", hint="call attach(net) first")
+            raise OnebitError("Bop is attached to no network", hint="call attach(net) first")
         return self._optimizer
 
-    def _make(self, weights: list[nn.Parameter], gamma: float) -> "Bop":
+    def _make(self, weights: list[nn.Parameter], gamma: float) -> "BopOptimizer":
         if self.rule == "bop":
-            return Bop(weights, gamma, self.threshold)
-        return SecondOrderBop(weights, gamma, self.threshold, self.sigma, self.rule == "second_order_unbiased")
+            return BopOptimizer(weights, gamma, self.threshold)
+        return SecondOrderBopOptimizer(weights, gamma, self.threshold, self.sigma, self.rule == "second_order_unbiased")
 
 
-class Bop(Optimizer):
-    """The binary optimiser.
+class BopOptimizer(Optimizer):
+    """The binary optimiser of the method :class:`Bop`, for parameters of one's own.
 
     Args:
         parameters: of ±1 only.
@@ -142,7 +149,7 @@ class Bop(Optimizer):
 
     Example:
         >>> w = nn.Parameter(torch.tensor([1.0, 1.0, -1.0]))
-        >>> optimizer = Bop([w], gamma=0.5, threshold=0.1)
+        >>> optimizer = BopOptimizer([w], gamma=0.5, threshold=0.1)
         >>> w.grad = torch.tensor([1.0, -1.0, 1.0])
         >>> optimizer.step()
         >>> w.data
@@ -186,7 +193,7 @@ class Bop(Optimizer):
         return state[name].lerp_(value, share)
 
 
-class SecondOrderBop(Bop):
+class SecondOrderBopOptimizer(BopOptimizer):
     """The binary optimiser with the gradient's second moment.
 
     Args:
@@ -203,7 +210,7 @@ class SecondOrderBop(Bop):
 
     Example:
         >>> w = nn.Parameter(torch.tensor([1.0, 1.0, -1.0]))
-        >>> optimizer = SecondOrderBop([w], gamma=0.5, threshold=0.9, sigma=0.5, unbiased=True)
+        >>> optimizer = SecondOrderBopOptimizer([w], gamma=0.5, threshold=0.9, sigma=0.5, unbiased=True)
         >>> w.grad = torch.tensor([1e-6, -1.0, 1.0])
         >>> optimizer.step()
         >>> w.data  # however small the gradient is

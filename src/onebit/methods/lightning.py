@@ -21,8 +21,10 @@ def apply(method: Method, net: nn.Module) -> list[pl.Callback]:
         method: fresh; it belongs to this network from now on.
         net: made of ``onebit.nn`` layers; changed in place.
 
+    Raises:
+        OnebitError: ``method`` is no method, such as an optimiser, or it does not fit ``net``.
+
     Example:
-        >>> from torch import nn
         >>> from onebit.methods import CycleBNN
         >>> from onebit.nn import BinaryConv2d
         >>> net = nn.Sequential(BinaryConv2d(4, 8, 3), nn.BatchNorm2d(8))
@@ -31,6 +33,11 @@ def apply(method: Method, net: nn.Module) -> list[pl.Callback]:
         >>> net[0].input_quantizer.bits
         2
     """
+    if not isinstance(method, Method):
+        raise OnebitError(
+            f"apply: {getattr(method, '__name__', type(method).__name__)} is not an object of a method",
+            hint="call it as apply(methods.Bop(), net)",
+        )
     method.attach(net)
     return [MethodCallback(method)]
 
@@ -64,6 +71,14 @@ class MethodCallback(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
     ) -> None:
         self.method.before_update()
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        states = checkpoint["callbacks"]
+        for name in type(self.method).former_names:
+            if f"onebit.methods.{name}" in states:
+                states[self.state_key] = states.pop(f"onebit.methods.{name}")
 
     def state_dict(self) -> dict[str, Any]:
         return self.method.state_dict()

@@ -9,7 +9,7 @@ from typing import Any, cast
 from jsonargparse import ArgumentError, ArgumentParser
 from torch import nn
 
-from onebit import models
+from onebit import methods, models
 from onebit.errors import OnebitError
 from onebit.methods import Method
 
@@ -84,7 +84,12 @@ def _parts(name: str, values: Any, trusted: bool) -> list[Method]:
 
 def _find(class_path: str, trusted: bool) -> type[Method]:
     module_name, _, name = class_path.rpartition(".")
-    if not trusted and not f"{module_name}.".startswith("onebit.methods.") and not _is_known(class_path):
+    ours = f"{module_name}.".startswith("onebit.methods.")
+    if ours:
+        for kind in vars(methods).values():
+            if isinstance(kind, type) and issubclass(kind, Method) and name in kind.former_names:
+                return kind
+    if not trusted and not ours and not _is_known(class_path):
         raise OnebitError(
             f"the file names a method of a foreign package, {class_path}", hint="import that package first"
         )

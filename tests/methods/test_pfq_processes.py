@@ -6,14 +6,14 @@ import torch
 import torch.multiprocessing as mp
 from torch import distributed, nn
 
-from onebit.methods import FracTrain
+from onebit.methods import PFQ
 
 STALLED, FALLING = [1.0] * 8, [2.0 * 0.8**t for t in range(8)]
 LOSSES = [STALLED, FALLING]
 
 
 def stages(losses: list[float]) -> list[int]:
-    net, method = nn.Sequential(nn.Linear(2, 2)), FracTrain(interval=1, threshold=0.3)
+    net, method = nn.Sequential(nn.Linear(2, 2)), PFQ(interval=1, threshold=0.3)
     method.attach(net)
     found = []
     for t, loss in enumerate(losses):

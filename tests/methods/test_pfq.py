@@ -1,4 +1,4 @@
-"""FracTrain's rule for the next stage."""
+"""PFQ's rule for the next stage."""
 
 import io
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from onebit.errors import OnebitError
-from onebit.methods import FracTrain
+from onebit.methods import PFQ
 
 BITS, GRADIENT_BITS = (3, 4, 6, 8), (6, 6, 8, 8)
 
@@ -26,7 +26,7 @@ def transcribed(losses: Sequence[float], threshold: float, decay: float, stages:
     return found
 
 
-def stages_of(method: FracTrain, net: nn.Module, losses: Sequence[float], start: int = 0) -> list[int]:
+def stages_of(method: PFQ, net: nn.Module, losses: Sequence[float], start: int = 0) -> list[int]:
     found = []
     for t, loss in enumerate(losses, start):
         method.step(t, 1000)
@@ -44,7 +44,7 @@ def falling(steps: int) -> list[float]:
 
 def test_stages_are_those_of_the_released_rule() -> None:
     losses = falling(80)
-    net, method = nn.Sequential(nn.Linear(3, 2)), FracTrain(interval=1, threshold=0.05, decay=0.3)
+    net, method = nn.Sequential(nn.Linear(3, 2)), PFQ(interval=1, threshold=0.05, decay=0.3)
     method.attach(net)
     expected = transcribed(losses, 0.05, 0.3, stages=4)
     assert set(expected) == {0, 1, 2, 3}
@@ -54,37 +54,37 @@ def test_stages_are_those_of_the_released_rule() -> None:
 def test_an_interval_is_a_mean() -> None:
     losses = falling(80)
     spread = [loss + side for loss in losses for side in (-0.3, 0.1, 0.2)]
-    net, method = nn.Sequential(nn.Linear(3, 2)), FracTrain(interval=3, threshold=0.05, decay=0.3)
+    net, method = nn.Sequential(nn.Linear(3, 2)), PFQ(interval=3, threshold=0.05, decay=0.3)
     method.attach(net)
     assert stages_of(method, net, spread)[::3] == transcribed(losses, 0.05, 0.3, stages=4)
 
 
 def test_a_loss_that_falls_keeps_the_first_stage() -> None:
-    net, method = nn.Sequential(nn.Linear(3, 2)), FracTrain(interval=1)
+    net, method = nn.Sequential(nn.Linear(3, 2)), PFQ(interval=1)
     method.attach(net)
     assert set(stages_of(method, net, [2.0 * 0.9**t for t in range(20)])) == {0}
 
 
 def test_a_saved_state_goes_on_the_same() -> None:
     losses = falling(80)
-    net, method = nn.Sequential(nn.Linear(3, 2)), FracTrain(interval=3)
+    net, method = nn.Sequential(nn.Linear(3, 2)), PFQ(interval=3)
     method.attach(net)
     whole = stages_of(method, net, losses)
     for stop in (1, 10, 31):
-        net, method = nn.Sequential(nn.Linear(3, 2)), FracTrain(interval=3)
+        net, method = nn.Sequential(nn.Linear(3, 2)), PFQ(interval=3)
         method.attach(net)
         before = stages_of(method, net, losses[:stop])
         file = io.BytesIO()
         torch.save(method.state_dict(), file)
         file.seek(0)
-        net, method = nn.Sequential(nn.Linear(3, 2)), FracTrain(interval=3)
+        net, method = nn.Sequential(nn.Linear(3, 2)), PFQ(interval=3)
         method.attach(net)
         method.load_state_dict(torch.load(file, weights_only=True))
         assert before + stages_of(method, net, losses[stop:], start=stop) == whole
 
 
 def test_the_rule_is_an_upper_bound_before_and_the_truth_after() -> None:
-    net, method = nn.Sequential(nn.Linear(3, 2)), FracTrain(interval=1)
+    net, method = nn.Sequential(nn.Linear(3, 2)), PFQ(interval=1)
     assert [(w.share, w.activation, w.gradient) for w in method.cost_rule().operands] == [(1.0, 8, 8)]
     method.attach(net)
     stages = stages_of(method, net, [1.0] * 8)
@@ -94,7 +94,7 @@ def test_the_rule_is_an_upper_bound_before_and_the_truth_after() -> None:
 
 
 def test_batches_of_one_accumulated_gradient_are_one_iteration() -> None:
-    net, method = nn.Sequential(nn.Linear(3, 2)), FracTrain(interval=1)
+    net, method = nn.Sequential(nn.Linear(3, 2)), PFQ(interval=1)
     method.attach(net)
     for t in range(6):
         for _ in range(4):
@@ -117,4 +117,4 @@ def test_batches_of_one_accumulated_gradient_are_one_iteration() -> None:
 )
 def test_bad_arguments_are_refused(options: dict, message: str) -> None:
     with pytest.raises(OnebitError, match=message):
-        FracTrain(**options)
+        PFQ(**options)

@@ -10,7 +10,7 @@ from onebit.training.keeper import Keeper, Stopped
 from tests.training.recipes import tiny
 
 RECIPE = tiny(
-    method={"class_path": "onebit.methods.LatentFree", "init_args": {"gamma": [0.1, 0.001], "threshold": 1e-5}},
+    method={"class_path": "onebit.methods.Bop", "init_args": {"gamma": [0.1, 0.001], "threshold": 1e-5}},
     optimizer={"name": "adamw", "weight_decay": 0.1},
 )
 

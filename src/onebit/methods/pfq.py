@@ -1,6 +1,6 @@
-"""FracTrain's progressive fractional quantisation (PFQ): the precision rises whenever the loss stops falling.
+"""PFQ, progressive fractional quantisation: the precision rises whenever the loss stops falling.
 
-Fu et al., "FracTrain: Fractionally Squeezing Bit Savings Both Temporally and Spatially for Efficient DNN Training",
+Fu et al., "PFQ: Fractionally Squeezing Bit Savings Both Temporally and Spatially for Efficient DNN Training",
 NeurIPS 2020, arXiv 2012.13113, algorithm 1, as its released code computes it.
 
 **Stages.** Weights and activations have B_i bits in stage i, gradients G_i; both rise. The layers are those of
@@ -15,13 +15,13 @@ with the last five of this stage:
 Then ε becomes α ε, and the five intervals are counted anew. In the last stage training goes on to its end.
 
 **Not done: dynamic fractional quantisation (DFQ)**, the other half of the paper, in which a recurrent gate chooses
-the precision of each layer for each input. Without it this is the paper's PFQ, not its FracTrain.
+the precision of each layer for each input. FracTrain is the paper's name for both together.
 
 **Departures.** The loss is averaged over the iterations that were summed (the released code divides the sum of 400 by
 the 391 of an epoch), and over the processes of a distributed run. ε decays after every stage (the released code stops
 after two, which is the same for four stages).
 
-**Cost.** When the stages end is known only from the run: before it :meth:`FracTrain.cost_rule` charges the last stage
+**Cost.** When the stages end is known only from the run: before it :meth:`PFQ.cost_rule` charges the last stage
 all the time, which is the most that it can cost, and afterwards what it did.
 
 **Export.** As for CPT: refused with one line. A run that ends before its last stage leaves a network of that stage's
@@ -47,7 +47,7 @@ SCALED = 10
 """Intervals whose mean loss is the scale S."""
 
 
-class FracTrain(Method):
+class PFQ(Method):
     """Progressive fractional quantisation of a real-valued network; see the module's page for the rule.
 
     Args:
@@ -65,7 +65,7 @@ class FracTrain(Method):
 
     Example:
         >>> net = nn.Sequential(nn.Linear(4, 2))
-        >>> method = FracTrain(bits=(3, 8), gradient_bits=(6, 8), interval=1)
+        >>> method = PFQ(bits=(3, 8), gradient_bits=(6, 8), interval=1)
         >>> method.attach(net)
         >>> for t, loss in enumerate([2.0, 1.5, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]):
         ...     method.step(t, total=8)
@@ -73,6 +73,8 @@ class FracTrain(Method):
         >>> net[0].weight_quantizer.bits
         8
     """
+
+    former_names = ("FracTrain",)
 
     def __init__(
         self,
@@ -84,13 +86,13 @@ class FracTrain(Method):
     ) -> None:
         if not bits or len(bits) != len(gradient_bits):
             counts = f"{len(bits)} widths of operands and {len(gradient_bits)} of gradients"
-            raise OnebitError(f"FracTrain: {counts}", hint="give one of each a stage")
+            raise OnebitError(f"PFQ: {counts}", hint="give one of each a stage")
         for widths in (bits, gradient_bits):
             for pair in pairwise((widths[0], *widths)):
-                check_bits_range("FracTrain", pair)
+                check_bits_range("PFQ", pair)
         for name, value in (("interval", interval), ("threshold", threshold), ("decay", decay)):
             if value <= 0:
-                raise OnebitError(f"FracTrain: {name} is {value}", hint="it must be above zero")
+                raise OnebitError(f"PFQ: {name} is {value}", hint="it must be above zero")
         self.bits, self.gradient_bits = tuple(bits), tuple(gradient_bits)
         self.threshold, self.decay, self.interval = threshold, decay, interval
         self.stage = 0
@@ -103,11 +105,11 @@ class FracTrain(Method):
         self._layers: KBitLayers | None = None
 
     def attach(self, net: nn.Module) -> None:
-        self._layers = KBitLayers("FracTrain", net, self.bits[0], self.gradient_bits[0])
+        self._layers = KBitLayers("PFQ", net, self.bits[0], self.gradient_bits[0])
 
     def step(self, t: int, total: int) -> None:
         if self._layers is None:
-            raise OnebitError("FracTrain: not attached to a network", hint="call attach(net) first")
+            raise OnebitError("PFQ: not attached to a network", hint="call attach(net) first")
         if t == self._t:  # another batch of an accumulated gradient
             return
         if t % self.interval == 0 and self._summed:
