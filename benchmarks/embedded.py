@@ -87,9 +87,8 @@ def run(cpu: str, program: Program, x: NDArray[np.float32]) -> tuple[NDArray[np.
 
 
 def call(*words: object) -> str:
-    return subprocess.run(
-        ["tests/embedded.sh", *map(str, words)], cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE
-    ).stdout
+    command = ["native/tests/platforms/embedded.sh", *map(str, words)]
+    return subprocess.run(command, cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE).stdout
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Emulated Cortex-M boards (tests/embedded.sh) that run a program."""
+"""Emulated Cortex-M boards (native/tests/platforms/embedded.sh) that run a program."""
 
 import struct
 import subprocess
@@ -18,8 +18,9 @@ ARENA_BYTES = 48 << 10
 
 
 def script(*words: object) -> str:
-    """What tests/embedded.sh prints; skips the test where a tool is missing."""
-    done = subprocess.run(["tests/embedded.sh", *map(str, words)], cwd=ROOT, capture_output=True, text=True)
+    """What native/tests/platforms/embedded.sh prints; skips the test where a tool is missing."""
+    command = ["native/tests/platforms/embedded.sh", *map(str, words)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode == 77:
         pytest.skip(done.stderr.strip())
     assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-1000:]

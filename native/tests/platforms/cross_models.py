@@ -1,4 +1,4 @@
-"""Writes what tests/cross.sh compares between processors: a network trained for a moment on the digits, packed with its
+"""Writes what cross.sh compares between processors: a network trained for a moment on the digits, packed with its
 real-valued layers in float32 (``digits.obn``) and in bytes (``digits_int8.obn``), and test images (``digits.f32``)."""
 
 import sys

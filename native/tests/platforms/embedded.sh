@@ -2,23 +2,19 @@
 # The run path without an operating system: built for Cortex-M, it needs nothing but a few C functions, and on emulated
 # boards its answers are the bits of a session on this machine. Builds stay in build/ and are reused.
 #
-#   tests/embedded.sh                                 every board, on the models of the native tests
-#   tests/embedded.sh build CPU                       builds for one core; what follows needs that
-#   tests/embedded.sh answers CPU PROGRAM SAMPLES     what its board prints for a program (onebit compile -o m.obp)
-#   tests/embedded.sh firmware CPU ELF                what its board prints when it runs another firmware
-#   tests/embedded.sh size CPU                        bytes of flash of the run path and the firmware around it
+#   embedded.sh                                 every board, on the models of the native tests
+#   embedded.sh build CPU                       builds for one core; what follows needs that
+#   embedded.sh answers CPU PROGRAM SAMPLES     what its board prints for a program (onebit compile -o m.obp)
+#   embedded.sh firmware CPU ELF                what its board prints when it runs another firmware
+#   embedded.sh size CPU                        bytes of flash of the run path and the firmware around it
 # Exit code 77: a tool is missing (the line on stderr says which).
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../../.."
+. native/tests/platforms/build.sh
 
 declare -A machines=([cortex-m0]=lm3s6965evb [cortex-m3]=lm3s6965evb [cortex-m4]=mps2-an386 [cortex-m7]=mps2-an500)
 allowed='memcpy|memset|memcmp|memmove|nearbyintf|__aeabi_[dfilu][a-z0-9]+|__gnu_thumb1_case_[a-z]+'
-generator=()
-command -v ninja >/dev/null && generator=(-G Ninja)
-
-for tool in cmake arm-none-eabi-g++ qemu-system-arm; do
-  command -v "$tool" >/dev/null || { echo "not run on emulated Cortex-M boards: no $tool" >&2; exit 77; }
-done
+needs "on emulated Cortex-M boards" cmake arm-none-eabi-g++ qemu-system-arm
 
 build() {  # cpu
   mkdir -p build
@@ -42,14 +38,9 @@ answers() {  # cpu, program, samples
 }
 
 # What the archive takes from outside itself.
-needs() {  # cpu
+symbols() {  # cpu
   arm-none-eabi-nm -g "build/embedded-$1/libonebit_embedded.a" |
     awk 'NF == 2 && $1 == "U" { used[$2] } NF == 3 { made[$3] } END { for (name in used) if (!(name in made)) print name }'
-}
-
-fail() {
-  echo "tests/embedded.sh: $*" >&2
-  exit 1
 }
 
 case ${1:-} in
@@ -66,14 +57,13 @@ case ${1:-} in
   *) fail "see its first lines" ;;
 esac
 
-cmake -S native -B build/native-plain "${generator[@]}" -DCMAKE_CXX_FLAGS=-Werror -DCMAKE_C_FLAGS=-Werror >/dev/null
-cmake --build build/native-plain --target embedded_cases
+here embedded_cases
 cases=build/embedded-cases
 mkdir -p "$cases"
-build/native-plain/embedded_cases "$cases"
+build/native/embedded_cases "$cases"
 for cpu in cortex-m0 cortex-m3 cortex-m4 cortex-m7; do
   build "$cpu"
-  others=$(needs "$cpu" | grep -vxE "$allowed" || true)
+  others=$(symbols "$cpu" | grep -vxE "$allowed" || true)
   [ -z "$others" ] || fail "$cpu: the run path needs $others"
   for case in example strips; do
     answers "$cpu" "$cases/$case.obp" "$cases/$case.samples" >"$cases/$case.$cpu" || fail "$cpu: $case: $(tail -1 "$cases/$case.$cpu")"

@@ -7,23 +7,11 @@
 # An emulated test takes a quarter of the random cases that it takes on this machine (DIVISOR=1: all).
 # Builds stay in build/ and are reused. Exit code 77: a tool is missing (the lines on stderr say which).
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../../.."
+. native/tests/platforms/build.sh
 
 export ONEBIT_TEST_DIVISOR=${DIVISOR:-4}
-generator=()
-command -v ninja >/dev/null && generator=(-G Ninja)
-jobs=$(getconf _NPROCESSORS_ONLN)
 models=()
-
-fail() {
-  echo "tests/cross.sh: $*" >&2
-  exit 1
-}
-
-built() {  # folder, then options of cmake
-  cmake -S native -B "$1" "${generator[@]}" -DCMAKE_COMPILE_WARNING_AS_ERROR=ON "${@:2}" >/dev/null
-  cmake --build "$1" -j "$jobs" --target "${target:-all}"
-}
 
 no_fused() {  # folder, prefix of the tools
   local found
@@ -39,7 +27,9 @@ cross() {  # name, prefix of the tools, QEMU's name, CPUs
     command -v "$tool" >/dev/null || { echo "not run for $name: no $tool" >&2; missing=1; return; }
   done
   echo "cross-built tests: $name"
-  built "$folder" -DCMAKE_TOOLCHAIN_FILE="$PWD/native/cmake/$name.cmake"
+  cmake -S native -B "$folder" "${generator[@]}" -DCMAKE_TOOLCHAIN_FILE="$PWD/native/cmake/$name.cmake" \
+    -DCMAKE_COMPILE_WARNING_AS_ERROR=ON >/dev/null
+  cmake --build "$folder" -j "$jobs"
   for cpu in "${@:4}"; do
     QEMU_CPU=$cpu "${emulator[@]}" "$folder/kernels_select_test" | paste -sd ' ' | sed "s/^/$name, $cpu: /"
     QEMU_CPU=$cpu ctest --test-dir "$folder" -R "$filter" --output-on-failure -j "$jobs" >"$folder/$cpu.log" ||
@@ -53,15 +43,15 @@ cross() {  # name, prefix of the tools, QEMU's name, CPUs
 }
 
 mkdir -p build/cross
-command -v cmake >/dev/null || { echo "not run on other processors: no cmake" >&2; exit 77; }
-target=fingerprint built build/native-plain -DCMAKE_CXX_FLAGS=-Werror -DCMAKE_C_FLAGS=-Werror
+needs "on other processors" cmake
+here fingerprint
 if python3 -c 'import onebit.deploy' 2>/dev/null; then
-  [ -e build/cross/digits.f32 ] || python3 tests/cross_models.py build/cross
+  [ -e build/cross/digits.f32 ] || python3 native/tests/platforms/cross_models.py build/cross
   models=(build/cross/digits.obn build/cross/digits.f32 build/cross/digits_int8.obn build/cross/digits.f32)
 else
   echo "no network is compared: python3 has no onebit.deploy" >&2
 fi
-build/native-plain/fingerprint "${models[@]}" 2>/dev/null | tee build/cross/here.txt
+build/native/fingerprint "${models[@]}" 2>/dev/null | tee build/cross/here.txt
 
 missing=
 summary=()
@@ -69,11 +59,12 @@ cross aarch64 aarch64-linux-gnu aarch64 max cortex-a53
 cross armv7 arm-linux-gnueabihf arm max cortex-a15,neon=off
 cross riscv64 riscv64-linux-gnu riscv64 rv64
 if [ -e build/cross-aarch64/libonebit.a ]; then
-  aarch64-linux-gnu-objdump -dC --no-show-raw-insn build/cross-aarch64/libonebit.a | python3 tests/inner_loop.py eor cnt add 4.2
+  aarch64-linux-gnu-objdump -dC --no-show-raw-insn build/cross-aarch64/libonebit.a |
+    python3 native/tests/platforms/inner_loop.py eor cnt add 4.2
 fi
 if [ -e build/cross-armv7/libonebit.a ]; then
   arm-linux-gnueabihf-objdump -dC --no-show-raw-insn build/cross-armv7/libonebit.a |
-    python3 tests/inner_loop.py veor vcnt.8 vadd.i8 5.2
+    python3 native/tests/platforms/inner_loop.py veor vcnt.8 vadd.i8 5.2
 fi
 printf '%s\n' "${summary[@]}" "random cases divided by $ONEBIT_TEST_DIVISOR"
 [ -z "$missing" ] || exit 77

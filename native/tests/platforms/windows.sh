@@ -2,15 +2,11 @@
 # The native tests on Windows: cross-built with MinGW-w64, run under Wine. Builds stay in build/ and are reused.
 # Exit code 77: a tool is missing (the line on stderr says which).
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../../.."
+. native/tests/platforms/build.sh
 
 PATH="$PATH:/usr/lib/wine"  # where Debian puts it
-for tool in cmake x86_64-w64-mingw32-g++-posix wine64; do
-  command -v "$tool" >/dev/null || { echo "not run on Windows: no $tool" >&2; exit 77; }
-done
-generator=()
-command -v ninja >/dev/null && generator=(-G Ninja)
-jobs=$(getconf _NPROCESSORS_ONLN)
+needs "on Windows" cmake x86_64-w64-mingw32-g++-posix wine64
 folder=build/native-windows
 WINEPREFIX=$(mktemp -d)  # outside this folder: it links to the root of the file system
 export WINEPREFIX WINEDEBUG=-all
