@@ -1,5 +1,5 @@
-"""Writes docs/results.md, the tables in docs/learner.md and docs/embedded.md, that of the engines in the README and the
-plots, from the records in results/.
+"""Writes docs/results.md, the tables in docs/learner.md and docs/embedded.md, that of the engines in the README, that
+of the tests in CONTRIBUTING.md and the plots, from the records in results/.
 
 python benchmarks/report.py
 """
@@ -29,6 +29,19 @@ HEADS = {
 
 LEARNING = ROOT / "results" / "fused_learning.json"
 METHODS = ROOT / "results" / "cifar10_methods.json"
+TARGETS = ROOT / "results" / "make_targets.json"
+RUNS = {
+    "demo": "the demo",
+    "test": "ruff, the quick native tests with an eighth of their random cases, the quick Python tests",
+    "check": "types, contracts, pages, all native tests with all random cases, the slow Python tests",
+    "check-sanitized": "the native tests under the address and undefined-behaviour sanitizers, a quarter of the cases",
+    "check-threads": "those with threads under the thread sanitizer",
+    "check-fuzz": "libFuzzer on the readers, the plan and the learner",
+    "check-embedded": "the run path on emulated Cortex-M boards",
+    "check-windows": "the native tests, cross-built, under Wine",
+    "check-cross": "the native tests on emulated aarch64, armv7 and riscv64, and their machine code",
+    "check-wheel": "the source distribution, the wheel built from it, and the base install",
+}
 
 SELECTION = (
     "The learner's defaults (250 steps, a bias column of 1) and the 15 epochs of the backbone were chosen with the "
@@ -97,12 +110,13 @@ def pages() -> dict[Path, str]:
         _soak(read("soak")),
     ]
     learner, readme = ROOT / "docs" / "learner.md", ROOT / "README.md"
-    embedded = ROOT / "docs" / "embedded.md"
+    embedded, contributing = ROOT / "docs" / "embedded.md", ROOT / "CONTRIBUTING.md"
     return {
         ROOT / "docs" / "results.md": "\n\n".join(parts) + "\n",
         learner: between(learner.read_text("utf-8"), learner_table()),
         embedded: between(embedded.read_text("utf-8"), embedded_table()),
         readme: between(readme.read_text("utf-8"), engine_report.summary(read("engine_vs_peers"))),
+        contributing: between(contributing.read_text("utf-8"), targets_table()),
     }
 
 
@@ -117,6 +131,21 @@ def _methods() -> list[str]:
     """The protocol, and the table when something was measured."""
     table = [training_report.methods(read("cifar10_methods"))] if METHODS.exists() else ["No run is finished yet."]
     return ["## CIFAR-10: methods at length", training_report.protocol(), *table]
+
+
+def targets_table() -> str:
+    """What each target of the Makefile runs, and how long it took when that was measured."""
+    record = read("make_targets") if TARGETS.exists() else None
+    rows = []
+    for target, what in RUNS.items():
+        took = record["targets"].get(target) if record else None
+        times = [f"{took[key]:.0f}" for key in ("wall_seconds", "cpu_seconds")] if took else ["", ""]
+        part = " (a part of it: a tool was missing)" if took and not took["whole"] else ""
+        rows.append([f"`make {target}`", what + part, *times])
+    table = markdown(["target", "what it runs", "seconds", "of CPU"], rows)
+    if record is None:
+        return f"{table}\n\nThe times are not measured yet (`benchmarks/make_targets.py`)."
+    return f"{table}\n\n{record['provenance']['machine']['cores']} cores. {source(record)}"
 
 
 def learner_table() -> str:
