@@ -22,10 +22,34 @@ settings.register_profile("onebit", deadline=None)  # a busy machine is no failu
 settings.load_profile("onebit")
 
 HELD_BACK = ("6", "7", "8", "9")
+CPU_LIMIT = 5.0  # seconds of a test that is not marked `slow`
+_BEGUN = pytest.StashKey[float]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seed", type=int, default=0, help="of the tests that learn: benchmarks/learning_bounds.py")
+
+
+def cpu_seconds() -> float:
+    """Of this process and those that it waited for: unlike the time of day, the same on a busy machine."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    item.stash[_BEGUN] = cpu_seconds()
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Keeps ``make test`` to minutes."""
+    result = yield
+    took = cpu_seconds() - item.stash[_BEGUN]
+    if took > CPU_LIMIT and item.get_closest_marker("slow") is None:
+        pytest.fail(f"{took:.1f} s of CPU time, fixtures included: make it cheaper, or mark it slow", pytrace=False)
+    return result
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from onebit.data import create
 from onebit.errors import OnebitError
 
 ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.slow
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 

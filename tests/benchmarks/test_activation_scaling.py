@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 from activation_scaling import measure
 from torch import nn
@@ -12,6 +13,7 @@ from onebit.training import fit, load_checkpoint
 from tests.training.recipes import tiny
 
 
+@pytest.mark.slow
 def test_both_scalings_train_the_same_weights_and_are_measured_as_they_answer(tmp_path: Path) -> None:
     nets, results = {}, {}
     for scaling in ("released", "consistent"):

@@ -10,6 +10,7 @@ from onebit.training import fit
 from tests.training.recipes import tiny
 
 
+@pytest.mark.slow
 @pytest.mark.learning
 def test_a_network_is_packed_and_answers_the_same(
     tmp_path: Path, seed: int, record_property: Callable[[str, object], None]
@@ -26,6 +27,7 @@ def test_a_network_is_packed_and_answers_the_same(
         assert row[answers]["within_tolerance"] >= 290
 
 
+@pytest.mark.slow
 def test_the_twin_is_real_valued_throughout(tmp_path: Path) -> None:
     fit(tiny(method=None, model={"options": {"width": 8, "full_precision": True}}), tmp_path, progress=False)
     row = measure(tmp_path / "last.ckpt", images=360)

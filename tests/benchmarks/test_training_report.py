@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import training_report
 from cifar10_comparison import RECIPES
 from PIL import Image
@@ -20,6 +21,7 @@ def comparison_record() -> dict:
     return {"steps": 2400, "seeds": [0, 1], "summary": summary, "provenance": PROVENANCE}
 
 
+@pytest.mark.slow
 def test_the_comparison(tmp_path: Path) -> None:
     record = comparison_record()
     page = training_report.comparison(record)
@@ -39,6 +41,7 @@ def test_packed_methods() -> None:
     assert cells(page, "a") == ["18", "63,016", "50.0", "50.1", "999", "990", "998", "990"]
 
 
+@pytest.mark.slow
 def test_published_figures_stand_beside_the_runs_of_their_recipes() -> None:
     run = {"result": {"last_top1": 0.5, "epochs": 6.0}, "provenance": PROVENANCE}
     comparison = comparison_record()
@@ -56,6 +59,7 @@ def test_published_figures_stand_beside_the_runs_of_their_recipes() -> None:
     assert "digits_" not in page, "no figure is published for it"
 
 
+@pytest.mark.slow
 def test_a_length_in_steps_is_counted_in_epochs() -> None:
     run = training_report.Measured("90.0", 60.0, "")
     page = training_report.published({"cyclebnn_cifar10_resnet18": run})

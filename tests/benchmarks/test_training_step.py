@@ -73,6 +73,7 @@ def test_a_step_changes_the_weights(kind: str, monkeypatch: pytest.MonkeyPatch) 
     assert all(not torch.equal(before[name], value) for name, value in made[0].named_parameters())
 
 
+@pytest.mark.slow
 def test_loading_gives_a_batch_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     call = training_step.Transform.__call__
@@ -84,6 +85,7 @@ def test_loading_gives_a_batch_each_time(monkeypatch: pytest.MonkeyPatch) -> Non
     assert not torch.equal(seen[0], seen[2])
 
 
+@pytest.mark.slow
 def test_a_process_says_its_memory_and_steps() -> None:
     process = Process(Path(sys.executable), ["resnet20_cifar", "binary", "PyTorch float32", "16", "1"])
     assert process.refusal is None

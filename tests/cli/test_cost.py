@@ -48,6 +48,7 @@ def test_another_method_is_not_called_cyclebnn(capsys: pytest.CaptureFixture[str
     assert "CycleBNN" not in row
 
 
+@pytest.mark.slow
 def test_the_plot_is_drawn_and_never_replaced_unasked(recipe: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plot = recipe.parent / "cost.svg"
     assert cli.main(["cost", str(recipe), "--plot", str(plot)]) == 0

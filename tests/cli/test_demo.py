@@ -65,6 +65,7 @@ def test_a_kept_folder_is_never_overwritten(tmp_path: Path, capsys: pytest.Captu
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_interrupted_it_leaves_nothing_and_does_not_say_to_resume(tmp_path: Path) -> None:
     keep = tmp_path / "kept"
     words = [sys.executable, "-m", "onebit", "demo", "--keep", str(keep)]

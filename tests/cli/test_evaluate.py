@@ -28,6 +28,7 @@ def evaluated(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.slow
 @pytest.mark.learning
 @pytest.mark.parametrize("file", ["checkpoint", "obn"])
 def test_repeats_the_accuracy_of_training(
@@ -45,12 +46,14 @@ def test_repeats_the_accuracy_of_training(
     assert evaluated(capsys, trained[file], "--data", "digits")["top1"] == result["top1"]
 
 
+@pytest.mark.slow
 def test_for_people(trained: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert main(["evaluate", trained["obn"]]) == 0
     assert f"top-1 {trained['best_top1']:.2%}, top-5 100.00% of 108 images" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -55,6 +55,7 @@ def test_train(small_disk: Path, recipe: Path, fails: Fails) -> None:
     assert kept == {"recipe.yaml", "train.lock", "logs"}, "no half of a checkpoint"
 
 
+@pytest.mark.slow
 def test_train_keeps_the_old_checkpoint(small_disk: Path, recipe: Path, fails: Fails) -> None:
     out = small_disk / "run"
     assert cli.main(["train", str(recipe), "--output", str(out), "--trainer.max_steps", "4"]) == 0

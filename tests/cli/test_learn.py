@@ -143,6 +143,7 @@ def test_a_second_command_on_the_same_store_says_so(
     assert learn(capsys, "show", store)["experiences"] == 0
 
 
+@pytest.mark.slow
 def test_of_many_at_once_one_makes_the_store(tmp_path: Path, digits_model: Path) -> None:
     words = [sys.executable, "-m", "onebit", "learn", "new", str(tmp_path / "store"), str(digits_model)]
     commands = [subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for _ in range(4)]

@@ -36,7 +36,13 @@ def watch(store: str, inbox: Path, *words: str) -> "subprocess.Popen[str]":
         "0.2",
         "--json",
     ]
-    return subprocess.Popen([*command, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([*command, *words], preexec_fn=heeds_ctrl_c, **pipes)
+
+
+def heeds_ctrl_c() -> None:
+    """What a shell starts in the background inherits that SIGINT is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def ended(child: "subprocess.Popen[str]") -> tuple[dict[str, Any], str]:
@@ -50,6 +56,7 @@ def said(child: "subprocess.Popen[str]") -> str:
     return child.stderr.readline()
 
 
+@pytest.mark.slow
 def test_what_arrives_is_taught_once(store: str, digit_folder: Path, tmp_path: Path) -> None:
     inbox = tmp_path / "inbox"
     (inbox / "6").mkdir(parents=True)
@@ -77,6 +84,7 @@ def test_what_arrives_is_taught_once(store: str, digit_folder: Path, tmp_path: P
     assert err == ""
 
 
+@pytest.mark.slow
 def test_a_watch_that_is_killed_teaches_nothing_twice(store: str, digit_folder: Path, tmp_path: Path) -> None:
     inbox = tmp_path / "inbox"
     pictures = sorted(digit_folder.glob("*/*.png"))

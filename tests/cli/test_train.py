@@ -100,6 +100,7 @@ def test_bad_input_is_one_line(
     assert not list(tmp_path.glob("out/*.ckpt"))
 
 
+@pytest.mark.slow
 def test_what_is_there_is_not_replaced(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     short = ["train", str(recipe), "--trainer.max_steps", "2"]
     record, first, second = tmp_path / "record.json", str(tmp_path / "first"), str(tmp_path / "second")
@@ -161,6 +162,7 @@ def test_killed_run_loses_only_the_steps_since_its_checkpoint(recipe: Path, tmp_
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
+@pytest.mark.slow
 def test_full_disk_leaves_the_old_checkpoint(recipe: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert main(["train", str(recipe), "--output", str(out), "--trainer.max_steps", "4"]) == 0
@@ -181,6 +183,7 @@ def test_full_disk_leaves_the_old_checkpoint(recipe: Path, tmp_path: Path) -> No
     assert not list(out.glob(".*.part"))
 
 
+@pytest.mark.slow
 def test_the_threads_of_pytorch_are_told_not_to_spin_before_it_is_imported() -> None:
     """libgomp reads the variable once, when it is loaded."""
     code = """

@@ -31,6 +31,7 @@ def recipe(place: Path, on_corrupt: str, name: str = "imagenet") -> str:
     return str(file)
 
 
+@pytest.mark.slow
 def test_a_damaged_picture_is_one_line_or_counted(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     damaged = [sorted(place.glob(f"{part}/*/*"))[5] for part in ("train", "val")]
     for file in damaged:

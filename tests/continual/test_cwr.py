@@ -28,6 +28,7 @@ def accuracies(kind: type[continual.NaiveFineTuning], seed: int) -> tuple[float,
     return accuracy(0, OLD), accuracy(OLD, 10)
 
 
+@pytest.mark.slow
 @pytest.mark.learning
 def test_cwr_star_keeps_the_old_and_learns_the_new(seed: int, record_property: Callable[[str, object], None]) -> None:
     old, new = accuracies(continual.CWRStar, seed)
@@ -37,6 +38,7 @@ def test_cwr_star_keeps_the_old_and_learns_the_new(seed: int, record_property: C
     assert new >= 0.7
 
 
+@pytest.mark.slow
 @pytest.mark.learning
 def test_naive_fine_tuning_forgets(seed: int, record_property: Callable[[str, object], None]) -> None:
     naive_old, _ = accuracies(continual.NaiveFineTuning, seed)

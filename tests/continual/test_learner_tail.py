@@ -24,6 +24,7 @@ def model(digits: CutDigits, tmp_path: Path) -> onebit.Model:
     return onebit.load(tmp_path / "m.obn")
 
 
+@pytest.mark.slow
 @pytest.mark.learning
 def test_learns_new_digits_and_keeps_the_old(
     digits: CutDigits, model: onebit.Model, tmp_path: Path, seed: int, record_property: Callable[[str, object], None]
@@ -53,6 +54,7 @@ def test_learns_new_digits_and_keeps_the_old(
         assert learner.check()["commits"] == 0
 
 
+@pytest.mark.slow
 def test_without_replay_the_head_alone_learns(digits: CutDigits, model: onebit.Model, tmp_path: Path) -> None:
     with onebit.Learner.create(tmp_path / "head", model, replay=0) as head:
         assert head.replay == (0, 0)

@@ -69,6 +69,7 @@ def teach(seed: int, record_property: Callable[[str, object], None]) -> Teach:
     return taught
 
 
+@pytest.mark.slow
 @pytest.mark.learning
 def test_naive_fine_tuning_forgets(teach: Teach, seed: int) -> None:
     old, _ = teach(lambda rows, tail: NaiveFineTuning(rows, NONE_YET, tail, seed=seed, **TRAINING))
@@ -92,6 +93,7 @@ def test_one_bit_a_latent_keeps_the_old(teach: Teach, seed: int) -> None:
     assert memory.bytes == 150 * (96 * 4 * 4 // 8 + 2)
 
 
+@pytest.mark.slow
 @pytest.mark.learning
 @pytest.mark.parametrize("count_replayed", [True, False])
 def test_ar1_star_keeps_the_old(teach: Teach, count_replayed: bool, seed: int) -> None:
@@ -102,6 +104,7 @@ def test_ar1_star_keeps_the_old(teach: Teach, count_replayed: bool, seed: int) -
     assert new >= 0.8
 
 
+@pytest.mark.slow
 @pytest.mark.learning
 def test_quantised_latent_replay_keeps_the_old(teach: Teach, seed: int) -> None:
     memory = ReplayMemory(150, LatentBinarizer(), seed=seed)

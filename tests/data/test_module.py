@@ -241,6 +241,7 @@ class Recorder(Callback):
         torch.save(seen, self.folder / f"{trainer.global_rank}.pt")
 
 
+@pytest.mark.slow
 def test_two_processes_share_an_epoch(tmp_path):
     trainer = Trainer(
         default_root_dir=tmp_path,

@@ -23,7 +23,16 @@ OPTIONS = {
     "resnet34_he": {"input_size": 64},
     "resnet34_imagenet": {"input_size": 32},
 }
-LARGE = {"birealnet34", "reactnet34", "resnet34_cifar", "resnet34_he", "resnet34_imagenet"}
+LARGE = {
+    "birealnet18",
+    "birealnet34",
+    "reactnet34",
+    "resnet18_cifar",
+    "resnet34_cifar",
+    "resnet34_he",
+    "resnet34_imagenet",
+    "vgg_small",
+}
 NAMES = [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in models.names()]
 
 

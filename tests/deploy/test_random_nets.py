@@ -70,6 +70,7 @@ def networks(draw: st.DrawFn) -> tuple[nn.Module, torch.Tensor]:
     return randomize(nn.Sequential(*layers), draw(st.integers(0, 1000))), x
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("isa", ISAS)
 @SETTINGS
 @given(case=networks())

@@ -18,13 +18,16 @@ from tests.deploy.nets import ISAS, assert_same_answer, randomize
 
 pytestmark = pytest.mark.usefixtures("one_thread", "seeded")
 
-CUTS = [
+LARGE = [
     ("birealnet18", {"input_size": 32}, "stages.3.0"),
     ("reactnet18", {"input_size": 32}, "stages.3.1"),
     ("resnet18_imagenet", {"input_size": 32}, "stages.3.0"),
+    ("birealnet18", {"input_size": 32}, "stages.2.3"),
+]
+CUTS = [
     ("small", {}, "blocks.1"),
     ("small", {}, "blocks.0"),
-    ("birealnet18", {"input_size": 32}, "stages.2.3"),
+    *(pytest.param(*cut, marks=pytest.mark.slow) for cut in LARGE),
 ]
 
 

@@ -75,6 +75,7 @@ class Run:
         return [self.net, self.method, self.optimizer, self.decay]
 
 
+@pytest.mark.slow
 @pytest.mark.learning
 @pytest.mark.parametrize("method", METHODS)
 def test_learns_the_digits_resumes_and_answers_the_same_packed(
@@ -98,6 +99,7 @@ def test_learns_the_digits_resumes_and_answers_the_same_packed(
     assert_same_answer(whole.net.eval(), tmp_path, whole.test[:64])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [BiReal, IRNet, ReCU, bop])
 @pytest.mark.parametrize("name", ["resnet20_cifar", "resnet20_irnet", "resnet20_recu", "reactnet18", "vgg_small"])
 def test_other_networks_are_exported(name: str, method: Callable[[], Method], tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ def test_a_layer_in_two_places_stays_one() -> None:
     assert net[0] is net[2] is net[3][0]
 
 
+@pytest.mark.slow
 @pytest.mark.learning
 @pytest.mark.usefixtures("one_thread")
 def test_cpt_learns_the_digits(seed: int, record_property: Callable[[str, object], None]) -> None:

@@ -8,6 +8,7 @@ from onebit.methods import CycleBNN
 from tests.methods.digits import accuracy_after
 
 
+@pytest.mark.slow
 @pytest.mark.learning
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("scaling", ["released", "consistent"])

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 import torch.multiprocessing as mp
 from torch import distributed, nn
@@ -30,6 +31,7 @@ def process(rank: int, store: str, folder: str) -> None:
     distributed.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_both_go_by_the_mean_of_their_losses(tmp_path: Path) -> None:
     mp.spawn(process, (str(tmp_path / "store"), str(tmp_path)), nprocs=2)
     one, other = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))

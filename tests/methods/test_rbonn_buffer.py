@@ -153,6 +153,7 @@ CYCLEBNN = {"class_path": "onebit.methods.CycleBNN", "init_args": {"cycles": 2}}
 COMPOSED = {"class_path": "onebit.methods.Compose", "init_args": {"methods": [CYCLEBNN, RELEASED]}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [RELEASED, PAPER, COMPOSED], ids=[*VARIANTS, "cyclebnn"])
 def test_a_resumed_run_ends_with_the_same_bits(
     method: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

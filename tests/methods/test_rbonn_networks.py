@@ -50,6 +50,7 @@ def iterate(net: nn.Module, method: Method, batches: Any, lr: float = 1e-2) -> N
         assert loss.isfinite()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIONS)
 @pytest.mark.parametrize("variant", METHODS[:3])
 def test_an_iteration_moves_everything_on_every_backbone(name: str, variant: str) -> None:
@@ -70,6 +71,7 @@ def test_an_iteration_moves_everything_on_every_backbone(name: str, variant: str
             assert moved > 0, layer
 
 
+@pytest.mark.slow
 @pytest.mark.learning
 @pytest.mark.parametrize(
     ("variant", "least"), [("released", 0.88), ("paper", 0.88), ("cyclebnn+released", 0.8), ("cyclebnn+paper", 0.8)]
@@ -92,6 +94,7 @@ def test_learns_the_digits_and_answers_the_same_packed(
     assert_same_answer(net, tmp_path, test[:32])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", METHODS)
 def test_a_deep_network_answers_the_same_packed(variant: str, tmp_path: Path) -> None:
     net, method = models.create("resnet20_cifar"), make_method(variant)

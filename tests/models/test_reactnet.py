@@ -22,11 +22,13 @@ def operations(name: str) -> dict[str, float]:
     return cost.count(net, torch.zeros(1, *net.input_shape)).inference
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_operations_are_the_published_ones(name: str) -> None:
     assert operations(name)["ops"] == pytest.approx(PUBLISHED[name], abs=0.005e8)
 
 
+@pytest.mark.slow
 def test_four_groups_take_a_quarter_of_the_real_valued_operations() -> None:
     a, b, c = (operations(f"reactnet_{letter}") for letter in "abc")
     assert b["flops"] - a["flops"] == (c["flops"] - a["flops"]) / 4
@@ -57,6 +59,7 @@ def test_one_wide_convolution_is_the_two_of_the_paper() -> None:
         assert torch.equal(Twice(8)(y), torch.cat([y, y], 1))
 
 
+@pytest.mark.slow
 @pytest.mark.learning
 @pytest.mark.parametrize("name", ["reactnet_a", "reactnet_b", "reactnet_c"])
 def test_trains_a_step_and_answers_the_same_packed(

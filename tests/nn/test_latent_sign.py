@@ -77,6 +77,7 @@ def test_a_place_that_does_not_fit_is_refused(at: str) -> None:
         models.create("small", latent_sign=at)
 
 
+@pytest.mark.slow
 @pytest.mark.learning
 def test_a_network_with_it_learns(record_property: Callable[[str, object], None]) -> None:
     bunch = load_digits()

@@ -178,6 +178,7 @@ def test_progress_and_a_closed_learner(tmp_path: Path, model: onebit.Model) -> N
         learner.predict(pictures(1)[0])
 
 
+@pytest.mark.slow
 @pytest.mark.learning
 @pytest.mark.parametrize("isa", ["portable", ""])
 def test_four_digits_are_learned_and_six_are_kept(

@@ -39,6 +39,7 @@ def answers(learner: onebit.Learner) -> bytes:
     return learner.scores(np.random.default_rng(0).standard_normal((50, 6, 1, 1)).astype(np.float32)).tobytes()
 
 
+@pytest.mark.slow
 def test_kill_while_teaching_loses_at_most_what_was_not_committed(store: Path, tmp_path: Path) -> None:
     """After each kill -9 the state is that of the last experience said to be done, or of the next."""
     rng = np.random.default_rng(0)

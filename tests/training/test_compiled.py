@@ -26,6 +26,7 @@ METHODS: list[Callable[[], Method]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", METHODS)
 def test_a_network_is_one_graph_with_the_same_gradients(make: Callable[[], Method]) -> None:
     images, labels = torch.randn(8, 1, 8, 8, generator=torch.Generator().manual_seed(0)), torch.arange(8)

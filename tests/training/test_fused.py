@@ -121,6 +121,7 @@ def test_learns_the_digits_as_pytorch_does(method: str, tmp_path: Path) -> None:
     assert min(accuracies["native"]) >= 0.88, accuracies
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_goes_on_from_a_checkpoint(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = tiny(trainer={"backend": "native"}, method=METHODS[method])

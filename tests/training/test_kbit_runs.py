@@ -30,6 +30,7 @@ def recipe(name: str, seed: int) -> Recipe:
     return parse_recipe({**VALUES, "model": model, "method": method, "seed": seed}, "tiny")
 
 
+@pytest.mark.slow
 @pytest.mark.learning
 @pytest.mark.parametrize("name", METHODS)
 def test_same_bits_as_an_unbroken_run(

@@ -16,6 +16,7 @@ from tests.training.test_resume import assert_same, stop_at, trained
 NATIVE = {"backend": "native", "max_steps": 240, "validate_every": 120}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [{}, None], ids=["CycleBNN", "plain"])
 @pytest.mark.learning
 def test_learns_the_digits(
@@ -34,6 +35,7 @@ def test_learns_the_digits(
     assert not any(getattr(module, "backend", None) for module in net.modules())
 
 
+@pytest.mark.slow
 def test_goes_on_from_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = tiny(trainer={"backend": "native"})
     whole = trained(recipe, tmp_path / "whole")

@@ -44,7 +44,7 @@ def assert_same(left: Any, right: Any, where: str = "") -> None:
 
 
 # 12 steps an epoch, validation after steps 10, 20, 30: mid-epoch, at a validation, at the end of an epoch
-@pytest.mark.parametrize("step", [7, 10, 12, 24])
+@pytest.mark.parametrize("step", [7, *(pytest.param(step, marks=pytest.mark.slow) for step in (10, 12, 24))])
 def test_same_bits_as_an_unbroken_run(step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = tiny(data={"augment": "flip_crop"})
     whole = trained(recipe, tmp_path / "whole")

@@ -24,6 +24,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, seed: int) -> tuple[Path, dict
     return folder, fit(tiny(model={"options": {"width": 16}}, trainer=trainer, seed=seed), folder)
 
 
+@pytest.mark.slow
 @pytest.mark.learning
 def test_learns_the_digits(run: tuple[Path, dict[str, Any]], record_property: Callable[[str, object], None]) -> None:
     folder, result = run
@@ -36,10 +37,12 @@ def test_learns_the_digits(run: tuple[Path, dict[str, Any]], record_property: Ca
     assert (result["steps"], result["epochs"]) == (240, 20.0)
 
 
+@pytest.mark.slow
 def test_counts_what_was_saved(run: tuple[Path, dict[str, Any]]) -> None:
     assert 90 < run[1]["operations_saved_percent"] < 100
 
 
+@pytest.mark.slow
 def test_leaves_a_record(run: tuple[Path, dict[str, Any]]) -> None:
     folder, result = run
     record = json.loads((folder / "record.json").read_text())
@@ -53,6 +56,7 @@ def test_leaves_a_record(run: tuple[Path, dict[str, Any]]) -> None:
     assert record["recipe"] == read_recipe(folder / "recipe.yaml").to_dict()
 
 
+@pytest.mark.slow
 def test_leaves_logs_and_a_plot(run: tuple[Path, dict[str, Any]]) -> None:
     folder, _ = run
     (table,) = folder.glob("logs/*/metrics.csv")
@@ -66,6 +70,7 @@ def test_leaves_logs_and_a_plot(run: tuple[Path, dict[str, Any]]) -> None:
     assert not list(folder.glob(".*"))  # nothing half-written
 
 
+@pytest.mark.slow
 def test_the_checkpoint_answers_as_in_training(run: tuple[Path, dict[str, Any]]) -> None:
     from onebit.data import DataModule
     from onebit.training import evaluate
@@ -79,6 +84,7 @@ def test_the_checkpoint_answers_as_in_training(run: tuple[Path, dict[str, Any]])
     assert info["step"] in (120, 240)
 
 
+@pytest.mark.slow
 def test_a_run_is_not_replaced(run: tuple[Path, dict[str, Any]]) -> None:
     before = (run[0] / "best.ckpt").read_bytes()
     with pytest.raises(OnebitError, match=r"holds a finished run .*--force"):
@@ -92,6 +98,7 @@ def test_an_unfinished_run_is_not_replaced(tmp_path: Path) -> None:
         fit(tiny(), tmp_path)
 
 
+@pytest.mark.slow
 def test_force_replaces(run: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     recipe = tiny(trainer={"max_steps": 2})
     fit(recipe, tmp_path, progress=False)

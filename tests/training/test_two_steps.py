@@ -42,6 +42,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, seed: int) -> tuple[Path, dic
     return folder, results
 
 
+@pytest.mark.slow
 @pytest.mark.learning
 def test_each_step_learns_the_digits(
     runs: tuple[Path, dict[str, Any]], record_property: Callable[[str, object], None]
@@ -51,6 +52,7 @@ def test_each_step_learns_the_digits(
     assert all(result["last_top1"] > 0.88 for result in runs[1].values()), runs[1]
 
 
+@pytest.mark.slow
 def test_step_1_has_real_valued_weights_and_the_ledger_knows(runs: tuple[Path, dict[str, Any]]) -> None:
     folder, results = runs
     for _, layer in binary_layers(load_checkpoint(folder / "step1" / "last.ckpt")[0]):
@@ -61,18 +63,21 @@ def test_step_1_has_real_valued_weights_and_the_ledger_knows(runs: tuple[Path, d
     assert results["step1"]["operations_saved_percent"] < results["step2"]["operations_saved_percent"]
 
 
+@pytest.mark.slow
 def test_step_2_answers_the_same_packed(runs: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     net, _ = load_checkpoint(runs[0] / "step2" / "last.ckpt")
     torch.manual_seed(0)
     assert_same_answer(net, tmp_path, torch.randn(32, *net.input_shape))
 
 
+@pytest.mark.slow
 def test_step_1_is_not_exported(runs: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     net, _ = load_checkpoint(runs[0] / "step1" / "last.ckpt")
     with pytest.raises(OnebitError, match="weights are not ±α"):
         deploy.export(net, tmp_path / "m.obn", torch.randn(4, *net.input_shape))
 
 
+@pytest.mark.slow
 def test_the_teacher_is_in_no_checkpoint_and_is_not_trained(runs: tuple[Path, dict[str, Any]]) -> None:
     folder = runs[0]
     state = torch.load(folder / "step1" / "last.ckpt", weights_only=True)
@@ -82,6 +87,7 @@ def test_the_teacher_is_in_no_checkpoint_and_is_not_trained(runs: tuple[Path, di
     assert state["onebit"]["recipe"]["teacher"]["checkpoint"].endswith("best.ckpt")
 
 
+@pytest.mark.slow
 def test_step_2_begins_where_step_1_ended(runs: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     folder = runs[0]
     changes = {
@@ -96,6 +102,7 @@ def test_step_2_begins_where_step_1_ended(runs: tuple[Path, dict[str, Any]], tmp
         torch.testing.assert_close(new, old, rtol=0, atol=1e-7, msg=name)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_with_the_same_weights(
     runs: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,6 +122,7 @@ def test_a_resumed_run_ends_with_the_same_weights(
     assert all(torch.equal(value, broken[key]) for key, value in whole.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -140,6 +148,7 @@ def test_what_does_not_fit_is_said_and_leaves_nothing(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_state_dict_teaches_too(runs: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     net, _ = load_checkpoint(runs[0] / "teacher" / "best.ckpt")
     names = {f"module.{name}".replace("head.", "fc."): value for name, value in net.state_dict().items()}
@@ -162,6 +171,7 @@ def test_a_twin_with_thresholds_starts_from_one_without(tmp_path: Path) -> None:
     assert torch.equal(net.stages[0][0].conv.weight, twin.stages[0][0].conv.weight)
 
 
+@pytest.mark.slow
 def test_step_2_can_be_another_methods(runs: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     """RBONN's scales start from the weights of step 1, since it is attached after they are loaded."""
     folder = runs[0]

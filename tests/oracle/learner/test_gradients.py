@@ -188,6 +188,7 @@ def digits_tail(
     return read_tail(path), torch.from_numpy(data.latents(path, chosen)) < 0, data.labels[chosen]
 
 
+@pytest.mark.slow
 @pytest.mark.learning
 def test_on_the_same_values(digits_tail, monkeypatch: pytest.MonkeyPatch, record_property) -> None:
     """Forward values being equal, only the rounding of gradients is left."""
