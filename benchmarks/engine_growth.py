@@ -21,7 +21,7 @@ from peers.ratios import spread
 
 import onebit
 from onebit import _engine, deploy, models
-from onebit.deploy.writer import write
+from onebit.format.writer import write
 from onebit.training.record import write_record
 
 SEED = 0

@@ -20,10 +20,10 @@ from torch import Tensor
 from torch.nn import functional
 
 import onebit
-from onebit.deploy.graph import Binarize, ConvBinary, Graph, Value
-from onebit.deploy.window import Window
-from onebit.deploy.writer import write
 from onebit.errors import OnebitError
+from onebit.format.graph import Binarize, ConvBinary, Graph, Value
+from onebit.format.window import Window
+from onebit.format.writer import write
 from onebit.training.record import write_record
 
 LAYERS = [  # side, channels in, channels out

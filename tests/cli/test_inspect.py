@@ -35,8 +35,8 @@ def test_json(digits_model: Path, capsys) -> None:
 def test_a_strange_report_does_no_harm(report: str, tmp_path: Path, capsys) -> None:
     import numpy as np
 
-    from onebit.deploy.graph import Graph, Pointwise, Value
-    from onebit.deploy.writer import write
+    from onebit.format.graph import Graph, Pointwise, Value
+    from onebit.format.writer import write
 
     x, y = Value(1, 1, 3), Value(1, 1, 3)
     graph = Graph(x, [Pointwise("[bold]p", [x], y)], {"y": y})

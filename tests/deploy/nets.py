@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 import onebit
 from onebit import _engine, deploy
-from onebit.deploy.graph import Graph
-from onebit.deploy.writer import write
+from onebit.format.graph import Graph
+from onebit.format.writer import write
 from onebit.nn import RPReLU, RSign, binary_layers
 
 ISAS = _engine.isas()

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from onebit import deploy
-from onebit.deploy.graph import Binarize, ConvBinary, Graph, Pointwise
+from onebit.format.graph import Binarize, ConvBinary, Graph, Pointwise
 from onebit.nn import BinaryConv2d, RSign
 from onebit.quantize import Sign
 from tests.deploy.nets import ISAS, packed, randomize

@@ -10,8 +10,8 @@ import torch
 import onebit
 from onebit import deploy, models
 from onebit.deploy import engine
-from onebit.deploy.graph import Graph
-from onebit.deploy.writer import write
+from onebit.format.graph import Graph
+from onebit.format.writer import write
 from tests.deploy.nets import randomize
 
 IMAGES = torch.randn(150, 1, 8, 8, generator=torch.Generator().manual_seed(0))  # two batches, and some

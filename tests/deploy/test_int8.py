@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from onebit.deploy.graph import ConvFloat, ConvInt8, Graph, Value
 from onebit.deploy.int8 import byte_grid, in_bytes, quantize_weight
-from onebit.deploy.window import Window
 from onebit.errors import OnebitError
+from onebit.format.graph import ConvFloat, ConvInt8, Graph, Value
+from onebit.format.window import Window
 from tests.deploy.nets import ISAS, answers
 
 SETTINGS = settings(

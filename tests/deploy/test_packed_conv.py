@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from onebit.deploy.graph import Binarize, ConvBinary, Graph, Value
-from onebit.deploy.window import Window
+from onebit.format.graph import Binarize, ConvBinary, Graph, Value
+from onebit.format.window import Window
 from tests.deploy.nets import ISAS, answers
 
 CHANNELS = st.one_of(st.integers(1, 9), st.sampled_from([31, 32, 33, 63, 64, 65, 96, 130]))

@@ -9,9 +9,9 @@ from torch import nn
 
 import onebit
 from onebit import OnebitError, deploy, methods, models
-from onebit.deploy.graph import ConvBinary
 from onebit.deploy.tail import describe, latent_levels, replay_bits, tail_nodes
 from onebit.deploy.trace import trace
+from onebit.format.graph import ConvBinary
 from onebit.nn import BinaryConv2d, binary_layers
 from onebit.quantize import MagnitudeAwareSign
 from tests.deploy.nets import ISAS, assert_same_answer, randomize

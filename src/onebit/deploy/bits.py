@@ -3,11 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from onebit.deploy.epilogue import Epilogue
-from onebit.deploy.graph import Binarize, ConvBinary, Graph, Node, Opaque, Pointwise, Value
 from onebit.deploy.perchannel import NotPerChannel, PerChannel
 from onebit.deploy.threshold import affine_epilogue, dot_products, float_intervals, integer_intervals
 from onebit.errors import OnebitError
+from onebit.format.epilogue import Epilogue
+from onebit.format.graph import Binarize, ConvBinary, Graph, Node, Opaque, Pointwise, Value
 
 _Readers = list[tuple[Binarize, PerChannel]]
 

@@ -14,8 +14,8 @@ from rich.progress import track
 from torch import Tensor
 
 from onebit import _engine
-from onebit.deploy.graph import MAX_OUTPUTS, Graph, Value
-from onebit.deploy.writer import write
+from onebit.format.graph import MAX_OUTPUTS, Graph, Value
+from onebit.format.writer import write
 
 _MOST_IMAGES = 64
 _MOST_THREADS = 16

@@ -17,14 +17,14 @@ from onebit import __version__
 from onebit.deploy.bits import insert_intervals
 from onebit.deploy.engine import extents
 from onebit.deploy.fold import fold
-from onebit.deploy.graph import Graph, Node
 from onebit.deploy.int8 import Agreement, quantize
 from onebit.deploy.report import Report, rows
 from onebit.deploy.tail import Teachable, describe, summary, tail_nodes
 from onebit.deploy.trace import trace
-from onebit.deploy.writer import Meta, write
 from onebit.errors import OnebitError
 from onebit.files import check_target
+from onebit.format.graph import Graph, Node
+from onebit.format.writer import Meta, write
 from onebit.nn import BinaryLayer, quantized_layers
 
 REAL_VALUED = ("float32", "int8")

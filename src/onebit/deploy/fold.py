@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from onebit.deploy.epilogue import Activation, Epilogue
-from onebit.deploy.graph import ConvBinary, ConvFloat, Graph, Node, Pointwise
 from onebit.errors import OnebitError
+from onebit.format.epilogue import Activation, Epilogue
+from onebit.format.graph import ConvBinary, ConvFloat, Graph, Node, Pointwise
 
 _Vector = NDArray[np.float64] | None
 

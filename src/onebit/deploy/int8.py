@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from onebit.deploy.engine import answers, extents
-from onebit.deploy.graph import MAX_INT8_TAPS, ConvFloat, ConvInt8, Graph, Node
 from onebit.errors import OnebitError
+from onebit.format.graph import MAX_INT8_TAPS, ConvFloat, ConvInt8, Graph, Node
 
 CLIPPING_RATIOS = (1.0, 0.98, 0.96, 0.94, 0.92, 0.9, 0.85, 0.8)
 _HIGHEST = 127

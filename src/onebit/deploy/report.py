@@ -7,9 +7,9 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, RenderResult
 from torch import nn
 
-from onebit.deploy.graph import Binarize, ConvBinary, ConvFloat, ConvInt8, Graph, Node
 from onebit.deploy.int8 import Agreement
-from onebit.deploy.writer import constant_bytes
+from onebit.format.graph import Binarize, ConvBinary, ConvFloat, ConvInt8, Graph, Node
+from onebit.format.writer import constant_bytes
 from onebit.nn import BinaryLayer
 from onebit.tables import layer_table
 

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from onebit.deploy.epilogue import Epilogue
-from onebit.deploy.graph import Graph, Node, Pointwise, Value
 from onebit.deploy.perchannel import PerChannel, Step
-from onebit.deploy.window import Window
 from onebit.errors import OnebitError
+from onebit.format.epilogue import Epilogue
+from onebit.format.graph import Graph, Node, Pointwise, Value
+from onebit.format.window import Window
 from onebit.quantize import BinaryQuantizer
 
 

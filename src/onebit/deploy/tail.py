@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from onebit.deploy.engine import answers, extents
-from onebit.deploy.graph import (
+from onebit.errors import OnebitError
+from onebit.format.graph import (
     AveragePool,
     Binarize,
     ConvBinary,
@@ -26,8 +27,7 @@ from onebit.deploy.graph import (
     PadChannels,
     Pointwise,
 )
-from onebit.deploy.writer import Meta, tensor_count
-from onebit.errors import OnebitError
+from onebit.format.writer import Meta, tensor_count
 
 _LEVELS = 255
 _MOST_TERMS = 32767  # of a dot product, which a device keeps in 16 bits

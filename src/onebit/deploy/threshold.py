@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from onebit.deploy.epilogue import Epilogue
-from onebit.deploy.graph import ConvBinary
 from onebit.deploy.perchannel import NotPerChannel, PerChannel
+from onebit.format.epilogue import Epilogue
+from onebit.format.graph import ConvBinary
 
 _LIMIT = 2.0**100  # beyond it a float is taken to fall as the limit does; modules stay finite up to it
 _GRID = 1025

@@ -8,11 +8,11 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 
 import onebit.deploy.layers  # noqa: F401  # registers what can be converted
-from onebit.deploy.epilogue import Epilogue
-from onebit.deploy.graph import AveragePool, Graph, MaxPool, Pointwise, Value
 from onebit.deploy.site import Site, Wire, convert, converts, supported
-from onebit.deploy.window import Window
 from onebit.errors import OnebitError
+from onebit.format.epilogue import Epilogue
+from onebit.format.graph import AveragePool, Graph, MaxPool, Pointwise, Value
+from onebit.format.window import Window
 from onebit.nn import PadChannels
 
 # Functions that a module stands for: it is made from what follows the input.

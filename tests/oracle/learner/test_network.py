@@ -14,7 +14,7 @@ from torch import Tensor
 import onebit
 from onebit import OnebitError, continual
 from onebit.continual.packed_tail import PackedTail, read_tail
-from onebit.deploy.writer import pack_bits
+from onebit.format.writer import pack_bits
 from tests.continual.cut_digits import CutDigits, cut_digits
 from tests.oracle.learner.convolutions import BinaryConvolution, Convolution, RealConvolution
 from tests.oracle.learner.head import QuantizedCWRStar

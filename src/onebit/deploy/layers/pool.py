@@ -2,9 +2,9 @@
 
 from torch import nn
 
-from onebit.deploy.graph import AveragePool, MaxPool, PadChannels
 from onebit.deploy.site import Site, Wire, convert, pair
-from onebit.deploy.window import Window
+from onebit.format.graph import AveragePool, MaxPool, PadChannels
+from onebit.format.window import Window
 from onebit.nn import PadChannels as PadChannelsLayer
 
 

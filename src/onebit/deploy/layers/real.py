@@ -4,10 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from onebit.deploy.epilogue import Activation, Epilogue
-from onebit.deploy.graph import ConvFloat
 from onebit.deploy.site import Site, Wire, convert, dense, optional, pair, to_numpy
-from onebit.deploy.window import Window
+from onebit.format.epilogue import Activation, Epilogue
+from onebit.format.graph import ConvFloat
+from onebit.format.window import Window
 from onebit.nn import RPReLU
 
 

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onebit._engine import crc32c
-from onebit.deploy.epilogue import Constant
-from onebit.deploy.graph import MAX_COUNT, Graph, Node
 from onebit.errors import OnebitError
 from onebit.files import replacing
+from onebit.format.epilogue import Constant
+from onebit.format.graph import MAX_COUNT, Graph, Node
 
 MAGIC = b"\x89OBN\r\n\x1a\n"
 VERSION = 1

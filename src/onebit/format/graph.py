@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from onebit.deploy.epilogue import Constant, Epilogue
-from onebit.deploy.window import Window
 from onebit.errors import OnebitError
+from onebit.format.epilogue import Constant, Epilogue
+from onebit.format.window import Window
 
 MAX_SIDE = 2**24
 MAX_ELEMENTS = 2**28

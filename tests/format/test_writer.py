@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from onebit.deploy.epilogue import Activation, Epilogue
-from onebit.deploy.graph import (
+from onebit.errors import OnebitError
+from onebit.format.epilogue import Activation, Epilogue
+from onebit.format.graph import (
     Binarize,
     ConvBinary,
     ConvFloat,
@@ -22,9 +23,8 @@ from onebit.deploy.graph import (
     Pointwise,
     Value,
 )
-from onebit.deploy.window import Window
-from onebit.deploy.writer import pack_bits, serialize, write
-from onebit.errors import OnebitError
+from onebit.format.window import Window
+from onebit.format.writer import pack_bits, serialize, write
 
 
 def crc32c(content: bytes) -> int:
