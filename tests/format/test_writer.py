@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from onebit.errors import OnebitError
-from onebit.format.epilogue import Activation, Epilogue
+from onebit.format.codes import Activation
+from onebit.format.epilogue import Epilogue
 from onebit.format.graph import (
     Binarize,
     ConvBinary,

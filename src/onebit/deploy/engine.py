@@ -14,7 +14,8 @@ from rich.progress import track
 from torch import Tensor
 
 from onebit import _engine
-from onebit.format.graph import MAX_OUTPUTS, Graph, Value
+from onebit.format.graph import Graph, Value
+from onebit.format.limits import MAX_OUTPUTS
 from onebit.format.writer import write
 
 _MOST_IMAGES = 64

@@ -24,7 +24,8 @@ from onebit.deploy.trace import trace
 from onebit.errors import OnebitError
 from onebit.files import check_target
 from onebit.format.graph import Graph, Node
-from onebit.format.writer import Meta, write
+from onebit.format.layout import Meta
+from onebit.format.writer import write
 from onebit.nn import BinaryLayer, quantized_layers
 
 REAL_VALUED = ("float32", "int8")

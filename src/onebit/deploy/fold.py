@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onebit.errors import OnebitError
-from onebit.format.epilogue import Activation, Epilogue
+from onebit.format.codes import Activation
+from onebit.format.epilogue import Epilogue
 from onebit.format.graph import ConvBinary, ConvFloat, Graph, Node, Pointwise
 
 _Vector = NDArray[np.float64] | None

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from onebit.deploy.engine import answers, extents
 from onebit.errors import OnebitError
-from onebit.format.graph import MAX_INT8_TAPS, ConvFloat, ConvInt8, Graph, Node
+from onebit.format.graph import ConvFloat, ConvInt8, Graph, Node
+from onebit.format.limits import MAX_INT8_TAPS
 
 CLIPPING_RATIOS = (1.0, 0.98, 0.96, 0.94, 0.92, 0.9, 0.85, 0.8)
 _HIGHEST = 127

@@ -27,7 +27,8 @@ from onebit.format.graph import (
     PadChannels,
     Pointwise,
 )
-from onebit.format.writer import Meta, tensor_count
+from onebit.format.layout import Meta
+from onebit.format.writer import tensor_count
 
 _LEVELS = 255
 _MOST_TERMS = 32767  # of a dot product, which a device keeps in 16 bits

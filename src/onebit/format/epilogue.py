@@ -1,21 +1,15 @@
 """What a convolution does to its sums before it writes them. numpy only."""
 
-import enum
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from onebit.format.codes import Activation
+
 # A tensor of the file: float32, int32, int8, or bool (written as bits, True for −1); None where it is absent.
 Constant = NDArray[Any] | None
-
-
-class Activation(enum.IntEnum):
-    NONE = 0
-    RELU = 1
-    HARDTANH = 2
-    PRELU = 3
 
 
 @dataclass(frozen=True)

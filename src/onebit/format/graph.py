@@ -1,6 +1,5 @@
 """The graph of an ``.obn`` file: one typed node for each operator of docs/file-format.md. numpy only."""
 
-import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -9,22 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onebit.errors import OnebitError
+from onebit.format.codes import Estimator, Op
 from onebit.format.epilogue import Constant, Epilogue
+from onebit.format.limits import MAX_COUNT, MAX_ELEMENTS, MAX_INT8_TAPS, MAX_OUTPUTS, MAX_SIDE, MAX_TAPS
 from onebit.format.window import Window
-
-MAX_SIDE = 2**24
-MAX_ELEMENTS = 2**28
-MAX_COUNT = 65536
-MAX_OUTPUTS = 64
-MAX_TAPS = 2**24
-MAX_INT8_TAPS = 2**16
-
-
-class Estimator(enum.IntEnum):
-    """What stands for the derivative of sign(x − t): 1 where |x − t| ≤ 1, or max(0, 2 − 2|x − t|)."""
-
-    CLIPPED = 1
-    QUADRATIC = 2
 
 
 @dataclass(eq=False)
@@ -48,12 +35,16 @@ class Node:
     ``function``, which is not written, is the PyTorch computation it came from, (values, channels) to the same.
     """
 
-    op: ClassVar[int]
-    kind: ClassVar[str]
+    op: ClassVar[Op]
     name: str
     inputs: list[Value]
     output: Value
     function: Callable[[Any], Any] | None = field(default=None, kw_only=True, repr=False)
+
+    @property
+    def kind(self) -> str:
+        """The operator's name in the page and in a report."""
+        return self.op.name.lower()
 
     def constants(self) -> list[Constant]:
         return []
@@ -100,7 +91,8 @@ class _Convolution(Node):
     def check(self) -> None:
         self.window.check(f"layer '{self.name}'")
         outputs, *kernel, depth = self.weight.shape
-        if tuple(kernel) != self.window.kernel or depth * self.groups != self.inputs[0].c or outputs % self.groups:
+        grouped = self.groups >= 1 and depth * self.groups == self.inputs[0].c and outputs % self.groups == 0
+        if tuple(kernel) != self.window.kernel or not grouped:
             raise OnebitError(
                 f"layer '{self.name}': a weight of {self.weight.shape} in {self.groups} groups does not fit "
                 f"{self.inputs[0].c} channels"
@@ -114,8 +106,7 @@ class _Convolution(Node):
 class ConvFloat(_Convolution):
     """A real-valued convolution, or a dense layer: ``weight`` is float."""
 
-    op = 1
-    kind = "conv_float"
+    op = Op.CONV_FLOAT
 
     def constants(self) -> list[Constant]:
         return [self.weight.astype(np.float32), *self.epilogue.constants(), None]
@@ -129,8 +120,7 @@ class ConvBinary(_Convolution):
     before it; only a teachable tail holds them.
     """
 
-    op = 2
-    kind = "conv_binary"
+    op = Op.CONV_BINARY
     padding_value: int = 0
     interval: NDArray[np.int32] | None = None
     latent: NDArray[np.float32] | None = field(default=None, repr=False)
@@ -147,8 +137,7 @@ class ConvBinary(_Convolution):
 class ConvInt8(_Convolution):
     """A convolution in bytes: ``weight`` is int8, −127 to 127; the input becomes rint(x · multiplier) + zero_point."""
 
-    op = 8
-    kind = "conv_int8"
+    op = Op.CONV_INT8
     multiplier: float = 1.0
     zero_point: int = 0
 
@@ -173,8 +162,7 @@ class ConvInt8(_Convolution):
 class Binarize(Node):
     """Floats to bits: +1 inside ``interval`` (float32 [C, 2], inclusive)."""
 
-    op = 3
-    kind = "binarize"
+    op = Op.BINARIZE
     interval: NDArray[np.float32]
 
     def constants(self) -> list[Constant]:
@@ -185,8 +173,7 @@ class Binarize(Node):
 class Pointwise(Node):
     """An epilogue of its own, where no convolution can take it."""
 
-    op = 4
-    kind = "pointwise"
+    op = Op.POINTWISE
     epilogue: Epilogue = field(default_factory=Epilogue)
 
     def constants(self) -> list[Constant]:
@@ -203,8 +190,7 @@ class Opaque(Pointwise):
 
 @dataclass(eq=False)
 class MaxPool(Node):
-    op = 5
-    kind = "max_pool"
+    op = Op.MAX_POOL
     window: Window
 
     def attributes(self) -> list[int]:
@@ -221,8 +207,7 @@ class MaxPool(Node):
 
 @dataclass(eq=False)
 class AveragePool(MaxPool):
-    op = 6
-    kind = "average_pool"
+    op = Op.AVERAGE_POOL
     count_padding: bool = False
 
     def attributes(self) -> list[int]:
@@ -231,8 +216,7 @@ class AveragePool(MaxPool):
 
 @dataclass(eq=False)
 class PadChannels(Node):
-    op = 7
-    kind = "pad_channels"
+    op = Op.PAD_CHANNELS
     before: int
     after: int
 

@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 
 from onebit.errors import OnebitError
-
-MAX_KERNEL = 2**10
-MAX_STEP = 2**10
+from onebit.format.limits import MAX_KERNEL, MAX_STEP
 
 
 @dataclass(frozen=True)

@@ -12,19 +12,12 @@ from numpy.typing import NDArray
 from onebit._engine import crc32c
 from onebit.errors import OnebitError
 from onebit.files import replacing
+from onebit.format import layout
+from onebit.format.codes import MetaType, TensorType, ValueType
 from onebit.format.epilogue import Constant
-from onebit.format.graph import MAX_COUNT, Graph, Node
-
-MAGIC = b"\x89OBN\r\n\x1a\n"
-VERSION = 1
-ALIGNMENT = 64
-ABSENT = 0xFFFFFFFF
-NAME_BYTES = 60
-KINDS = (b"META", b"GRPH", b"TNSR", b"DATA")
-_FLOAT, _INT, _BITS, _INT8 = 1, 2, 3, 4
-
-# A value of META: text, texts, floats or counts; numpy arrays tell floats from counts.
-Meta = str | Sequence[str] | NDArray[np.float32] | NDArray[np.uint32]
+from onebit.format.graph import Graph, Node
+from onebit.format.layout import Meta
+from onebit.format.limits import MAX_COUNT
 
 
 def pack_bits(negative: NDArray[np.bool_]) -> NDArray[np.uint32]:
@@ -78,48 +71,50 @@ def serialize(graph: Graph, meta: Mapping[str, Meta], extra: Sequence[NDArray[An
     digest = hashlib.sha256(b"".join(weights)).hexdigest()
     sections = (_meta({**meta, "weights.sha256": digest}), *weights)
 
-    entries, body = [], bytearray(24 * len(sections))
-    for kind, content in zip(KINDS, sections, strict=True):
+    entries, body = [], bytearray(layout.SECTION.size * len(sections))
+    for kind, content in zip(layout.KINDS, sections, strict=True):
         body += bytes(_aligned(len(body)) - len(body))
-        entries.append(struct.pack("<4sIQQ", kind, 0, ALIGNMENT + len(body), len(content)))
+        entries.append(layout.SECTION.pack(kind, 0, layout.ALIGNMENT + len(body), len(content)))
         body += content
-    body[: 24 * len(sections)] = b"".join(entries)
+    body[: layout.SECTION.size * len(sections)] = b"".join(entries)
 
-    header = struct.pack("<8sIIQI", MAGIC, VERSION, len(sections), ALIGNMENT + len(body), crc32c(bytes(body)))
-    header += struct.pack("<I", crc32c(header))
-    return header.ljust(ALIGNMENT, b"\0") + bytes(body)
+    length, checksum = layout.ALIGNMENT + len(body), crc32c(bytes(body))
+    header = layout.HEADER.pack(layout.MAGIC, layout.VERSION, len(sections), length, checksum)
+    header += layout.CHECKSUM.pack(crc32c(header))
+    return header.ljust(layout.ALIGNMENT, b"\0") + bytes(body)
 
 
 def _aligned(length: int) -> int:
-    return -(-length // ALIGNMENT) * ALIGNMENT
+    return -(-length // layout.ALIGNMENT) * layout.ALIGNMENT
 
 
 def _meta(meta: Mapping[str, Meta]) -> bytes:
     entries = sorted((key.encode(), _meta_value(value)) for key, value in meta.items())
-    parts = [struct.pack("<I", len(entries))]
+    parts = [layout.COUNT.pack(len(entries))]
     for key, (kind, value) in entries:
-        parts.append(struct.pack("<HBBI", len(key), kind, 0, len(value)) + key + value)
+        parts.append(layout.META.pack(len(key), kind, 0, len(value)) + key + value)
     return b"".join(parts)
 
 
 def _meta_value(value: Meta) -> tuple[int, bytes]:
     if isinstance(value, str):
-        return 1, value.encode()
+        return MetaType.TEXT, value.encode()
     if isinstance(value, np.ndarray):
-        return (4, value.astype("<u4").tobytes()) if value.dtype.kind == "u" else (3, value.astype("<f4").tobytes())
+        kind, dtype = (MetaType.COUNTS, "<u4") if value.dtype.kind == "u" else (MetaType.FLOATS, "<f4")
+        return kind, value.astype(dtype).tobytes()
     texts = [text.encode() for text in value]
-    return 2, b"".join(struct.pack("<I", len(text)) + text for text in texts)
+    return MetaType.TEXTS, b"".join(layout.COUNT.pack(len(text)) + text for text in texts)
 
 
 def _encode(constant: NDArray[np.generic]) -> tuple[int, bytes]:
     if constant.dtype == np.bool_:
-        return _BITS, pack_bits(constant.view(np.bool_)).tobytes()
+        return TensorType.BITS, pack_bits(constant.view(np.bool_)).tobytes()
     if constant.dtype == np.int8:
-        return _INT8, constant.tobytes()
+        return TensorType.INT8, constant.tobytes()
     if constant.dtype == np.int32:
-        return _INT, constant.astype("<i4").tobytes()
+        return TensorType.INT32, constant.astype("<i4").tobytes()
     if constant.dtype == np.float32:
-        return _FLOAT, constant.astype("<f4").tobytes()
+        return TensorType.FLOAT32, constant.astype("<f4").tobytes()
     raise TypeError(f"a tensor of {constant.dtype} cannot be written")
 
 
@@ -132,26 +127,28 @@ def _tensors(groups: Sequence[Sequence[Constant]]) -> tuple[bytes, bytes, list[l
         numbers = []
         for constant in constants:
             if constant is None:
-                numbers.append(ABSENT)
+                numbers.append(layout.ABSENT)
                 continue
             dtype, content = _encode(constant)
             data += bytes(_aligned(len(data)) - len(data))
             dims = (*constant.shape, 1, 1, 1)[:4]
-            entries.append(struct.pack("<II4IQQ", dtype, constant.ndim, *dims, len(data), len(content)))
+            entries.append(layout.TENSOR.pack(dtype, constant.ndim, *dims, len(data), len(content)))
             data += content
             numbers.append(len(entries) - 1)
         index.append(numbers)
     if len(entries) > MAX_COUNT:
         raise OnebitError(f"the graph has {len(entries)} tensors; the format holds {MAX_COUNT}")
-    return struct.pack("<II", len(entries), 0) + b"".join(entries), bytes(data), index
+    return layout.TENSORS.pack(len(entries), 0) + b"".join(entries), bytes(data), index
 
 
 def _graph(graph: Graph, index: list[list[int]]) -> bytes:
     values = graph.values()
     number = {id(value): position for position, value in enumerate(values)}
-    parts = [struct.pack("<4I", len(values), len(graph.nodes), number[id(graph.input)], len(graph.outputs))]
-    parts += [struct.pack("<I60s", number[id(value)], _name(name)) for name, value in graph.outputs.items()]
-    parts += [struct.pack("<4I", 2 if value.bits else 1, value.h, value.w, value.c) for value in values]
+    parts = [layout.GRAPH.pack(len(values), len(graph.nodes), number[id(graph.input)], len(graph.outputs))]
+    parts += [layout.OUTPUT.pack(number[id(value)], _name(name)) for name, value in graph.outputs.items()]
+    for value in values:
+        kind = ValueType.BITS if value.bits else ValueType.FLOAT32
+        parts.append(layout.VALUE.pack(kind, value.h, value.w, value.c))
     parts += [_node(node, tensors, number) for node, tensors in zip(graph.nodes, index, strict=False)]
     return b"".join(parts)
 
@@ -159,12 +156,11 @@ def _graph(graph: Graph, index: list[list[int]]) -> bytes:
 def _node(node: Node, tensors: list[int], number: Mapping[int, int]) -> bytes:
     inputs = [number[id(x)] for x in node.inputs]
     attributes = node.attributes()
-    head = struct.pack(
-        "<5I60s", node.op, len(inputs), len(tensors), len(attributes), number[id(node.output)], _name(node.name)
-    )
+    counts = len(inputs), len(tensors), len(attributes)
+    head = layout.NODE.pack(node.op, *counts, number[id(node.output)], _name(node.name))
     return head + struct.pack(f"<{len(inputs) + len(tensors)}I{len(attributes)}i", *inputs, *tensors, *attributes)
 
 
 def _name(name: str) -> bytes:
     """The end of a long name tells more than its beginning; cut between characters, at least one zero stays."""
-    return name.encode()[-(NAME_BYTES - 1) :].decode(errors="ignore").encode()
+    return name.encode()[-(layout.NAME_BYTES - 1) :].decode(errors="ignore").encode()

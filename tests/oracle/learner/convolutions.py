@@ -8,7 +8,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from onebit.continual.packed_tail import PackedNode
 from tests.oracle.learner.arithmetic import (
     MOST_WEIGHT,
     Gradient,
@@ -19,6 +18,7 @@ from tests.oracle.learner.arithmetic import (
     stepped,
 )
 from tests.oracle.learner.nodes import Node
+from tests.oracle.learner.packed_tail import PackedNode
 from tests.oracle.learner.windows import Windows
 
 _LARGEST = 96  # the level of the largest weight of the file, so that weights may grow by a third

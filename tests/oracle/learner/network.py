@@ -25,15 +25,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from onebit.continual.packed_tail import BINARIZE, CONV_BINARY, CONV_FLOAT, POINTWISE, PackedTail
 from onebit.errors import OnebitError
+from onebit.format.codes import Estimator, Op
 from tests.oracle.learner.arithmetic import Gradient, Levels, add, normalise, stochastic_8_bits
 from tests.oracle.learner.convolutions import BinaryConvolution, Convolution, RealConvolution
 from tests.oracle.learner.head import QuantizedCWRStar, Random
 from tests.oracle.learner.nodes import Node
+from tests.oracle.learner.packed_tail import PackedTail
 from tests.oracle.learner.pools import UNTRAINED, Untrained
-
-_QUADRATIC = 2
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class QuantizedTail:
     """The tail in integers; its masters change by :meth:`backward`.
 
     Args:
-        packed: from :func:`~onebit.continual.packed_tail.read_tail`.
+        packed: from :func:`~tests.oracle.learner.packed_tail.read_tail`.
 
     Attributes:
         layers: all nodes but the binarizes, in order. Convolutions and pointwise operators have ``masters``, int64
@@ -58,7 +57,7 @@ class QuantizedTail:
 
     Example:
         >>> from onebit import deploy, models
-        >>> from onebit.continual.packed_tail import read_tail
+        >>> from tests.oracle.learner.packed_tail import read_tail
         >>> net, images = models.create("small", num_classes=3, latent_sign="blocks.1"), torch.randn(6, 1, 8, 8)
         >>> path = getfixture("tmp_path") / "m.obn"
         >>> _ = deploy.export(net, path, images, teachable=deploy.Teachable())
@@ -77,24 +76,24 @@ class QuantizedTail:
         self.shape = packed.shapes[self.last]
         self._values: dict[int, Tensor] = {}
         self._places: list[_Place] = []
-        binarizes = {node.output: node for node in packed.nodes if node.op == BINARIZE}
+        binarizes = {node.output: node for node in packed.nodes if node.op == Op.BINARIZE}
         stored = iter(zip(packed.latent, packed.latent_max, packed.estimators, strict=True))
         for node in packed.nodes:
-            if node.op == BINARIZE:
+            if node.op == Op.BINARIZE:
                 continue
-            source = binarizes[node.inputs[0]].inputs[0] if node.op == CONV_BINARY else node.inputs[0]
+            source = binarizes[node.inputs[0]].inputs[0] if node.op == Op.CONV_BINARY else node.inputs[0]
             residual = node.inputs[1] if len(node.inputs) == 2 else None
             levels, out = self.levels[source], self.levels[node.output]
             kept = None if residual is None else self.levels[residual]
             made: Node | Untrained
-            if node.op == CONV_BINARY:
+            if node.op == Op.CONV_BINARY:
                 weight, largest, estimator = next(stored)
                 values = (levels, out, kept)
                 binarize = binarizes[node.inputs[0]]
-                made = BinaryConvolution(node, binarize, weight, largest, estimator == _QUADRATIC, values)
-            elif node.op == CONV_FLOAT:
+                made = BinaryConvolution(node, binarize, weight, largest, estimator == Estimator.QUADRATIC, values)
+            elif node.op == Op.CONV_FLOAT:
                 made = RealConvolution(node, levels, out, kept)
-            elif node.op == POINTWISE:
+            elif node.op == Op.POINTWISE:
                 made = Node(node, packed.shapes[node.output][2], levels.step, out, kept)
             else:
                 made = UNTRAINED[node.op](node, levels, out)
@@ -174,7 +173,7 @@ class QuantizedTailLearner(QuantizedCWRStar):
     then replace others at random until ``min(capacity / (i + 1), N)`` were taken in.
 
     Args:
-        packed: from :func:`~onebit.continual.packed_tail.read_tail`.
+        packed: from :func:`~tests.oracle.learner.packed_tail.read_tail`.
         num_classes: rows in all; the first ones are the file's classes.
         capacity: items of the memory.
         seed: the generator's first state.
@@ -193,7 +192,7 @@ class QuantizedTailLearner(QuantizedCWRStar):
 
     Example:
         >>> from onebit import deploy, models
-        >>> from onebit.continual.packed_tail import read_tail
+        >>> from tests.oracle.learner.packed_tail import read_tail
         >>> net, images = models.create("small", num_classes=2, latent_sign="blocks.1"), torch.randn(6, 1, 8, 8)
         >>> path = getfixture("tmp_path") / "m.obn"
         >>> _ = deploy.export(net, path, images, teachable=deploy.Teachable(images, [0, 1, 0, 1, 0, 1]))

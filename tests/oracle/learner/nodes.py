@@ -5,7 +5,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from onebit.continual.packed_tail import POINTWISE, PackedNode
+from onebit.format.codes import Activation, Op
 from tests.oracle.learner.arithmetic import (
     MOST_GRADIENT,
     MOST_MASTER,
@@ -16,9 +16,9 @@ from tests.oracle.learner.arithmetic import (
     round_shift,
     stepped,
 )
+from tests.oracle.learner.packed_tail import PackedNode
 
 _SUM = (1 << 31) - 1  # the largest Z
-_RELU, _HARDTANH, _PRELU = 1, 2, 3
 _M, _N, _A, _P = range(4)
 
 
@@ -46,7 +46,7 @@ class Node:
         residual: Levels | None,
         fraction: int = 16,
     ) -> None:
-        first, attribute = (0, 0) if node.op == POINTWISE else (1, 9)
+        first, attribute = (0, 0) if node.op == Op.POINTWISE else (1, 9)
         tensors = node.tensors[first : first + 4]
         scale, bias, slope, post = (
             np.full(channels, default) if tensor is None else tensor.astype(np.float64)
@@ -74,11 +74,11 @@ class Node:
 
     def after(self, z: Tensor) -> Tensor:
         """q."""
-        if self.activation == _RELU:
+        if self.activation == Activation.RELU:
             z = z.clamp(min=0)
-        elif self.activation == _HARDTANH:
+        elif self.activation == Activation.HARDTANH:
             z = z.clamp(-self.limit, self.limit)
-        elif self.activation == _PRELU:
+        elif self.activation == Activation.PRELU:
             z = torch.where(z < 0, round_shift(z * self.masters[_A], 16), z)
         return self.out(round_shift(z + self.masters[_P], 16))
 
@@ -86,11 +86,11 @@ class Node:
         """G', and dM, dN, dA, dP, (4, channels)."""
         slope = torch.zeros_like(g)
         behind = g
-        if self.activation == _RELU:
+        if self.activation == Activation.RELU:
             behind = torch.where(z < 0, 0, g)
-        elif self.activation == _HARDTANH:
+        elif self.activation == Activation.HARDTANH:
             behind = torch.where(z.abs() > self.limit, 0, g)
-        elif self.activation == _PRELU:
+        elif self.activation == Activation.PRELU:
             bent = round_shift(g * self.masters[_A], 16).clamp(-MOST_GRADIENT, MOST_GRADIENT)
             behind = torch.where(z < 0, bent, g)
             slope = torch.where(z < 0, g * round_shift(z, 16), 0)

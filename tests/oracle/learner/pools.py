@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from onebit.continual.packed_tail import AVERAGE_POOL, MAX_POOL, PAD_CHANNELS, PackedNode
+from onebit.format.codes import Op
 from tests.oracle.learner.arithmetic import Gradient, Levels, normalise
 from tests.oracle.learner.head import Factor
+from tests.oracle.learner.packed_tail import PackedNode
 from tests.oracle.learner.windows import Windows
 
 _BELOW_ALL = -1000  # levels
@@ -85,7 +86,7 @@ class PadChannels(Untrained):
 
 
 UNTRAINED: dict[int, type[AveragePool | MaxPool | PadChannels]] = {
-    AVERAGE_POOL: AveragePool,
-    MAX_POOL: MaxPool,
-    PAD_CHANNELS: PadChannels,
+    Op.AVERAGE_POOL: AveragePool,
+    Op.MAX_POOL: MaxPool,
+    Op.PAD_CHANNELS: PadChannels,
 }

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from onebit.continual.packed_tail import BINARIZE, CONV_BINARY, CONV_FLOAT, PackedNode
+from onebit.format.codes import Op
 from tests.oracle.learner.arithmetic import Levels
 from tests.oracle.learner.convolutions import BinaryConvolution, Convolution, RealConvolution
+from tests.oracle.learner.packed_tail import PackedNode
 
 SIDES = st.tuples(st.integers(1, 3), st.integers(1, 3))
 SOURCE, OUT = Levels(0.05, 100), Levels(0.1, 128)
@@ -19,15 +20,17 @@ SOURCE, OUT = Levels(0.05, 100), Levels(0.1, 128)
 def real(seed: int, kernel: tuple[int, int], stride: tuple[int, int], padding: list[int]) -> RealConvolution:
     weight = np.random.default_rng(seed).normal(0, 0.3, (4, *kernel, 3)).astype(np.float32)
     attributes = [*stride, *padding, 1, 1, 1, 0, 0]
-    return RealConvolution(PackedNode(CONV_FLOAT, [0], 1, [weight, *[None] * 5], attributes), SOURCE, OUT, None)
+    return RealConvolution(PackedNode(Op.CONV_FLOAT, [0], 1, [weight, *[None] * 5], attributes), SOURCE, OUT, None)
 
 
 def binary(seed: int, kernel: tuple[int, int], stride: tuple[int, int], padding: list[int]) -> BinaryConvolution:
     random = np.random.default_rng(seed)
     latent = random.integers(-127, 128, (4, *kernel, 3)).astype(np.int8)
     interval = np.stack([random.normal(0, 0.5, 3), np.full(3, np.inf)], axis=1).astype(np.float32)
-    node = PackedNode(CONV_BINARY, [1], 2, [None] * 6, [*stride, *padding, 1, 1, 1, 0, 0])
-    return BinaryConvolution(node, PackedNode(BINARIZE, [0], 1, [interval], []), latent, 1.5, True, (SOURCE, OUT, None))
+    node = PackedNode(Op.CONV_BINARY, [1], 2, [None] * 6, [*stride, *padding, 1, 1, 1, 0, 0])
+    return BinaryConvolution(
+        node, PackedNode(Op.BINARIZE, [0], 1, [interval], []), latent, 1.5, True, (SOURCE, OUT, None)
+    )
 
 
 @pytest.mark.parametrize("kind", [real, binary])

@@ -9,25 +9,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from onebit import deploy, models
-from onebit.continual.packed_tail import (
-    AVERAGE_POOL,
-    BINARIZE,
-    CONV_BINARY,
-    CONV_FLOAT,
-    MAX_POOL,
-    PAD_CHANNELS,
-    POINTWISE,
-    PackedNode,
-    PackedTail,
-    read_tail,
-)
 from onebit.deploy.tail import replay_bits
+from onebit.format.codes import Estimator, Op
 from tests.continual.cut_digits import cut_digits
 from tests.oracle.learner import convolutions, nodes
 from tests.oracle.learner.convolutions import Convolution
 from tests.oracle.learner.head import Random
 from tests.oracle.learner.network import QuantizedTail
 from tests.oracle.learner.nodes import Node
+from tests.oracle.learner.packed_tail import PackedNode, PackedTail, read_tail
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -59,13 +49,13 @@ class FloatTail:
         convs = iter(zip(packed.latent, packed.latent_max, packed.estimators, strict=True))
         self.estimators: dict[int, int] = {}
         for node in packed.nodes:
-            if node.op == CONV_BINARY:
+            if node.op == Op.CONV_BINARY:
                 levels, largest, self.estimators[node.output] = next(convs)
                 self._add(node.output, "weight", levels * (largest / 127))
-            elif node.op == CONV_FLOAT:
+            elif node.op == Op.CONV_FLOAT:
                 self._add(node.output, "weight", node.tensors[0])
-            if node.op in (CONV_BINARY, CONV_FLOAT, POINTWISE):
-                for name, tensor in zip(NAMES, node.tensors[node.op != POINTWISE :][:4], strict=True):
+            if node.op in (Op.CONV_BINARY, Op.CONV_FLOAT, Op.POINTWISE):
+                for name, tensor in zip(NAMES, node.tensors[node.op != Op.POINTWISE :][:4], strict=True):
                     if tensor is not None:
                         self._add(node.output, name, tensor)
 
@@ -74,11 +64,11 @@ class FloatTail:
 
     def features(self, latents: Tensor, values: dict[int, Tensor] | None = None) -> Tensor:
         made: dict[int, Tensor] = {self.packed.latents: latents}
-        thresholds = {n.output: (n.inputs[0], n.tensors[0][:, 0]) for n in self.packed.nodes if n.op == BINARIZE}
+        thresholds = {n.output: (n.inputs[0], n.tensors[0][:, 0]) for n in self.packed.nodes if n.op == Op.BINARIZE}
         for node in self.packed.nodes:
-            if node.op == BINARIZE:
+            if node.op == Op.BINARIZE:
                 continue
-            if node.op in (AVERAGE_POOL, MAX_POOL, PAD_CHANNELS):
+            if node.op in (Op.AVERAGE_POOL, Op.MAX_POOL, Op.PAD_CHANNELS):
                 y = self._fixed(node, made[node.inputs[0]])
             else:
                 y = self._affine(node, made, thresholds)
@@ -88,25 +78,25 @@ class FloatTail:
         return made[self.packed.features].flatten(1)
 
     def _fixed(self, node: PackedNode, x: Tensor) -> Tensor:
-        if node.op == PAD_CHANNELS:
+        if node.op == Op.PAD_CHANNELS:
             return functional.pad(x, node.attributes)
         x, kernel, stride = x.permute(0, 3, 1, 2), node.attributes[:2], node.attributes[2:4]
         top, left, bottom, right = node.attributes[4:8]
-        if node.op == AVERAGE_POOL:
+        if node.op == Op.AVERAGE_POOL:
             return functional.avg_pool2d(x, kernel, stride).permute(0, 2, 3, 1)
         padded = functional.pad(x, (left, right, top, bottom), value=-torch.inf)
         return functional.max_pool2d(padded, kernel, stride).permute(0, 2, 3, 1)
 
     def _affine(self, node, made: dict[int, Tensor], thresholds: dict[int, tuple[int, np.ndarray]]) -> Tensor:
         scale, bias, slope, post = (self.parameters.get((node.output, name)) for name in NAMES)
-        activation = node.attributes[0] if node.op == POINTWISE else node.attributes[9]
-        if node.op == POINTWISE:
+        activation = node.attributes[0] if node.op == Op.POINTWISE else node.attributes[9]
+        if node.op == Op.POINTWISE:
             y = made[node.inputs[0]]
         else:
             weight = self.parameters[node.output, "weight"]
-            if node.op == CONV_BINARY:
+            if node.op == Op.CONV_BINARY:
                 source, lower = thresholds[node.inputs[0]]
-                quadratic = self.estimators[node.output] == 2
+                quadratic = self.estimators[node.output] == Estimator.QUADRATIC
                 x = _Signs.apply(made[source], torch.from_numpy(lower).double(), quadratic)
                 weight = weight + (torch.where(weight >= 0, 1.0, -1.0) - weight).detach()
             else:

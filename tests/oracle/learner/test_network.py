@@ -13,13 +13,13 @@ from torch import Tensor
 
 import onebit
 from onebit import OnebitError, continual
-from onebit.continual.packed_tail import PackedTail, read_tail
 from onebit.format.writer import pack_bits
 from tests.continual.cut_digits import CutDigits, cut_digits
 from tests.oracle.learner.convolutions import BinaryConvolution, Convolution, RealConvolution
 from tests.oracle.learner.head import QuantizedCWRStar
 from tests.oracle.learner.network import QuantizedTail, QuantizedTailLearner
 from tests.oracle.learner.nodes import Node
+from tests.oracle.learner.packed_tail import PackedTail, read_tail
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
-from onebit.continual.packed_tail import AVERAGE_POOL, MAX_POOL, PAD_CHANNELS, PackedNode
+from onebit.format.codes import Op
 from tests.oracle.learner.arithmetic import Gradient, Levels
+from tests.oracle.learner.packed_tail import PackedNode
 from tests.oracle.learner.pools import UNTRAINED, Untrained
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -34,7 +35,7 @@ def through(function, x: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
 @given(SEEDS, SIDES, SIDES)
 def test_means(seed: int, kernel: tuple[int, int], stride: tuple[int, int]) -> None:
     x, g = levels(seed, 2, 5, 4, 3), levels(seed + 1, 2, 5, 4, 3)
-    node = made(AVERAGE_POOL, [*kernel, *stride, 0, 0, 0, 0, 0], Levels(0.5, 128), Levels(0.125, 128))
+    node = made(Op.AVERAGE_POOL, [*kernel, *stride, 0, 0, 0, 0, 0], Levels(0.5, 128), Levels(0.125, 128))
     y, gradient = through(lambda v: functional.avg_pool2d(v, kernel, stride), x, g)
     assert (node.forward(x) - 4 * y).abs().max() <= 0.5
     found = node.backward(Gradient(g[:, : y.shape[1], : y.shape[2]], 0.25), x)
@@ -47,7 +48,7 @@ def test_maxima_and_the_first_of_equal_ones(seed: int, kernel: tuple[int, int], 
     x, g = levels(seed, 2, 5, 4, 3), levels(seed + 1, 2, 7, 6, 3)
     padding = [(side - 1) // 2 for side in kernel]
     attributes = [*kernel, *stride, *padding, *padding]
-    node = made(MAX_POOL, attributes, Levels(0.5, 128), Levels(0.5, 128))
+    node = made(Op.MAX_POOL, attributes, Levels(0.5, 128), Levels(0.5, 128))
     y, _ = through(lambda v: functional.max_pool2d(v, kernel, stride, padding), x, g)
     assert torch.equal(node.forward(x).double(), y)
     # that equal levels differ a little, the first ones being larger, leaves the order of others as it is
@@ -62,7 +63,7 @@ def test_maxima_and_the_first_of_equal_ones(seed: int, kernel: tuple[int, int], 
 
 def test_channels_of_zeros() -> None:
     x, g = levels(0, 2, 3, 2, 4), levels(1, 2, 3, 2, 9)
-    node = made(PAD_CHANNELS, [2, 3], Levels(0.5, 128), Levels(0.25, 100))
+    node = made(Op.PAD_CHANNELS, [2, 3], Levels(0.5, 128), Levels(0.25, 100))
     y, gradient = through(lambda v: functional.pad(v, (0, 0, 0, 0, 2, 3)), x, g)
     assert torch.equal(node.forward(x).double(), 2 * y)
     found = node.backward(Gradient(g, 2.0), x)
@@ -71,5 +72,5 @@ def test_channels_of_zeros() -> None:
 
 
 def test_outputs_saturate() -> None:
-    node = made(MAX_POOL, [1, 1, 1, 1, 0, 0, 0, 0], Levels(1.0, 128), Levels(0.125, 100))
+    node = made(Op.MAX_POOL, [1, 1, 1, 1, 0, 0, 0, 0], Levels(1.0, 128), Levels(0.125, 100))
     assert node.forward(torch.tensor([-128, 1, 127]).view(1, 1, 3, 1)).flatten().tolist() == [-100, 8, 155]

@@ -5,7 +5,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from onebit.deploy.site import Site, Wire, convert, dense, optional, pair, to_numpy
-from onebit.format.epilogue import Activation, Epilogue
+from onebit.format.codes import Activation
+from onebit.format.epilogue import Epilogue
 from onebit.format.graph import ConvFloat
 from onebit.format.window import Window
 from onebit.nn import RPReLU

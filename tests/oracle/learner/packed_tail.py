@@ -1,7 +1,6 @@
 """The teachable tail of an ``.obn`` file, read as docs/file-format.md states it."""
 
 import os
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,17 +10,18 @@ from numpy.typing import NDArray
 
 from onebit import _engine
 from onebit.errors import OnebitError
+from onebit.format.codes import Op
+from onebit.format.graph import Graph
+from onebit.format.reader import read
 
-_ABSENT = 0xFFFFFFFF
 _ASSUMED_SAMPLES = 1000  # of each class, where the file does not say
-CONV_FLOAT, CONV_BINARY, BINARIZE, POINTWISE, MAX_POOL, AVERAGE_POOL, PAD_CHANNELS, _CONV_INT8 = range(1, 9)
 
 
 @dataclass(frozen=True)
 class PackedNode:
     """A node of the file: values by number, and its tensors, None where absent."""
 
-    op: int
+    op: Op
     inputs: list[int]
     output: int
     tensors: list[NDArray[Any] | None]
@@ -72,10 +72,13 @@ def read_tail(path: str | os.PathLike[str]) -> PackedTail:
     ranges = model.floats("tail.ranges")
     if ranges is None:
         raise OnebitError(f"{path} has no tail that can be taught", hint="export it with --teachable")
-    sections = _sections(Path(path).read_bytes())
-    tensors = _tensors(sections[b"TNSR"], sections[b"DATA"])
-    outputs, shapes, bits, nodes = _graph(sections[b"GRPH"], tensors)
-    latents, features, logits = (outputs[name] for name in ("latents", "features", "logits"))
+    contents = read(Path(path).read_bytes())
+    graph, tensors = contents.graph, contents.tensors
+    every = graph.values()
+    number = {id(value): index for index, value in enumerate(every)}
+    latents, features, logits = (number[id(graph.outputs[name])] for name in ("latents", "features", "logits"))
+    shapes = [value.sides for value in every]
+    nodes = _nodes(graph, number)
     depending, wanted = {latents}, {features}
     for node in nodes:
         if depending.intersection(node.inputs):
@@ -84,7 +87,7 @@ def read_tail(path: str | os.PathLike[str]) -> PackedTail:
         if node.output in wanted and node.output != latents:
             wanted.update(node.inputs)
     tail = [node for node in nodes if node.output in depending & wanted - {latents}]
-    values = [latents, *(node.output for node in tail if not bits[node.output])]
+    values = [latents, *(node.output for node in tail if not every[node.output].bits)]
     made = {node.output: node for node in nodes}
     scale, head = made[latents].tensors[1], made[logits]
     replay = model.integers("tail.replay") or []
@@ -111,7 +114,7 @@ def read_tail(path: str | os.PathLike[str]) -> PackedTail:
 def _head_weight(head: PackedNode) -> NDArray[np.float32]:
     weight, scale = head.tensors[0], head.tensors[1]
     assert weight is not None
-    if head.op == _CONV_INT8:
+    if head.op == Op.CONV_INT8:
         assert head.tensors[5] is not None
         weight = weight.astype(np.float32) * head.tensors[5][0]
     return weight if scale is None else weight * scale[:, None, None, None]
@@ -123,42 +126,10 @@ def _sum(a: NDArray[np.float32] | None, b: NDArray[np.float32] | None) -> NDArra
     return a + b
 
 
-def _sections(content: bytes) -> dict[bytes, bytes]:
-    count = struct.unpack_from("<I", content, 12)[0]
-    entries = [struct.unpack_from("<4sIQQ", content, 64 + 24 * index) for index in range(count)]
-    return {kind: content[offset : offset + length] for kind, _, offset, length in entries}
-
-
-def _tensors(table: bytes, data: bytes) -> list[NDArray[Any]]:
-    """Bits as bool, True for −1."""
-    tensors = []
-    for index in range(struct.unpack_from("<I", table)[0]):
-        dtype, rank, *dims, offset, length = struct.unpack_from("<II4IQQ", table, 8 + 40 * index)
-        raw, shape = data[offset : offset + length], dims[:rank]
-        if dtype == 3:
-            words = np.frombuffer(raw, np.uint8).reshape(*shape[:-1], -1)
-            tensors.append(np.unpackbits(words, axis=-1, bitorder="little")[..., : shape[-1]].astype(np.bool_))
-        else:
-            tensors.append(np.frombuffer(raw, {1: "<f4", 2: "<i4", 4: "i1"}[dtype]).reshape(shape).copy())
-    return tensors
-
-
-def _graph(
-    section: bytes, tensors: list[NDArray[Any]]
-) -> tuple[dict[str, int], list[tuple[int, int, int]], list[bool], list[PackedNode]]:
-    """Outputs, (h, w, c) of the values, whether they are bits, and the nodes."""
-    values, count, _, outputs = struct.unpack_from("<4I", section)
-    at = 16
-    named = [struct.unpack_from("<I60s", section, at + 64 * index) for index in range(outputs)]
-    at += 64 * outputs
-    kinds = [struct.unpack_from("<4I", section, at + 16 * index) for index in range(values)]
-    at += 16 * values
-    nodes = []
-    for _ in range(count):
-        op, inputs, constants, attributes, output = struct.unpack_from("<5I", section, at)
-        numbers = struct.unpack_from(f"<{inputs + constants}I{attributes}i", section, at + 80)
-        at += 80 + 4 * len(numbers)
-        held = [None if n == _ABSENT else tensors[n] for n in numbers[inputs : inputs + constants]]
-        nodes.append(PackedNode(op, list(numbers[:inputs]), output, held, list(numbers[inputs + constants :])))
-    names = {name.rstrip(b"\0").decode(): value for value, name in named}
-    return names, [(h, w, c) for _, h, w, c in kinds], [kind == 2 for kind, *_ in kinds], nodes
+def _nodes(graph: Graph, number: dict[int, int]) -> list[PackedNode]:
+    return [
+        PackedNode(
+            node.op, [number[id(x)] for x in node.inputs], number[id(node.output)], node.constants(), node.attributes()
+        )
+        for node in graph.nodes
+    ]
