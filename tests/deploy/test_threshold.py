@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from onebit.deploy.perchannel import NotPerChannel, PerChannel, Step
+from onebit.deploy.elementwise import NotPerChannel, PerChannel, Step
 from onebit.deploy.threshold import float_intervals, integer_intervals
 from onebit.nn import RPReLU, RSign
 from onebit.quantize import Sign, UniformQuantizer

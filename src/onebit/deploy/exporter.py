@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from onebit import __version__
-from onebit.deploy.bits import insert_intervals
-from onebit.deploy.engine import extents
+from onebit.deploy import calibrate
 from onebit.deploy.fold import fold
 from onebit.deploy.int8 import Agreement, quantize
+from onebit.deploy.intervals import insert_intervals
 from onebit.deploy.report import Report, rows
 from onebit.deploy.tail import Teachable, describe, summary, tail_nodes
 from onebit.deploy.trace import trace
@@ -108,7 +108,7 @@ def export(
     layers = rows(graph, net, remarks)
     meta: dict[str, Meta] = {}
     if "features" in graph.outputs:
-        meta["features.range"] = np.array(extents(graph, images, [graph.outputs["features"]])[0], np.float32)
+        meta["features.range"] = np.array(calibrate.ranges(graph, images, [graph.outputs["features"]])[0], np.float32)
     extra: list[NDArray[Any]] = []
     if teachable is not None:
         entries, extra = describe(graph, images, teachable)

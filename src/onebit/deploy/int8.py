@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from onebit.deploy.engine import answers, extents
+from onebit.deploy import calibrate
 from onebit.errors import OnebitError
 from onebit.format.graph import ConvFloat, ConvInt8, Graph, Node
 from onebit.format.limits import MAX_INT8_TAPS
@@ -146,7 +146,9 @@ def quantize(
     floats = [node for node in graph.nodes if isinstance(node, ConvFloat)]
     remarks: dict[Node, str] = {node: "stays float32: a device trains it" for node in floats if node in trained}
     floats = [node for node in floats if node not in remarks]
-    for conv, (low, high) in zip(floats, extents(graph, images, [conv.inputs[0] for conv in floats]), strict=True):
+    for conv, (low, high) in zip(
+        floats, calibrate.ranges(graph, images, [conv.inputs[0] for conv in floats]), strict=True
+    ):
         if conv.inputs[0] is graph.input and pixels is not None:
             low, high = min(low, pixels[0]), max(high, pixels[1])
         try:
@@ -198,7 +200,7 @@ def _nodes(graph: Graph, layers: _Layers) -> list[Node]:
 def _logits(graph: Graph, images: Tensor, layers: _Layers) -> NDArray[np.float32]:
     """(N, h, w, classes), with some layers in int8."""
     variant = replace(graph, nodes=_nodes(graph, layers))
-    batches = answers(variant, images, [graph.outputs["logits"]], "comparing int8 with float32")
+    batches = calibrate.outputs(variant, images, [graph.outputs["logits"]], "comparing int8 with float32")
     return np.concatenate([logits for (logits,) in batches])
 
 

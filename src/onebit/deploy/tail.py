@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from onebit.deploy.engine import answers, extents
+from onebit.deploy import calibrate
 from onebit.errors import OnebitError
 from onebit.format.graph import (
     AveragePool,
@@ -68,7 +68,7 @@ def describe(graph: Graph, images: Tensor, teachable: Teachable) -> tuple[dict[s
     """
     nodes = tail_nodes(graph)
     values = [graph.outputs["latents"], *(node.output for node in nodes if not node.output.bits)]
-    ranges = np.array(extents(graph, images, values), np.float32)
+    ranges = np.array(calibrate.ranges(graph, images, values), np.float32)
     for node, (low, high) in zip([None, *(node for node in nodes if not node.output.bits)], ranges, strict=True):
         if not _LEAST < (max(high, 0) - min(low, 0)) / _LEVELS < _LARGEST:
             where = "the latents" if node is None else f"layer '{node.name}'"
@@ -125,7 +125,7 @@ def latent_levels(conv: ConvBinary) -> tuple[NDArray[np.int8], float]:
 
 def replay_bits(graph: Graph, images: Tensor) -> NDArray[np.bool_]:
     """Latents as the engine computes them, (N, h, w, c): True for −1."""
-    batches = answers(graph, images, [graph.outputs["latents"]], "computing latents to replay")
+    batches = calibrate.outputs(graph, images, [graph.outputs["latents"]], "computing latents to replay")
     return np.concatenate([latents < 0 for (latents,) in batches])
 
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from onebit.deploy.perchannel import NotPerChannel, PerChannel
+from onebit.deploy.elementwise import NotPerChannel, PerChannel
 from onebit.format.epilogue import Epilogue
 from onebit.format.graph import ConvBinary
 
@@ -27,7 +27,7 @@ def integer_intervals(function: PerChannel, values: NDArray[np.int64], channels:
         NotPerChannel: the function is not ±1, or +1 on more than one run of the values.
 
     Example:
-        >>> from onebit.deploy.perchannel import Step
+        >>> from onebit.deploy.elementwise import Step
         >>> signs = torch.tensor([1.0, -1.0])
         >>> function = PerChannel((Step(lambda x: torch.where(x * signs >= 2.5, 1.0, -1.0), rank=2),))
         >>> integer_intervals(function, np.arange(-5, 6, 2), 2)
@@ -49,7 +49,7 @@ def float_intervals(function: PerChannel, channels: int) -> NDArray[np.float32]:
         NotPerChannel: the function is not ±1, or +1 on more than one run of the floats that were tried.
 
     Example:
-        >>> from onebit.deploy.perchannel import Step
+        >>> from onebit.deploy.elementwise import Step
         >>> function = PerChannel((Step(lambda x: torch.where(-x >= 0.1, 1.0, -1.0), rank=2),))
         >>> float_intervals(function, 1)
         array([[-inf, -0.1]], dtype=float32)

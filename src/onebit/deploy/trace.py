@@ -8,7 +8,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 
 import onebit.deploy.layers  # noqa: F401  # registers what can be converted
-from onebit.deploy.site import Site, Wire, convert, converts, supported
+from onebit.deploy.convert import Site, Wire, convert, converts, supported
 from onebit.errors import OnebitError
 from onebit.format.epilogue import Epilogue
 from onebit.format.graph import AveragePool, Graph, MaxPool, Pointwise, Value

@@ -184,11 +184,6 @@ class Pointwise(Node):
 
 
 @dataclass(eq=False)
-class Opaque(Pointwise):
-    """No operator of the format: a quantiser that stands alone, until an interval takes it in."""
-
-
-@dataclass(eq=False)
 class MaxPool(Node):
     op = Op.MAX_POOL
     window: Window

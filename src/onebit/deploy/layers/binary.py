@@ -5,12 +5,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from onebit.deploy.perchannel import NotPerChannel, PerChannel, Step
-from onebit.deploy.site import Site, Wire, convert, dense, optional, to_numpy
+from onebit.deploy.convert import Site, Wire, convert, dense, optional, to_numpy
+from onebit.deploy.elementwise import NotPerChannel, PerChannel, Step
+from onebit.deploy.intervals import Opaque
 from onebit.deploy.threshold import float_intervals
 from onebit.format.codes import Estimator
 from onebit.format.epilogue import Epilogue
-from onebit.format.graph import Binarize, ConvBinary, ConvFloat, Opaque, Value
+from onebit.format.graph import Binarize, ConvBinary, ConvFloat, Value
 from onebit.format.window import Window
 from onebit.nn import BinaryConv2d, BinaryLayer, BinaryLinear, LatentSign
 from onebit.quantize import ApproxSign, BinaryQuantizer, sign

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from onebit.deploy.site import Site, Wire, convert, pair
+from onebit.deploy.convert import Site, Wire, convert, pair
 from onebit.format.graph import AveragePool, MaxPool, PadChannels
 from onebit.format.window import Window
 from onebit.nn import PadChannels as PadChannelsLayer

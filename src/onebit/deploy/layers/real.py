@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from onebit.deploy.site import Site, Wire, convert, dense, optional, pair, to_numpy
+from onebit.deploy.convert import Site, Wire, convert, dense, optional, pair, to_numpy
 from onebit.format.codes import Activation
 from onebit.format.epilogue import Epilogue
 from onebit.format.graph import ConvFloat

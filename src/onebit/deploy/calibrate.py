@@ -24,7 +24,7 @@ _MOST_BYTES = 2**28
 _LONG = 10  # batches from which a progress bar is shown
 
 
-def answers(graph: Graph, images: Tensor, values: Sequence[Value], doing: str) -> Iterator[list[NDArray[np.float32]]]:
+def outputs(graph: Graph, images: Tensor, values: Sequence[Value], doing: str) -> Iterator[list[NDArray[np.float32]]]:
     """Runs a graph on images, batch after batch, with as many threads as PyTorch has, up to 16.
 
     Args:
@@ -54,13 +54,13 @@ def answers(graph: Graph, images: Tensor, values: Sequence[Value], doing: str) -
         del session  # it maps the file
 
 
-def extents(graph: Graph, images: Tensor, values: Sequence[Value]) -> list[tuple[float, float]]:
-    """The smallest and the largest number of each value over the images; arguments as in :func:`answers`, any value."""
+def ranges(graph: Graph, images: Tensor, values: Sequence[Value]) -> list[tuple[float, float]]:
+    """The smallest and the largest number of each value over the images; arguments as in :func:`outputs`, any value."""
     found = {graph.input: (float(images.min()), float(images.max()))}
     others = [value for value in dict.fromkeys(values) if value is not graph.input]
     for start in range(0, len(others), MAX_OUTPUTS):
         some = others[start : start + MAX_OUTPUTS]
-        bounds = [[(y.min(), y.max()) for y in ys] for ys in answers(graph, images, some, "measuring ranges")]
+        bounds = [[(y.min(), y.max()) for y in ys] for ys in outputs(graph, images, some, "measuring ranges")]
         lows, highs = np.moveaxis(np.array(bounds), 2, 0)
         found.update(zip(some, zip(lows.min(axis=0).tolist(), highs.max(axis=0).tolist(), strict=True), strict=True))
     return [found[value] for value in values]

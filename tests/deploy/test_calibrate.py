@@ -9,7 +9,7 @@ import torch
 
 import onebit
 from onebit import deploy, models
-from onebit.deploy import engine
+from onebit.deploy import calibrate
 from onebit.format.graph import Graph
 from onebit.format.writer import write
 from tests.deploy.nets import randomize
@@ -32,20 +32,20 @@ def test_values_are_those_of_the_model(graph: Graph, tmp_path: Path) -> None:
     named = {f"v{index}": value for index, value in enumerate(values)}
     write(tmp_path / "m.obn", replace(graph, outputs=named), {})
     model = onebit.load(tmp_path / "m.obn")
-    outputs = list(graph.outputs)
-    batches = list(engine.answers(graph, IMAGES, values, "running"))
+    named_before = list(graph.outputs)
+    batches = list(calibrate.outputs(graph, IMAGES, values, "running"))
     assert [len(batch[0]) for batch in batches] == [64, 64, 22]
     for name, ys in zip(named, zip(*batches, strict=True), strict=True):
         assert np.array_equal(np.concatenate(ys), channels_last(model(IMAGES.numpy(), name)))
-    assert list(graph.outputs) == outputs
+    assert list(graph.outputs) == named_before
 
 
 @pytest.mark.parametrize("at_a_time", [2, 64])
-def test_extents(at_a_time: int, graph: Graph, monkeypatch) -> None:
-    monkeypatch.setattr(engine, "MAX_OUTPUTS", at_a_time)
+def test_ranges(at_a_time: int, graph: Graph, monkeypatch) -> None:
+    monkeypatch.setattr(calibrate, "MAX_OUTPUTS", at_a_time)
     values = [node.output for node in graph.nodes if not node.output.bits]
     wanted = [graph.input, *values, values[0], graph.input]
-    ys = [np.concatenate(y) for y in zip(*engine.answers(graph, IMAGES, values, "running"), strict=True)]
+    ys = [np.concatenate(y) for y in zip(*calibrate.outputs(graph, IMAGES, values, "running"), strict=True)]
     expected = [(y.min(), y.max()) for y in ys]
     pixels = float(IMAGES.min()), float(IMAGES.max())
-    assert engine.extents(graph, IMAGES, wanted) == [pixels, *expected, expected[0], pixels]
+    assert calibrate.ranges(graph, IMAGES, wanted) == [pixels, *expected, expected[0], pixels]

@@ -1,13 +1,21 @@
 """The pass that turns quantisers into intervals: where only bits are read, a binary convolution writes bits."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from onebit.deploy.perchannel import NotPerChannel, PerChannel
+from onebit.deploy.elementwise import NotPerChannel, PerChannel
 from onebit.deploy.threshold import affine_epilogue, dot_products, float_intervals, integer_intervals
 from onebit.errors import OnebitError
 from onebit.format.epilogue import Epilogue
-from onebit.format.graph import Binarize, ConvBinary, Graph, Node, Opaque, Pointwise, Value
+from onebit.format.graph import Binarize, ConvBinary, Graph, Node, Pointwise, Value
+
+
+@dataclass(eq=False)
+class Opaque(Pointwise):
+    """No operator of the format: a quantiser that stands alone, until an interval takes it in."""
+
 
 _Readers = list[tuple[Binarize, PerChannel]]
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from onebit.deploy.perchannel import PerChannel, Step
+from onebit.deploy.elementwise import PerChannel, Step
 from onebit.errors import OnebitError
 from onebit.format.epilogue import Epilogue
 from onebit.format.graph import Graph, Node, Pointwise, Value
