@@ -9,8 +9,7 @@
 
 #include "base/thread_pool.h"
 #include "graph/plan.h"
-#include "run/args.h"
-#include "run/strips.h"
+#include "run/step.h"
 
 namespace onebit::fuzz {
 

@@ -4,7 +4,6 @@
 
 #include "graph/arena.h"
 #include "graph/operations.h"
-#include "run/strips.h"
 
 namespace onebit {
 namespace {

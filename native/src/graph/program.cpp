@@ -7,7 +7,6 @@
 
 #include "base/error.h"
 #include "kernels/portable/tables.h"
-#include "run/strips.h"
 
 namespace onebit {
 namespace {

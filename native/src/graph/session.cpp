@@ -5,7 +5,6 @@
 #include <cstring>
 
 #include "graph/operations.h"
-#include "run/args.h"
 
 namespace onebit {
 namespace {

@@ -3,10 +3,192 @@
 #include <cstring>
 
 #include "kernels/shape.h"
-#include "run/strips.h"
 
 namespace onebit {
 namespace {
+
+template <class Element>
+Element* write(const Address& address, const Bases& bases) noexcept {
+  if (address.base == Base::nowhere) return nullptr;
+  uint8_t* base = address.base == Base::scratch ? bases.scratch : bases.arena;
+  return reinterpret_cast<Element*>(base + address.offset);
+}
+
+// A step's addresses as pointers: the arguments of its kernel.
+
+ConvShape shape_of(const Step& step, int32_t batch) noexcept {
+  ConvShape shape = step.shape;
+  shape.batch = batch;
+  return shape;
+}
+
+Epilogue epilogue(const Step& step, const Bases& bases) noexcept {
+  return {read<float>(step.scale, bases), read<float>(step.bias, bases), read<float>(step.residual, bases),
+          read<float>(step.slope, bases), read<float>(step.post, bases), step.activation};
+}
+
+// Bits beside floats.
+Bits bits(const Step& step, const Bases& bases) noexcept {
+  if (step.bits_interval.base == Base::nowhere) return {};
+  return {write<uint32_t>(step.bits, bases), read<float>(step.bits_interval, bases)};
+}
+
+FloatConvArgs float_conv_args(const Step& step, const Bases& bases, int32_t batch) noexcept {
+  return {shape_of(step, batch), read<float>(step.input, bases), read<void>(step.weight, bases), epilogue(step, bases),
+          write<float>(step.output, bases)};
+}
+
+BinaryConvArgs binary_conv_args(const Step& step, const Bases& bases, int32_t batch) noexcept {
+  const bool alone = step.interval.base != Base::nowhere;
+  return {shape_of(step, batch),
+          step.pad_value,
+          read<uint32_t>(step.input, bases),
+          read<void>(step.weight, bases),
+          epilogue(step, bases),
+          read<int32_t>(step.interval, bases),
+          write<float>(step.output, bases),
+          alone ? write<uint32_t>(step.bits, bases) : nullptr,
+          bits(step, bases)};
+}
+
+Int8ConvArgs int8_conv_args(const Step& step, const Bases& bases, int32_t batch) noexcept {
+  return {shape_of(step, batch), read<uint8_t>(step.input, bases), read<void>(step.weight, bases),
+          epilogue(step, bases), write<float>(step.output, bases)};
+}
+
+QuantizeArgs quantize_args(const Step& step, const Bases& bases, int32_t batch) noexcept {
+  const ConvShape& s = step.shape;
+  return {batch,
+          s.in_h,
+          s.in_w,
+          s.in_c,
+          s.pad_top,
+          s.pad_left,
+          step.pad_bottom,
+          step.pad_right,
+          step.multiplier,
+          step.zero_point,
+          read<float>(step.input, bases),
+          write<uint8_t>(step.output, bases)};
+}
+
+BinarizeArgs binarize_args(const Step& step, const Bases& bases) noexcept {
+  return {step.shape.in_w, step.shape.in_c, read<float>(step.input, bases), read<float>(step.interval, bases),
+          write<uint32_t>(step.bits, bases)};
+}
+
+PointwiseArgs pointwise_args(const Step& step, const Bases& bases) noexcept {
+  return {step.shape.in_w,
+          step.shape.in_c,
+          read<float>(step.input, bases),
+          epilogue(step, bases),
+          write<float>(step.output, bases),
+          bits(step, bases)};
+}
+
+PoolArgs pool_args(const Step& step, const Bases& bases, int32_t batch) noexcept {
+  const ConvShape& s = step.shape;
+  return {batch,
+          s.in_h,
+          s.in_w,
+          s.in_c,
+          s.out_h,
+          s.out_w,
+          s.kernel_h,
+          s.kernel_w,
+          s.stride_h,
+          s.stride_w,
+          s.pad_top,
+          s.pad_left,
+          step.pad_bottom,
+          step.pad_right,
+          step.count_padding != 0,
+          read<float>(step.input, bases),
+          write<float>(step.output, bases),
+          bits(step, bases)};
+}
+
+// A convolution and the pool that alone reads it, strip by strip: the convolution's output stays in a cache and never
+// exists as a whole. Neighbouring strips compute the rows that both pools read twice.
+
+int64_t strip_count(const Step& pool, int32_t strip_rows) noexcept {
+  return (pool.shape.out_h + strip_rows - 1) / strip_rows;
+}
+
+// Rows [first, last) of a sample's convolution, and the rows of the pool that read them.
+struct Strip {
+  int64_t sample, pool_first, pool_last, first, last;
+};
+
+Strip strip_at(const Step& pool, int32_t strip_rows, int64_t index) noexcept {
+  const ConvShape& s = pool.shape;
+  const int64_t count = strip_count(pool, strip_rows);
+  Strip strip = {};
+  strip.sample = index / count;
+  strip.pool_first = index % count * strip_rows;
+  strip.pool_last = strip.pool_first + strip_rows < s.out_h ? strip.pool_first + strip_rows : s.out_h;
+  const int64_t top = strip.pool_first * s.stride_h - s.pad_top;
+  const int64_t bottom = (strip.pool_last - 1) * s.stride_h - s.pad_top + s.kernel_h;
+  strip.first = top > 0 ? top : 0;
+  strip.last = bottom < s.in_h ? bottom : s.in_h;
+  return strip;
+}
+
+// The shape of the strip's rows alone, and the input row at which it begins.
+ConvShape conv_strip(const ConvShape& whole, const Strip& strip, int64_t& input_row) noexcept {
+  ConvShape s = whole;
+  s.batch = 1;
+  s.out_h = static_cast<int32_t>(strip.last - strip.first);
+  const int64_t top = strip.first * whole.stride_h - whole.pad_top;
+  input_row = top > 0 ? top : 0;
+  s.pad_top = static_cast<int32_t>(input_row - top);
+  s.in_h = static_cast<int32_t>(whole.in_h - input_row);
+  return s;
+}
+
+template <class Args>
+void shift_conv(Args& args, const Strip& strip) noexcept {
+  const ConvShape whole = args.shape;
+  int64_t row = 0;
+  args.shape = conv_strip(whole, strip, row);
+  args.input += (strip.sample * whole.in_h + row) * whole.in_w * whole.in_c;
+}
+
+template <class Kernel, class Args>
+void run_whole(const Kernel& kernel, const Args& args) noexcept {
+  kernel.run(args, 0, kernel.units(args.shape));
+}
+
+void shift_pool(PoolArgs& args, const Strip& strip) noexcept {
+  const int64_t pixels = (strip.sample * args.out_h + strip.pool_first) * args.out_w;
+  args.output += pixels * args.channels;
+  if (args.bits.words) args.bits.words += pixels * words_of(args.channels);
+  args.pad_top = static_cast<int32_t>(strip.first - (strip.pool_first * args.stride_h - args.pad_top));
+  args.pad_bottom = static_cast<int32_t>(args.in_h + args.pad_bottom - strip.last);
+  args.in_h = static_cast<int32_t>(strip.last - strip.first);
+  args.out_h = static_cast<int32_t>(strip.pool_last - strip.pool_first);
+}
+
+// Strips [begin, end) of batch * strip_count. `conv` is a float_conv or an int8_conv without residual.
+void run_strips(const Step& conv, const Step& pool, const Kernels& kernels, const Bases& bases, int64_t begin,
+                int64_t end) noexcept {
+  const auto run_pool = pool.kind == StepKind::max_pool ? kernels.max_pool : kernels.average_pool;
+  for (int64_t index = begin; index < end; ++index) {
+    const Strip strip = strip_at(pool, conv.strip_rows, index);
+    if (conv.kind == StepKind::float_conv) {
+      FloatConvArgs args = float_conv_args(conv, bases, 1);
+      shift_conv(args, strip);
+      run_whole(kernels.float_conv[conv.kernel], args);
+    } else {
+      Int8ConvArgs args = int8_conv_args(conv, bases, 1);
+      shift_conv(args, strip);
+      run_whole(kernels.int8_conv[conv.kernel], args);
+    }
+    PoolArgs args = pool_args(pool, bases, 1);
+    shift_pool(args, strip);
+    run_pool(args, 0, args.out_h);
+  }
+}
 
 // The sides of one sample's output.
 int64_t out_rows(const Step& step, int32_t batch) { return int64_t{batch} * step.shape.out_h; }
@@ -24,6 +206,11 @@ void pad_channels(const Step& step, const Bases& bases, int64_t begin, int64_t e
 }
 
 }  // namespace
+
+int64_t strip_conv_rows(const Step& pool, int32_t strip_rows) noexcept {
+  const int64_t rows = (int64_t{strip_rows} - 1) * pool.shape.stride_h + pool.shape.kernel_h;
+  return rows < pool.shape.in_h ? rows : pool.shape.in_h;
+}
 
 int64_t step_units(const Step* step, const Kernels& kernels, int32_t batch) noexcept {
   if (step->strip_rows > 0) return strip_count(step[1], step->strip_rows) * batch;

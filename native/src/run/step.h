@@ -60,6 +60,17 @@ struct Step {
   Address bits_interval;  // of bits beside output
 };
 
+// Where an address points; null if nowhere.
+template <class Element>
+const Element* read(const Address& address, const Bases& bases) noexcept {
+  const uint8_t* const pointers[] = {nullptr, bases.arena, bases.scratch, bases.weights, bases.file, bases.input};
+  if (address.base == Base::nowhere) return nullptr;
+  return reinterpret_cast<const Element*>(pointers[static_cast<uint32_t>(address.base)] + address.offset);
+}
+
+// Rows of a convolution that a strip of the pool behind it can need at most: what scratch has to hold.
+int64_t strip_conv_rows(const Step& pool, int32_t strip_rows) noexcept;
+
 // Into how many parts a step (with the next one, if it has strips) can be split.
 int64_t step_units(const Step* step, const Kernels& kernels, int32_t batch) noexcept;
 
