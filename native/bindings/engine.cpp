@@ -5,6 +5,7 @@
 #include <nanobind/stl/vector.h>
 
 #include <cstring>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -50,6 +51,22 @@ class Model {
   Model(const Model&) = delete;
   ~Model() { onebit_model_close(handle_); }
 
+  // The C API uses aligned memory in place, and Python may free `content` before the sessions and learners of the model
+  // are closed. So it is shown a copy that is not aligned, and makes its own.
+  static Model* from_bytes(const nb::bytes& content) {
+    std::unique_ptr<Model> model(new Model);
+    onebit_error error;
+    onebit_status status;
+    {
+      const nb::gil_scoped_release release;
+      std::vector<char> shifted(content.size() + 1);
+      std::memcpy(shifted.data() + 1, content.c_str(), content.size());
+      status = onebit_model_open_memory(shifted.data() + 1, content.size(), &model->handle_, &error);
+    }
+    check(status, error);
+    return model.release();
+  }
+
   onebit_model* handle() const { return handle_; }
 
   nb::list outputs() const {
@@ -94,6 +111,8 @@ class Model {
   }
 
  private:
+  Model() = default;
+
   onebit_model* handle_ = nullptr;
 };
 
@@ -230,6 +249,7 @@ nb::tuple rates(const std::string& isa) {
 void bind_engine(nb::module_& m) {
   nb::class_<Model>(m, "Model")
       .def(nb::init<const nb::bytes&>(), nb::arg("path"))
+      .def_static("from_bytes", &Model::from_bytes, nb::arg("content"))
       .def_prop_ro("input", [](const Model& model) { return shape_of(onebit_model_input(model.handle())); })
       .def_prop_ro("outputs", &Model::outputs)
       .def_prop_ro("classes", &Model::classes)

@@ -1,10 +1,8 @@
 """What the engine makes of a graph before it is exported: the numbers that the file will give, on every machine."""
 
 import math
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,7 +14,7 @@ from torch import Tensor
 from onebit import _engine
 from onebit.format.graph import Graph, Value
 from onebit.format.limits import MAX_OUTPUTS
-from onebit.format.writer import write
+from onebit.format.writer import serialize
 
 _MOST_IMAGES = 64
 _MOST_THREADS = 16
@@ -39,19 +37,15 @@ def outputs(graph: Graph, images: Tensor, values: Sequence[Value], doing: str) -
     names = [str(index) for index in range(len(values))]
     bytes_each = 4 * sum(math.prod(value.sides) for value in graph.values())
     batch = max(1, min(_MOST_IMAGES, len(images), _MOST_BYTES // bytes_each))
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "m.obn")
-        write(path, replace(graph, outputs=dict(zip(names, values, strict=True))), {})
-        threads = min(torch.get_num_threads(), _MOST_THREADS)
-        session = _engine.Session(_engine.Model(bytes(path)), batch, threads, "", names)
-        console = Console(stderr=True)
-        batches = images.split(batch)
-        hidden = not console.is_terminal or len(batches) < _LONG
-        for some in track(batches, doing, console=console, transient=True, disable=hidden):
-            results = [np.empty((len(some), *value.sides), np.float32) for value in values]
-            session.run(some.permute(0, 2, 3, 1).contiguous().numpy(), results)
-            yield results
-        del session  # it maps the file
+    model = _engine.Model.from_bytes(serialize(replace(graph, outputs=dict(zip(names, values, strict=True))), {}))
+    session = _engine.Session(model, batch, min(torch.get_num_threads(), _MOST_THREADS), "", names)
+    console = Console(stderr=True)
+    batches = images.split(batch)
+    hidden = not console.is_terminal or len(batches) < _LONG
+    for some in track(batches, doing, console=console, transient=True, disable=hidden):
+        results = [np.empty((len(some), *value.sides), np.float32) for value in values]
+        session.run(some.permute(0, 2, 3, 1).contiguous().numpy(), results)
+        yield results
 
 
 def ranges(graph: Graph, images: Tensor, values: Sequence[Value]) -> list[tuple[float, float]]:
