@@ -7,6 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
+import onebit
+from onebit import deploy
 from onebit.data import DataModule
 from onebit.data.augment import lighting
 from onebit.data.picture_loader import random_box
@@ -75,6 +77,22 @@ def test_the_test_part_is_the_centre_of_the_resized_picture(places):
     pixels = torch.from_numpy(np.asarray(cut).transpose(2, 0, 1).copy())
     mean, std = (torch.tensor(values).reshape(3, 1, 1) for values in (made.mean, made.std))
     assert torch.allclose(images[0], (pixels / 255 - mean) / std, atol=1e-5)
+
+
+def test_the_packed_model_cuts_a_picture_as_the_evaluation_does(places, tmp_path):
+    made = module(places)
+    images, _ = next(iter(made.test_dataloader()))
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 16 * 16, 4))
+    info = {"data": {"name": made.name, "options": made.options}}
+    resize = deploy.evaluation_resize(info)
+    assert resize == 18
+    deploy.export(net, tmp_path / "m.obn", images, mean=made.mean, std=made.std, resize=resize)
+    model = onebit.load(tmp_path / "m.obn")
+    assert model.resize == 18
+    pictures = [made.data_set.test_pictures.read(number) for number in range(len(images))]
+    sizes = {Image.open(io.BytesIO(picture)).size for picture in pictures}
+    assert any(width != height for width, height in sizes), "stretching would give another picture"
+    torch.testing.assert_close(torch.from_numpy(model.input_of(pictures)).permute(0, 3, 1, 2), images)
 
 
 def test_cutting_first_is_near_resizing_first():

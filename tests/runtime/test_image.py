@@ -6,8 +6,8 @@ from PIL import Image
 
 import onebit
 from onebit import OnebitError
-from onebit.runtime.image import to_input
-from tests.runtime.samples import CLASSES
+from onebit.runtime.image import to_input, to_pixels
+from tests.runtime.samples import CLASSES, classifier
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
 
@@ -37,6 +37,39 @@ def test_sizes_and_channels_are_made_to_fit():
     np.testing.assert_allclose(to_input(np.asarray(grey), (3, 8, 8), (0,) * 3, (1,) * 3), level, rtol=1e-6)
     deep = Image.fromarray(np.full((8, 8), 0x8000, np.uint16))
     np.testing.assert_allclose(to_input(deep, (1, 8, 8), (0,), (1,)), 128 / 255, rtol=1e-6)
+
+
+def test_the_centre_is_cut_where_the_network_was_evaluated_so():
+    wide = np.zeros((16, 32, 3), np.uint8)
+    wide[:, 8:24] = 255
+    assert to_pixels(wide, (3, 8, 8), resize=8).min() > 200  # the filter reaches over the edge
+    assert to_pixels(wide, (3, 8, 8))[0, 0, 0] == 0, "stretched"
+    small = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    assert np.array_equal(to_pixels(small, (3, 8, 8), resize=9), small), "what is cut already stays"
+
+
+def test_a_model_says_how_it_sees_an_image(tmp_path):
+    graph = classifier()
+    wide = np.random.default_rng(0).integers(0, 256, (16, 32, 3), np.uint8)
+    plain, cut = tmp_path / "plain.obn", tmp_path / "cut.obn"
+    plain.write_bytes(graph.to_bytes())
+    graph.meta["input.resize"] = [9]
+    cut.write_bytes(graph.to_bytes())
+    for path, resize in ((plain, None), (cut, 9)):
+        model = onebit.load(path)
+        assert model.resize == resize
+        expected = to_input(wide, (3, 8, 8), model.mean, model.std, resize)
+        assert np.array_equal(model.input_of([wide])[0], expected)
+    assert not np.array_equal(onebit.load(plain).input_of([wide]), onebit.load(cut).input_of([wide]))
+
+
+@pytest.mark.parametrize("resize", [[7], [9, 9], [], [9.0], "9"])
+def test_a_resize_that_is_none_is_refused(resize, tmp_path):
+    graph = classifier()
+    graph.meta["input.resize"] = resize
+    (tmp_path / "m.obn").write_bytes(graph.to_bytes())
+    with pytest.raises(OnebitError, match=r"input\.resize"):
+        onebit.load(tmp_path / "m.obn")
 
 
 def test_a_photograph_is_turned_as_its_exif_says(tmp_path):

@@ -41,6 +41,10 @@ void check_entries(const Model& model) {
     if (!all_finite(*mean) || !all_finite(*deviation) || !positive)
       bad_file("META: input.mean must be finite and input.std finite and positive");
   }
+  const auto* resize = typed_entry<std::vector<uint32_t>>(model, "input.resize");
+  const Value& input = model.input_value();
+  if (resize != nullptr && (resize->size() != 1 || (*resize)[0] < std::max(input.h, input.w)))
+    bad_file("META: input.resize is not one number of at least ", std::max(input.h, input.w), " pixels");
 }
 
 void check_hash(const Model& model, const Sections& sections) {

@@ -68,6 +68,7 @@ def run(args: Namespace) -> dict[str, Any]:
         samples=info["samples"],
         mean=info["mean"],
         std=info["std"],
+        resize=deploy.evaluation_resize(info),
         provenance={**provenance, "calibration": origin},
         real_valued=args.real_valued,
         int8_tolerance=args.int8_tolerance,

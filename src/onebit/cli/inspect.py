@@ -28,6 +28,7 @@ def run(args: Namespace) -> dict[str, Any]:
         "features_range": model.features_range,
         "mean": list(model.mean),
         "std": list(model.std),
+        "resize": model.resize,
         "sha256": model.sha256,
         "layers": _layers(model),
         "notes": _notes(model),
@@ -43,6 +44,7 @@ def show(result: dict[str, Any], console: Console) -> None:
     packed = sum(layer["operations"] for layer in result["layers"] if layer["packed"])
     rows = {
         "input": f"{tuple(result['input'])}, (pixel / 255 - {_short(result['mean'])}) / {_short(result['std'])}",
+        "images": f"shorter side resized to {result['resize']} pixels, centre cut" if result["resize"] else "stretched",
         "outputs": outputs,
         "classes": ", ".join(result["classes"]) or "none named",
         "features": f"{_short(result['features_range'])} over the calibration images"

@@ -65,6 +65,11 @@ class DataSet(ABC):
         """(C, H, W) of an image."""
 
     @property
+    def resize(self) -> int | None:
+        """What the shorter side of a test image becomes before its centre is cut; None if the whole is stretched."""
+        return None
+
+    @property
     @abstractmethod
     def mean(self) -> tuple[float, ...]:
         """Mean of pixel / 255 over the training part, one a channel."""

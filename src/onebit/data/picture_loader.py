@@ -13,7 +13,7 @@ from onebit.data.loader import Batch, Loader
 from onebit.data.pictures import Faults, Pictures
 from onebit.data.sampler import EpochSampler
 from onebit.errors import OnebitError
-from onebit.runtime.image import centre_box, crop
+from onebit.runtime.image import crop, fit
 
 _TRIES = 10
 _RATIO = (math.log(3 / 4), math.log(4 / 3))
@@ -107,9 +107,7 @@ class PictureLoader(Loader):
         if picture is None:
             return None
         if self.augmentation is None:
-            return np.asarray(crop(picture, centre_box(picture.size, self.size, self.resize), self.size)).transpose(
-                2, 0, 1
-            )
+            return np.asarray(fit(picture, self.size, self.resize)).transpose(2, 0, 1)
         pixels = np.asarray(crop(picture, random_box(picture.size, draws, self.augmentation.scale), self.size))
         return (pixels[:, ::-1] if draws[-1] < 0.5 else pixels).transpose(2, 0, 1)
 

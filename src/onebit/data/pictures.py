@@ -16,7 +16,7 @@ from torch import Tensor
 
 from onebit.data.dataset import DataSet, Split
 from onebit.errors import OnebitError
-from onebit.runtime.image import centre_box, crop, to_picture
+from onebit.runtime.image import fit, to_picture
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -111,8 +111,8 @@ class PictureSet(DataSet):
         super().__init__(root)
         self.path = path
         self.size: tuple[int, int] = (size, size) if isinstance(size, int) else (size[0], size[1])
-        self.resize = round(max(self.size) * 256 / 224) if resize is None else resize
-        if min(self.size) < 1 or self.resize < max(self.size):
+        self._resize = round(max(self.size) * 256 / 224) if resize is None else resize
+        if min(self.size) < 1 or self._resize < max(self.size):
             raise OnebitError(
                 f"data set {self.name}: size {size}, resize {resize}",
                 hint="give a size of 1 or more, resize not below it",
@@ -125,6 +125,10 @@ class PictureSet(DataSet):
     @property
     def shape(self) -> tuple[int, int, int]:
         return 3, *self.size
+
+    @property
+    def resize(self) -> int:
+        return self._resize
 
     @property
     def mean(self) -> tuple[float, ...]:
@@ -181,7 +185,7 @@ class PictureSet(DataSet):
         numbers = torch.linspace(0, len(pictures) - 1, min(count, len(pictures))).long().tolist()
         decoded = [(number, pictures.decode(number, self.faults)) for number in numbers]
         kept = [(number, picture) for number, picture in decoded if picture is not None]
-        cut = [crop(picture, centre_box(picture.size, self.size, self.resize), self.size) for _, picture in kept]
+        cut = [fit(picture, self.size, self.resize) for _, picture in kept]
         images = torch.from_numpy(np.stack([np.asarray(part) for part in cut])).permute(0, 3, 1, 2)
         return images, pictures.labels[[number for number, _ in kept]]
 

@@ -5,6 +5,16 @@ from onebit.deploy.exporter import build, export
 from onebit.deploy.int8 import Agreement
 from onebit.deploy.report import Layer, Report
 from onebit.deploy.tail import Teachable
-from onebit.deploy.training_images import calibration_images, replay_images
+from onebit.deploy.training_images import calibration_images, evaluation_resize, replay_images
 
-__all__ = ["Agreement", "Layer", "Report", "Teachable", "build", "calibration_images", "export", "replay_images"]
+__all__ = [
+    "Agreement",
+    "Layer",
+    "Report",
+    "Teachable",
+    "build",
+    "calibration_images",
+    "evaluation_resize",
+    "export",
+    "replay_images",
+]

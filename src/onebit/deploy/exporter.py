@@ -40,6 +40,7 @@ def export(
     samples: Sequence[int] | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
+    resize: int | None = None,
     provenance: Mapping[str, Any] | None = None,
     calibration: Tensor | None = None,
     real_valued: str = "float32",
@@ -62,6 +63,8 @@ def export(
         samples: how many training images each class had.
         mean: of the normalisation ``(pixel / 255 - mean) / std``, one number a channel; 0 if none.
         std: of the same; 1 if none.
+        resize: how the network was evaluated: an image's shorter side becomes this many pixels and the centre is cut;
+            none if images are stretched to the network's size.
         provenance: JSON-able; who trained it with what. Time, user and versions are added under ``exported``.
         calibration: images as ``example``, over which the ranges of the features and of the inputs of int8 layers are
             measured and on which int8 is checked; ``example`` if none. For int8 give real ones, some hundreds.
@@ -99,6 +102,10 @@ def export(
         _check_images("teachable.images", teachable.images)
     _check_labels(graph, classes, samples)
     _check_normalisation(graph, mean, std)
+    if resize is not None and not max(graph.input.h, graph.input.w) <= resize < 2**32:
+        raise OnebitError(
+            f"resize is {resize} for images of {graph.input.h} x {graph.input.w}", hint="the centre is cut from more"
+        )
 
     agreement: Agreement | None = None
     remarks: dict[Node, str] = {}
@@ -119,6 +126,8 @@ def export(
         meta["classes.samples"] = np.asarray(samples, np.uint32)
     if mean is not None and std is not None:
         meta["input.mean"], meta["input.std"] = np.asarray(mean, np.float32), np.asarray(std, np.float32)
+    if resize is not None:
+        meta["input.resize"] = np.array([resize], np.uint32)
     meta["provenance"] = json.dumps({**(provenance or {}), "exported": _exported()}, sort_keys=True)
     told = {"layers": [vars(layer) for layer in layers], "notes": notes}
     meta["report"] = json.dumps(told if agreement is None else {**told, "int8": vars(agreement)})

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from onebit import data
+from onebit.data.dataset import DataSet
 from onebit.data.pictures import PictureSet
 from onebit.deploy.tail import Teachable
 from onebit.errors import OnebitError
@@ -75,6 +76,32 @@ def replay_images(info: dict[str, Any], count: int) -> Teachable:
     return Teachable(_normalized(images[chosen], info), labels[chosen].tolist())
 
 
+def evaluation_resize(info: dict[str, Any]) -> int | None:
+    """What ``deploy.export(..., resize=)`` takes: how the data set of the checkpoint cuts its test images.
+
+    Args:
+        info: of the checkpoint. The images themselves need not be here.
+
+    Returns:
+        None if they are stretched, as those of all data sets are that are held in memory.
+
+    Example:
+        >>> evaluation_resize({"data": {"name": "imagenet", "options": {"size": 112}}})
+        128
+    """
+    try:
+        return _data_set(info).resize
+    except OnebitError:  # a folder that is not here, whose images are stretched
+        return None
+
+
+def _data_set(info: dict[str, Any]) -> DataSet:
+    name, options = info["data"].get("name"), info["data"].get("options")
+    if not isinstance(name, str) or not isinstance(options, dict):
+        raise OnebitError("the checkpoint names no data set")
+    return data.create(name, **options)
+
+
 def _normalized(images: Tensor, info: dict[str, Any]) -> Tensor:
     mean, std = (torch.tensor(info[key]).view(-1, 1, 1) for key in ("mean", "std"))
     return (images / 255 - mean) / std
@@ -85,14 +112,11 @@ def _training_part(info: dict[str, Any], pictures: int) -> tuple[Tensor, Tensor]
 
     Of a data set that does not fit into memory, about ``pictures`` of them, spread over it.
     """
-    name, options = info["data"].get("name"), info["data"].get("options")
-    if not isinstance(name, str) or not isinstance(options, dict):
-        raise OnebitError("the checkpoint names no data set")
-    data_set = data.create(name, **options)
+    data_set = _data_set(info)
     images, labels = data_set.sample(pictures) if isinstance(data_set, PictureSet) else data_set.train()
     classes = {label: number for number, label in enumerate(info["classes"])}
     labels = torch.tensor([classes.get(label, -1) for label in data_set.classes])[labels]
     images, labels = images[labels >= 0], labels[labels >= 0]
     if not len(images) or list(images.shape[1:]) != info["shape"]:
-        raise OnebitError(f"the data set {name} here is not the one it was trained on")
+        raise OnebitError(f"the data set {data_set.name} here is not the one it was trained on")
     return images, labels

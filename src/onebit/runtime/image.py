@@ -19,12 +19,12 @@ _MODES = {1: "L", 3: "RGB"}
 
 
 def to_input(
-    image: Any, shape: tuple[int, int, int], mean: Sequence[float], std: Sequence[float]
+    image: Any, shape: tuple[int, int, int], mean: Sequence[float], std: Sequence[float], resize: int | None = None
 ) -> NDArray[np.float32]:
     """The network's input for one image: :func:`to_pixels`, normalised.
 
     Args:
-        image, shape: as there.
+        image, shape, resize: as there.
         mean, std: one a channel; the result is ``(pixel / 255 - mean) / std``.
 
     Returns:
@@ -42,20 +42,20 @@ def to_input(
                [[1.],
                 [1.]]], dtype=float32)
     """
-    pixels = to_pixels(image, shape).astype(np.float32)
+    pixels = to_pixels(image, shape, resize).astype(np.float32)
     scale, shift = (np.asarray(v, np.float32) for v in (std, mean))
     return (pixels / np.float32(255) - shift) / scale
 
 
-def to_pixels(image: Any, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """One image in the form that networks see: turned as its EXIF says, grey or RGB, stretched to the size (bilinear).
+def to_pixels(image: Any, shape: tuple[int, int, int], resize: int | None = None) -> NDArray[np.uint8]:
+    """One image in the form that networks see: turned as its EXIF says, grey or RGB, and :func:`fit` to the size.
 
-    An image that has this size already keeps its pixels as they are. Of an animation it is the first picture;
-    transparency is left out.
+    Of an animation it is the first picture; transparency is left out.
 
     Args:
         image: a path, a Pillow image, or an array uint8 (H, W, 3) or (H, W).
         shape: (C, H, W), C is 1 or 3.
+        resize: as in :func:`fit`.
 
     Returns:
         uint8 (H, W, C).
@@ -65,9 +65,7 @@ def to_pixels(image: Any, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
     """
     channels, height, width = shape
     picture = to_picture(image, channels)
-    if picture.size != (width, height):
-        picture = crop(picture, (0, 0, *picture.size), (height, width))
-    return np.array(picture).reshape(height, width, channels)
+    return np.array(fit(picture, (height, width), resize)).reshape(height, width, channels)
 
 
 def to_picture(image: Any, channels: int = 3) -> "Image":
@@ -97,6 +95,20 @@ def to_picture(image: Any, channels: int = 3) -> "Image":
         raise OnebitError(
             f"{_name(image)}: a damaged image: {problem}", hint="save it again as PNG or JPEG"
         ) from problem
+
+
+def fit(picture: "Image", size: tuple[int, int], resize: int | None = None) -> "Image":
+    """A picture in the size of a network, as it is evaluated: bilinear. One that has this size stays as it is.
+
+    Args:
+        picture: of any size.
+        size: (H, W) of the network.
+        resize: its shorter side becomes this many pixels and its centre is cut, see :func:`centre_box`; None stretches
+            the whole picture.
+    """
+    if picture.size == size[::-1]:
+        return picture
+    return crop(picture, (0, 0, *picture.size) if resize is None else centre_box(picture.size, size, resize), size)
 
 
 def crop(picture: "Image", box: tuple[float, float, float, float], size: tuple[int, int]) -> "Image":

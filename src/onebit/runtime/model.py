@@ -92,6 +92,8 @@ class Model:
         class_samples: how many training images each class had, or None.
         features_range: smallest and largest value of the output ``features`` over the calibration images, or None.
         mean, std: one a channel; the network's input is ``(pixel / 255 - mean) / std``.
+        resize: an image's shorter side becomes this many pixels and the centre is cut to the network's size; None if an
+            image is stretched to it. An image of this size stays as it is.
         provenance: who trained it with what.
         report: the export's report.
         sha256: hash of the graph and the weights, checked when the file was loaded.
@@ -118,6 +120,7 @@ class Model:
         channels = self.input_shape[0]
         self.mean = tuple(native.floats("input.mean") or [0.0] * channels)
         self.std = tuple(native.floats("input.std") or [1.0] * channels)
+        self.resize = (native.integers("input.resize") or [None])[0]
         self.provenance = self._json(native, "provenance")
         self.report = self._json(native, "report")
         self.sha256: str = native.text("weights.sha256")
@@ -158,8 +161,9 @@ class Model:
         """Names what is on an image, or on each of several.
 
         Args:
-            image: a path, a Pillow image, or an array uint8 (H, W, 3) or (H, W); or a list of them. Each is stretched
-                to the network's size, turned into the network's channels and normalised.
+            image: a path, a Pillow image, or an array uint8 (H, W, 3) or (H, W); or a list of them. Each is
+                resized as in the evaluation that the network was trained with (``resize``), turned into the network's
+                channels and normalised.
 
         Returns:
             One prediction; for a list, a list of them in its order.
@@ -207,7 +211,7 @@ class Model:
 
     def input_of(self, images: Iterable[Any]) -> NDArray[np.float32]:
         """What :meth:`run` takes of images in any form that :meth:`predict` knows; at least one."""
-        return np.stack([to_input(image, self.input_shape, self.mean, self.std) for image in images])
+        return np.stack([to_input(image, self.input_shape, self.mean, self.std, self.resize) for image in images])
 
     def channels_last(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """What :meth:`run` takes of float32 (N, C, H, W).

@@ -17,6 +17,7 @@ from onebit.runtime.inbox.images import LabelledImages
 from onebit.runtime.inbox.journal import Journal, hash_of
 from onebit.runtime.inbox.watch import Watch
 from onebit.runtime.learner import Learner, Taught
+from onebit.runtime.model import Model
 
 JOURNAL = "taught"
 
@@ -76,7 +77,7 @@ def teach_arrivals(
         while True:
             batch, now = watch.look(), time.monotonic()
             if len(batch):
-                fresh = _fresh(batch, journal, learner.model.input_shape, skipped)
+                fresh = _fresh(batch, journal, learner.model, skipped)
                 if fresh:
                     yield _teach(learner, journal, fresh, options)
                 now = time.monotonic()
@@ -94,9 +95,7 @@ def teach_arrivals(
 Fresh = dict[str, tuple[NDArray[np.uint8], str]]  # hash -> pixels and class
 
 
-def _fresh(
-    batch: LabelledImages, journal: Journal, shape: tuple[int, int, int], skipped: Callable[[Path, str], None]
-) -> Fresh:
+def _fresh(batch: LabelledImages, journal: Journal, model: Model, skipped: Callable[[Path, str], None]) -> Fresh:
     """What is readable and was not taught before."""
     fresh: Fresh = {}
     for path, name in zip(batch.paths, batch.names, strict=True):
@@ -104,7 +103,7 @@ def _fresh(
             content = path.read_bytes()
             digest = hash_of(content, name)
             if digest not in journal and digest not in fresh:
-                pixels = to_pixels(content, shape)
+                pixels = to_pixels(content, model.input_shape, model.resize)
                 fresh[digest] = (pixels[..., 0] if pixels.shape[2] == 1 else pixels), name
         except OSError as problem:
             skipped(path, problem.strerror or str(problem))
