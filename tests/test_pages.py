@@ -1,5 +1,6 @@
 """What the README and the pages show: Python runs as printed, and each command line is one that the commands take."""
 
+import ast
 import re
 import shlex
 from pathlib import Path
@@ -64,6 +65,18 @@ def test_the_python_of_a_page_runs(page: Path, place: Path) -> None:
         if "export" not in code:
             (place / "m.obn").symlink_to((place / "digits.obn").resolve())
         exec(compile(code, f"{page.name}, block {number}", "exec"), names)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_exports_with_real_images(page: Path) -> None:
+    """Ranges and checks come from the images of an export, so no example may give it zeros or noise."""
+    for code in blocks(page, "python"):
+        made_up = {name for name in re.findall(r"^(\w+) = torch\.(?:zeros|ones|rand|randn)\(", code, re.MULTILINE)}
+        for call in ast.walk(ast.parse(code)):
+            if isinstance(call, ast.Call) and ast.unparse(call.func) in ("deploy.export", "export"):
+                given = [*call.args, *(keyword.value for keyword in call.keywords)]
+                names = {node.id for value in given for node in ast.walk(value) if isinstance(node, ast.Name)}
+                assert not names & (made_up | {"torch"}), ast.unparse(call)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
