@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from onebit.errors import OnebitError
+from onebit.nn.tracing import trace
 
 _WHOLE = ("onebit.nn", "onebit.quantize", "onebit.methods")  # their modules are taken as they are, not traced through
 
@@ -79,7 +80,7 @@ def split(net: nn.Module, at: str) -> Split:
     head = getattr(net, "head", None)
     if not isinstance(head, nn.Linear):
         raise OnebitError(f"{type(net).__name__} has no dense layer 'head'", hint="name its last layer head")
-    graph = _trace(net, at)
+    graph = trace(net, lambda module, name: name == at or type(module).__module__.startswith(_WHOLE))
     cut, features = _input(graph, at), _input(graph, "head")
     below = _ancestors(cut) | {cut}
     front = _part(net, [node for node in graph.nodes if node in below], None, cut)
@@ -92,26 +93,6 @@ def split(net: nn.Module, at: str) -> Split:
         weight = torch.cat([weight, head.bias.detach()[:, None]], dim=1)
         tail = nn.Sequential(tail, WithBias())
     return Split(front.requires_grad_(False), tail, weight)
-
-
-class _Tracer(fx.Tracer):
-    def __init__(self, at: str) -> None:
-        super().__init__()
-        self.at = at
-
-    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
-        whole = type(module).__module__.startswith(_WHOLE)
-        return name == self.at or whole or super().is_leaf_module(module, name)
-
-
-def _trace(net: nn.Module, at: str) -> fx.Graph:
-    try:
-        return _Tracer(at).trace(net)
-    except (fx.proxy.TraceError, TypeError, RuntimeError) as problem:
-        raise OnebitError(
-            f"{type(net).__name__} cannot be traced by torch.fx: {str(problem).splitlines()[0]}",
-            hint="its forward may not depend on the values of tensors",
-        ) from problem
 
 
 def _input(graph: fx.Graph, name: str) -> fx.Node:

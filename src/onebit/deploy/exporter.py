@@ -3,8 +3,7 @@
 import getpass
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -27,6 +26,7 @@ from onebit.format.graph import Graph, Node
 from onebit.format.layout import Meta
 from onebit.format.writer import write
 from onebit.nn import BinaryLayer, quantized_layers
+from onebit.nn.evaluating import evaluating
 
 REAL_VALUED = ("float32", "int8")
 
@@ -95,7 +95,7 @@ def export(
     check_target(path, force=force)
     _check_tensors(net, example, calibration)
     images = example if calibration is None else calibration
-    with _evaluating(net), torch.no_grad():
+    with evaluating(net), torch.no_grad():
         graph, notes = _folded(net, example[:2], teachable is not None)
     trained = [] if teachable is None else tail_nodes(graph)
     if teachable is not None and teachable.images is not None:
@@ -140,7 +140,7 @@ def build(net: nn.Module, example: Tensor, *, cut: bool = False) -> Graph:
     With ``cut``, the output of its :class:`~onebit.nn.LatentSign` is the output ``latents``; for the other arguments
     see :func:`export`.
     """
-    with _evaluating(net), torch.no_grad():
+    with evaluating(net), torch.no_grad():
         return _folded(net, example[:2], cut)[0]
 
 
@@ -239,14 +239,3 @@ def _check_normalisation(graph: Graph, mean: Sequence[float] | None, std: Sequen
             )
     if not np.isfinite([*(mean or ()), *(std or ())]).all() or not all(value > 0 for value in std or ()):
         raise OnebitError(f"mean {mean} and std {std} do not normalise", hint="give finite numbers, std above 0")
-
-
-@contextmanager
-def _evaluating(net: nn.Module) -> Iterator[None]:
-    modes = [(module, module.training) for module in net.modules()]
-    net.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training

@@ -13,7 +13,7 @@ from onebit.errors import OnebitError
 from onebit.format.epilogue import Epilogue
 from onebit.format.graph import AveragePool, Graph, MaxPool, Pointwise, Value
 from onebit.format.window import Window
-from onebit.nn import PadChannels
+from onebit.nn import PadChannels, tracing
 
 # Functions that a module stands for: it is made from what follows the input.
 _MODULES: dict[Any, type[nn.Module]] = {
@@ -28,11 +28,6 @@ _MODULES: dict[Any, type[nn.Module]] = {
 _ADDITIONS = (operator.add, operator.iadd, torch.add, "add", "add_")
 _MEANS = (torch.mean, "mean")
 _RESHAPES = (torch.flatten, torch.reshape, "flatten", "reshape", "view", "contiguous")
-
-
-class _Tracer(fx.Tracer):
-    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
-        return converts(module) or super().is_leaf_module(module, name)
 
 
 class _Builder(fx.Interpreter):
@@ -177,15 +172,7 @@ def trace(net: nn.Module, example: Tensor) -> Graph:
     Raises:
         OnebitError: torch.fx cannot trace it, or a layer has no operator in the format; names the layer.
     """
-    tracer = _Tracer()
-    try:
-        traced = fx.GraphModule(net, tracer.trace(net))
-    except (fx.proxy.TraceError, TypeError, RuntimeError) as problem:
-        reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
-        raise OnebitError(
-            f"{type(net).__name__} cannot be traced by torch.fx: {reason}",
-            hint="its forward may not depend on the values of tensors",
-        ) from problem
+    traced = fx.GraphModule(net, tracing.trace(net, lambda module, name: converts(module)))
     builder = _Builder(traced, getattr(net, "head", None))
     builder.run(example)
     return builder.building

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from onebit.errors import OnebitError
+from onebit.nn.evaluating import evaluating
 from onebit.quantize import sign
 
 
@@ -111,14 +112,11 @@ def insert_latent_sign(net: nn.Module, at: str) -> LatentSign:
         )
     outputs: list[Any] = []
     handle = module.register_forward_hook(lambda _, inputs, output: outputs.append(output))
-    modes = [(part, part.training) for part in net.modules()]
     try:
-        with torch.no_grad():
-            net.eval()(torch.zeros(1, *net.input_shape))  # type: ignore[misc]
+        with evaluating(net), torch.no_grad():
+            net(torch.zeros(1, *net.input_shape))  # type: ignore[misc]
     finally:
         handle.remove()
-        for part, training in modes:
-            part.training = training
     if len(outputs) != 1 or not isinstance(outputs[0], Tensor) or outputs[0].dim() != 4:
         raise OnebitError(f"the output of {at!r} is not one image (N, C, H, W)", hint="put the cut behind a block")
     cut = LatentSign(outputs[0].shape[1])
