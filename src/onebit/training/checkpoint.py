@@ -66,16 +66,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     Raises:
         OnebitError: no such file, damaged, or not a checkpoint of onebit.
     """
-    file = Path(path)
-    if not file.is_file():
-        raise OnebitError(f"{path}: no such checkpoint", hint="a run leaves best.ckpt and last.ckpt in its folder")
-    whole = file.read_bytes()
-    try:
-        content = torch.load(BytesIO(whole), map_location="cpu", weights_only=True)
-    except Exception as problem:  # torch raises many kinds for a damaged file
-        raise OnebitError(
-            f"{path} is damaged or not a checkpoint", hint="train again, or take another file"
-        ) from problem
+    content = read_tensors(path, missing="a run leaves best.ckpt and last.ckpt in its folder")
     info = content.get("onebit") if isinstance(content, dict) else None
     if not isinstance(info, dict) or not isinstance(content.get("state_dict"), dict):
         raise OnebitError(f"{path} is not a checkpoint of onebit", hint="make one with: onebit train RECIPE")
@@ -86,6 +77,28 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             )
     _check_numbers(path, info)
     return content
+
+
+def read_tensors(path: str | Path, missing: str) -> Any:
+    """What ``torch.save`` wrote, tensors on the CPU; plain containers only.
+
+    Args:
+        path: the file.
+        missing: the hint if there is none.
+
+    Raises:
+        OnebitError: no such file, or damaged.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise OnebitError(f"{path}: no such checkpoint", hint=missing)
+    whole = file.read_bytes()
+    try:
+        return torch.load(BytesIO(whole), map_location="cpu", weights_only=True)
+    except Exception as problem:  # torch raises many kinds for a damaged file
+        raise OnebitError(
+            f"{path} is damaged or not a checkpoint", hint="train again, or take another file"
+        ) from problem
 
 
 def _check_numbers(path: str | Path, info: dict[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from onebit.data import DataModule
 from onebit.errors import OnebitError
 from onebit.training.build import make_net
-from onebit.training.checkpoint import load_checkpoint
+from onebit.training.checkpoint import load_checkpoint, read_tensors
 from onebit.training.recipe import InitialConfig, TeacherConfig
 
 _NAMED = 6
@@ -34,14 +33,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         >>> read_weights(file)
         {'head.bias': tensor([0., 0.])}
     """
-    file = Path(path)
-    if not file.is_file():
-        raise OnebitError(f"{path}: no such checkpoint", hint="name a checkpoint of onebit train, or a state dict")
-    whole = file.read_bytes()
-    try:
-        content = torch.load(BytesIO(whole), map_location="cpu", weights_only=True)
-    except Exception as problem:  # torch raises many kinds for a damaged file
-        raise OnebitError(f"{path} is damaged or not a checkpoint", hint="take another file") from problem
+    content = read_tensors(path, missing="name a checkpoint of onebit train, or a state dict")
     ours = isinstance(content, dict) and "onebit" in content
     state = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(state, dict) or not state or not all(isinstance(name, str) for name in state):
