@@ -1,4 +1,7 @@
-"""The one exception for what a caller can mend."""
+"""The one exception for what a caller can mend, and a hint for a name that nothing has."""
+
+import difflib
+from collections.abc import Iterable
 
 
 class OnebitError(Exception):
@@ -22,3 +25,24 @@ class OnebitError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+def nearest(name: str, known: Iterable[str], otherwise: str, cutoff: float = 0.6) -> str:
+    """A hint that asks for the known name that is most like ``name``, or for those that begin with it.
+
+    Args:
+        name: what nothing is called.
+        known: what there is.
+        otherwise: the hint if nothing is like it.
+        cutoff: least likeness, 0 to 1, see :func:`difflib.get_close_matches`.
+
+    Example:
+        >>> nearest("resnet", ["resnet18", "resnet34", "vgg"], "there are 3")
+        'did you mean resnet18 or resnet34?'
+        >>> nearest("vgh", ["resnet18", "vgg"], "there are 2"), nearest("x", ["vgg"], "there is vgg")
+        ('did you mean vgg?', 'there is vgg')
+    """
+    names = list(known)
+    near = [other for other in names if name and other.startswith(name)]
+    near = near or difflib.get_close_matches(name, names, n=1, cutoff=cutoff)
+    return f"did you mean {' or '.join(near)}?" if near else otherwise

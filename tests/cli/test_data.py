@@ -92,9 +92,9 @@ def test_get_from_another_address(capsys, tmp_path, published):
     [
         (["get"], "which data set"),
         (["get", "digits"], "ready to use"),
-        (["get", "cifr10"], "did you mean 'cifar10'"),
+        (["get", "cifr10"], "did you mean cifar10"),
         (["check", "folder"], "which folder"),
-        (["check", "cifr10"], "did you mean 'cifar10'"),
+        (["check", "cifr10"], "did you mean cifar10"),
         (["list", "nothing"], "no data set"),
         (["take"], "take"),
     ],

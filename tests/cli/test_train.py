@@ -69,7 +69,7 @@ def test_json(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         (["nowhere.yaml"], "nowhere.yaml: no such recipe"),
         (["RECIPE", "--trainer.max_setps", "3"], "--trainer.max_setps"),
         (["RECIPE", "--trainer.max_steps", "many"], "trainer.max_steps"),
-        (["RECIPE", "--data.name", "mnits"], "no data set 'mnits' (did you mean 'mnist'?)"),
+        (["RECIPE", "--data.name", "mnits"], "no data set 'mnits' (did you mean mnist?)"),
         (["RECIPE", "--resume", "nowhere.ckpt"], "nowhere.ckpt: no such checkpoint"),
         (["RECIPE", "--record", "nowhere/record.json"], "the folder nowhere does not exist"),
         (["RECIPE", "--trainer.accelerator", "abacus"], "accelerator"),

@@ -149,7 +149,7 @@ def test_classes_are_kept_and_relabelled_in_the_stated_order():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"name": "digit"}, "did you mean 'digits'"),
+        ({"name": "digit"}, "did you mean digits"),
         ({"augment": "flip"}, "there is no augmentation 'flip'"),
         ({"classes": ["eleven"]}, "has no class 'eleven'"),
         ({"classes": [10]}, "has no class 10"),

@@ -165,8 +165,8 @@ def test_birealnet_scales_its_weights():
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("resnet18", {}, "did you mean 'resnet18_cifar' or 'resnet18_imagenet'"),
-        ("bireal18", {}, "did you mean 'birealnet18'"),
+        ("resnet18", {}, "did you mean resnet18_cifar or resnet18_imagenet"),
+        ("bireal18", {}, "did you mean birealnet18"),
         ("zzz", {}, "there are birealnet18, "),
         ("small", {"depth": 3}, "no option 'depth' .it takes in_shape, width, full_precision"),
         ("small", {"num_classes": 0}, "0 classes"),

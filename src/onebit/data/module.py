@@ -1,6 +1,5 @@
 """Batches for training, validation and test as a Lightning data module."""
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any, Literal
@@ -17,7 +16,7 @@ from onebit.data.picture_loader import AUGMENTATIONS, PictureLoader
 from onebit.data.pictures import PictureSet
 from onebit.data.registry import create
 from onebit.data.sampler import EpochSampler, seeded
-from onebit.errors import OnebitError
+from onebit.errors import OnebitError, nearest
 
 _MOST_ON_DEVICE = 4 << 30
 """Bytes of images that are kept on the training device, where they are then augmented; larger sets stay in memory."""
@@ -280,8 +279,7 @@ def _numbers(classes: Sequence[str | int], data_set: DataSet) -> tuple[int, ...]
     for wanted in classes:
         label = by_name.get(wanted, -1) if isinstance(wanted, str) else wanted
         if not 0 <= label < len(names):
-            near = difflib.get_close_matches(str(wanted), names, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"its classes: {', '.join(names)}"
+            hint = nearest(str(wanted), names, f"its classes: {', '.join(names)}")
             raise OnebitError(f"the data set {data_set.name} has no class {wanted!r}", hint=hint)
         numbers.append(label)
     if not numbers or len(set(numbers)) != len(numbers):

@@ -1,6 +1,5 @@
 """Data sets by name."""
 
-import difflib
 from typing import Any
 
 from onebit.data.cifar import CIFAR10, CIFAR100, CIFAR100Subset
@@ -11,7 +10,7 @@ from onebit.data.folder import Folder
 from onebit.data.imagenet import ImageNet
 from onebit.data.mnist import MNIST, FashionMNIST
 from onebit.data.shards import ImageNetShards
-from onebit.errors import OnebitError
+from onebit.errors import OnebitError, nearest
 
 DATA_SETS: dict[str, type[DataSet]] = {
     kind.name: kind
@@ -48,8 +47,7 @@ def find(name: str) -> type[DataSet]:
     """
     if name in DATA_SETS:
         return DATA_SETS[name]
-    near = difflib.get_close_matches(name.lower().replace("-", ""), DATA_SETS, n=1)
-    hint = f"did you mean '{near[0]}'?" if near else f"data sets: {', '.join(DATA_SETS)}"
+    hint = nearest(name.lower().replace("-", ""), DATA_SETS, f"data sets: {', '.join(DATA_SETS)}")
     raise OnebitError(f"there is no data set '{name}'", hint=hint)
 
 

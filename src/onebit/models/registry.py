@@ -1,13 +1,12 @@
 """Networks by name."""
 
-import difflib
 import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from torch import nn
 
-from onebit.errors import OnebitError
+from onebit.errors import OnebitError, nearest
 from onebit.nn import insert_latent_sign
 
 Builder = TypeVar("Builder", bound=Callable[..., nn.Module])
@@ -54,11 +53,10 @@ def create(name: str, num_classes: int = 10, *, latent_sign: str | None = None, 
         >>> create("bireal18")
         Traceback (most recent call last):
         ...
-        onebit.errors.OnebitError: there is no model 'bireal18' (did you mean 'birealnet18'?)
+        onebit.errors.OnebitError: there is no model 'bireal18' (did you mean birealnet18?)
     """
     if name not in _builders:
-        near = [known for known in names() if known.startswith(name)] or difflib.get_close_matches(name, names(), n=1)
-        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"there are {', '.join(names())}"
+        hint = nearest(name, names(), f"there are {', '.join(names())}")
         raise OnebitError(f"there is no model {name!r}", hint=hint)
     if num_classes < 1:
         raise OnebitError(f"model {name!r} was asked for {num_classes} classes", hint="num_classes is at least 1")

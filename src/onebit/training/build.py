@@ -1,6 +1,5 @@
 """Networks and methods from the plain values of a recipe or a checkpoint."""
 
-import difflib
 import importlib
 import inspect
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 from torch import nn
 
 from onebit import methods, models
-from onebit.errors import OnebitError
+from onebit.errors import OnebitError, nearest
 from onebit.methods import Method
 
 
@@ -57,8 +56,7 @@ def make_method(class_path: str, init_args: dict[str, Any], *, trusted: bool) ->
     known = list(parameters)
     for name in init_args:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"its arguments: {', '.join(known)}"
+            hint = nearest(name, known, f"its arguments: {', '.join(known)}")
             raise OnebitError(f"method {class_path} has no argument {name}", hint=hint)
     # not left to the parser, which would import whatever a file names
     lists = [name for name in known if parameters[name].annotation in (Sequence[Method], "Sequence[Method]")]
@@ -100,8 +98,7 @@ def _find(class_path: str, trusted: bool) -> type[Method]:
     kind = getattr(module, name, None)
     if not (isinstance(kind, type) and issubclass(kind, Method)):
         known = [key for key, value in vars(module).items() if isinstance(value, type) and issubclass(value, Method)]
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else "class_path names a subclass of onebit.methods.Method"
+        hint = nearest(name, known, "class_path names a subclass of onebit.methods.Method")
         raise OnebitError(f"there is no method {class_path}", hint=hint)
     return kind
 

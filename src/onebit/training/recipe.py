@@ -4,7 +4,6 @@ A recipe holds values only. The network, the method and the data are made from i
 """
 
 import dataclasses
-import difflib
 import re
 import types
 import typing
@@ -15,7 +14,7 @@ from typing import Any, Literal
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
-from onebit.errors import OnebitError
+from onebit.errors import OnebitError, nearest
 
 _LENGTHS = {"trainer.max_epochs": "max_steps", "trainer.max_steps": "max_epochs"}
 
@@ -226,8 +225,7 @@ def _check_keys(values: dict[str, Any], kind: type, source: str, prefix: str = "
     for key, value in values.items():
         if key not in hints:
             known = [f"{prefix}{name}" for name in hints] if prefix else [*hints, *leaves()]
-            near = difflib.get_close_matches(f"{prefix}{key}", known, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"
+            hint = nearest(f"{prefix}{key}", known, f"known keys: {', '.join(known)}", cutoff=0.5)
             raise OnebitError(f"{source}: unknown key {prefix}{key}", hint=hint)
         section = _dataclass_of(hints[key])
         if section is not None and value is not None:
