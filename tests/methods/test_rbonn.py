@@ -97,7 +97,7 @@ def make_layer(dense: bool, groups: int, channels: int) -> BinaryLayer:
 
 def follow(layer: BinaryLayer, variant: Any, tau: str, lam: float, initial_u: float, lr: float) -> None:
     """Trains the layer and its transcription side by side for a few iterations."""
-    method = RBONN(variant, float(tau), lam, initial_u)
+    method = RBONN(variant, float(tau), lam, initial_u, u_lr_factor=1.0)
     method.attach(layer)
     quantizer = layer.weight_quantizer
     transcribed = {"released": Released, "paper": Paper}[variant]

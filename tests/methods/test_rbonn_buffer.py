@@ -50,7 +50,7 @@ def iterate(net: nn.Module, method: RBONN, x: Tensor, before_forward: bool = Fal
 def test_clearing_the_gradient_before_the_forward_pass_changes_nothing(variant: Any) -> None:
     nets = []
     for before_forward in (False, True):
-        net, method = make_net(), RBONN(variant, tau=0.5)
+        net, method = make_net(), RBONN(variant, tau=0.5, u_lr_factor=1.0)
         method.attach(net)
         torch.manual_seed(2)
         iterate(net, method, batch(), before_forward)
@@ -76,7 +76,7 @@ class Module(pl.LightningModule):
 
 
 def train(folder: Path, variant: Any, **options: Any) -> Module:
-    net, method = make_net(), RBONN(variant, tau=0.5)
+    net, method = make_net(), RBONN(variant, tau=0.5, u_lr_factor=1.0)
     callbacks = apply(method, net)
     torch.manual_seed(2)
     module = Module(net, method)
@@ -102,7 +102,7 @@ def test_one_recurrence_an_accumulated_gradient(variant: Any, tmp_path: Path) ->
     assert len(seen) == 8
     assert not seen[0].any()
     assert all(torch.equal(seen[i], seen[i - i % 4]) for i in range(8))
-    net, method = make_net(), RBONN(variant, tau=0.5)
+    net, method = make_net(), RBONN(variant, tau=0.5, u_lr_factor=1.0)
     method.attach(net)
     torch.manual_seed(2)
     iterate(net, method, batch(32)[:16], times=1)
@@ -122,6 +122,7 @@ def test_bfloat16_keeps_float32(variant: Any, tmp_path: Path) -> None:
 def scaled_iteration(net: nn.Module, method: RBONN, scale: float, weight: float = 1.0) -> None:
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01)
     scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+    method.step(0, 1)
     scaler.scale(weight * method.loss(net(batch()).square().mean())).backward()
     scaler.unscale_(optimizer)
     method.before_update()
@@ -133,7 +134,7 @@ def scaled_iteration(net: nn.Module, method: RBONN, scale: float, weight: float 
 def test_a_gradient_scaler_leaves_no_trace() -> None:
     kept = []
     for scale in (1.0, 2.0**14):
-        net, method = make_net(), RBONN(tau=0.5, bilinear_weight=0.1)
+        net, method = make_net(), RBONN(tau=0.5, bilinear_weight=0.1, u_lr_factor=1.0)
         torch.manual_seed(2)
         method.attach(net)
         scaled_iteration(net, method, scale)
@@ -178,7 +179,7 @@ from onebit.methods import RBONN
 from tests.methods.test_rbonn_buffer import batch, iterate, make_net
 folder, rank, variant = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
-net, method = make_net().double(), RBONN(variant, tau=0.5)
+net, method = make_net().double(), RBONN(variant, tau=0.5, u_lr_factor=1.0)
 torch.manual_seed(2)
 method.attach(net)
 iterate(DistributedDataParallel(net), method, batch().double()[4 * rank : 4 * rank + 4])
@@ -202,7 +203,7 @@ def test_two_processes_train_as_one(variant: Any, tmp_path: Path) -> None:
         assert process.returncode == 0, errors.decode()
     first, second = (torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in range(2))
     assert_same(first, second)
-    net, method = make_net().double(), RBONN(variant, tau=0.5)
+    net, method = make_net().double(), RBONN(variant, tau=0.5, u_lr_factor=1.0)
     torch.manual_seed(2)
     method.attach(net)
     iterate(net, method, batch().double())

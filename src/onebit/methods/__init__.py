@@ -1,7 +1,8 @@
 """Training methods: one paper per file.
 
 What is no method of its own is machinery: ``base`` (what a method is), ``compose`` (several in one run), ``lightning``
-(a method in Lightning's loop), ``schedule`` (bit widths that cycle), ``quantized_layers`` (k-bit layers).
+(a method in Lightning's loop), ``guard`` (refuses a loop that leaves something out), ``schedule`` (bit widths that
+cycle), ``quantized_layers`` (k-bit layers).
 """
 
 from typing import TYPE_CHECKING, Any

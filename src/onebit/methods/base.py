@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from onebit.cost.rule import CostRule
 from onebit.errors import OnebitError
+from onebit.methods.guard import watch
 from onebit.nn import BinaryLayer, binary_layers
 
 
@@ -30,16 +31,22 @@ class ParameterGroup:
 class Method(ABC):
     """A way of training a binary network: what it puts into the network, does at each iteration and adds to the loss.
 
-    In one's own loop: ``attach`` before the optimiser is made (methods may add parameters), then in iteration t of N
-    ``step(t, N)`` before the forward pass, ``loss(loss)`` before the backward pass and ``before_update()`` before the
-    optimiser's step. With Lightning, :func:`onebit.methods.apply` does it. Parameters with a learning rate of their own
-    reach an optimiser by :func:`onebit.methods.optimizer_groups`.
+    In a loop of one's own: ``attach`` before the optimiser is made (methods may add parameters); parameters with a
+    learning rate or a decay of their own reach the optimiser by :func:`onebit.methods.optimizer_groups`; then in
+    iteration t of N ``step(t, N)`` before the forward pass, ``loss(loss)`` before the backward pass and
+    ``before_update()`` before the optimiser's step. With Lightning, :func:`onebit.methods.apply` calls ``step`` and
+    ``before_update``. While the method lives, an optimiser of the network's parameters that steps without what the
+    method needs of these raises an OnebitError (:mod:`onebit.methods.guard`).
 
     Everything that the trained network needs to answer lies in the network's own state dict; ``state_dict`` of the
     method holds what only training needs.
     """
 
     former_names: ClassVar[tuple[str, ...]] = ()  # by which older recipes and checkpoints call the class
+
+    def __init_subclass__(cls, **named: Any) -> None:
+        super().__init_subclass__(**named)
+        watch(cls)
 
     @abstractmethod
     def attach(self, net: nn.Module) -> None:
