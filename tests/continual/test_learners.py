@@ -76,6 +76,7 @@ def test_naive_fine_tuning_forgets(teach: Teach, seed: int) -> None:
     assert old < 0.3
 
 
+@pytest.mark.slow
 @pytest.mark.learning
 def test_latent_replay_keeps_the_old(teach: Teach, seed: int) -> None:
     memory = ReplayMemory(150, seed=seed)
@@ -84,6 +85,7 @@ def test_latent_replay_keeps_the_old(teach: Teach, seed: int) -> None:
     assert new >= 0.8
 
 
+@pytest.mark.slow
 @pytest.mark.learning
 def test_one_bit_a_latent_keeps_the_old(teach: Teach, seed: int) -> None:
     memory = ReplayMemory(150, LatentBinarizer(), seed=seed)
@@ -114,6 +116,7 @@ def test_quantised_latent_replay_keeps_the_old(teach: Teach, seed: int) -> None:
     assert new >= 0.7
 
 
+@pytest.mark.slow
 @pytest.mark.learning
 def test_all_data_keep_the_old(teach: Teach, seed: int) -> None:
     old, new = teach(lambda rows, tail: Cumulative(rows, NONE_YET, tail, seed=seed, **TRAINING))
@@ -121,6 +124,7 @@ def test_all_data_keep_the_old(teach: Teach, seed: int) -> None:
     assert new >= 0.8
 
 
+@pytest.mark.slow
 @pytest.mark.learning
 def test_class_means_need_no_training(seed: int, record_property: Callable[[str, object], None]) -> None:
     _, features = parts("head", seed)
@@ -131,6 +135,7 @@ def test_class_means_need_no_training(seed: int, record_property: Callable[[str,
     assert new >= 0.4
 
 
+@pytest.mark.slow
 @pytest.mark.learning
 def test_the_hybrid_head_learns_as_the_float_one(seed: int, record_property: Callable[[str, object], None]) -> None:
     made, features = parts("head", seed)

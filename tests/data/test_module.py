@@ -83,6 +83,7 @@ def test_without_normalisation_pixels_are_from_0_to_1():
     assert (images.min(), images.max()) == (0, 1)
 
 
+@pytest.mark.slow
 def test_what_cyclebnn_uncovers_has_the_mean_colour_of_cifar10_and_of_a_crop_alone_is_black(monkeypatch):
     white = torch.full((200, 3, 32, 32), 255, dtype=torch.uint8)
     monkeypatch.setattr(CIFAR10, "train", lambda _: (white, torch.zeros(200, dtype=torch.int64)))

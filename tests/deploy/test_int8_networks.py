@@ -82,6 +82,7 @@ def assert_true(pair: Pair) -> None:
             assert "; stays float32: " in row.why
 
 
+@pytest.mark.slow
 @pytest.mark.learning
 def test_trained_networks_keep_their_answers(
     trained: nn.Module, tmp_path: Path, record_property: Callable[[str, object], None]

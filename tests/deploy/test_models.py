@@ -26,7 +26,9 @@ OPTIONS = {
 LARGE = {
     "birealnet18",
     "birealnet34",
+    "reactnet18",
     "reactnet34",
+    "reactnet_b",
     "resnet18_cifar",
     "resnet34_cifar",
     "resnet34_he",

@@ -190,6 +190,7 @@ def test_on_the_same_values(digits_tail, monkeypatch: pytest.MonkeyPatch, record
         assert abs(ratio - 1) < 0.05, key
 
 
+@pytest.mark.slow
 @pytest.mark.learning
 def test_against_the_float_network(digits_tail, monkeypatch: pytest.MonkeyPatch, record_property) -> None:
     """With 8-bit values some bits behind thresholds are others."""

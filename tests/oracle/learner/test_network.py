@@ -49,6 +49,7 @@ def accuracy(learner: continual.Strategy, data: CutDigits, inputs: Tensor, high:
     return float((learner.predict(inputs[asked]) == data.labels[asked]).float().mean())
 
 
+@pytest.mark.slow
 @pytest.mark.learning
 def test_the_features_are_near_those_of_the_engine(
     path: Path, packed: PackedTail, latents: Tensor, record_property: Callable[[str, object], None]
@@ -213,6 +214,7 @@ class NativeState:
         return cls(random, past, cw, weights, parameters, reals, labels, found[4].reshape(counts[3:]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("down", [False, True], ids=["straight", "narrowing"])
 @pytest.mark.parametrize(("capacity", "seed", "batch"), [(200, 0, 50), (70, 2**63 + 1, 47)])
 def test_the_native_learner_gives_the_same_bits(
