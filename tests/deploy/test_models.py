@@ -30,6 +30,7 @@ LARGE = {
     "reactnet34",
     "reactnet_b",
     "resnet18_cifar",
+    "resnet18_imagenet",
     "resnet34_cifar",
     "resnet34_he",
     "resnet34_imagenet",
