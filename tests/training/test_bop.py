@@ -15,6 +15,7 @@ RECIPE = tiny(
 )
 
 
+@pytest.mark.slow
 def test_weights_stay_bits_and_a_resumed_run_flips_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fit(RECIPE, tmp_path / "whole", progress=False)
     with monkeypatch.context() as patch:

@@ -62,6 +62,7 @@ def test_a_former_name_is_understood(class_path: str, kind: type[Method]) -> Non
     assert type(make_method(class_path, {}, trusted=False)) is kind
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("former", "name", "options"),
     [
