@@ -120,7 +120,8 @@ class Model:
         channels = self.input_shape[0]
         self.mean = tuple(native.floats("input.mean") or [0.0] * channels)
         self.std = tuple(native.floats("input.std") or [1.0] * channels)
-        self.resize = (native.integers("input.resize") or [None])[0]
+        resize = native.integers("input.resize")
+        self.resize = None if resize is None else resize[0]
         self.provenance = self._json(native, "provenance")
         self.report = self._json(native, "report")
         self.sha256: str = native.text("weights.sha256")
