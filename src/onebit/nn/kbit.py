@@ -101,6 +101,7 @@ class KBitLinear(nn.Linear):
 
 
 QuantizedLayer = BinaryLayer | KBitConv2d | KBitLinear
+"""A layer whose operands are quantised."""
 
 
 def quantized_layers(net: nn.Module) -> Iterator[tuple[str, QuantizedLayer]]:
