@@ -1,6 +1,8 @@
 """What the README and the pages show: Python runs as printed, and each command line is one that the commands take."""
 
 import ast
+import inspect
+import pkgutil
 import re
 import shlex
 from pathlib import Path
@@ -85,3 +87,38 @@ def test_the_command_lines_of_a_page_are_taken(page: Path) -> None:
     for line in re.findall(r"^onebit (?!\w+:)(.*)$", text, re.MULTILINE):
         name, *words = shlex.split(line, comments=True)
         cli.build_parser(name)[0].parse_args(words)
+
+
+def stated_signatures() -> dict[str, ast.arguments]:
+    """Every call in the text of the architecture that writes its parameters out, by the name of what is called."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    spans = [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", FENCE.sub("", text))]
+    found = [re.fullmatch(r"([\w.]+)\(((?:[^()]|\(\))*)\)(?: -> .*)?", span) for span in spans]
+    written = [match for match in found if match and "..." not in match[2] and "[" not in match[2]]
+    return {match[1]: ast.parse(f"lambda {match[2]}: 0", mode="eval").body.args for match in written}  # type: ignore[attr-defined]
+
+
+def looked_up(name: str) -> Any:
+    for module in ("onebit", "onebit.nn", "onebit.runtime", "onebit.models"):
+        try:
+            return pkgutil.resolve_name(f"{module}.{name.removeprefix('onebit.')}")
+        except (ImportError, AttributeError):
+            continue
+    return None
+
+
+def test_the_architecture_states_the_parameters_that_functions_have() -> None:
+    checked = set()
+    for name, stated in stated_signatures().items():
+        if not callable(function := looked_up(name)):
+            continue
+        real = inspect.signature(function).parameters
+        positional = [argument.arg for argument in stated.args]
+        keywords = [argument.arg for argument in stated.kwonlyargs]
+        assert [*positional, *keywords] == [key for key, value in real.items() if value.kind != value.VAR_KEYWORD], name
+        assert keywords == [key for key, value in real.items() if value.kind == value.KEYWORD_ONLY], name
+        defaults = [*stated.defaults, *(value for value in stated.kw_defaults if value)]
+        had = [value.default for value in real.values() if value.default is not value.empty]
+        assert [ast.literal_eval(value) for value in defaults] == had, name
+        checked.add(name)
+    assert len(checked) >= 9, checked
