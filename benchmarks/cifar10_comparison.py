@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def train(recipe: str, seeds: Sequence[int], steps: int, folder: Path) -> list[dict[str, Any]]:
-    """The runs of a recipe, one a seed, side by side."""
+    """The runs of a recipe, one per seed, side by side."""
     outputs = [folder / f"{recipe}-{steps}-{seed}" for seed in seeds]
     processes = []
     for seed, output in zip(seeds, outputs, strict=True):

@@ -1,4 +1,4 @@
-"""A packed digits network on emulated Cortex-M boards: flash, RAM, instructions an image, and whether every held-out
+"""A packed digits network on emulated Cortex-M boards: flash, RAM, instructions per image, and whether every held-out
 image gets the answer that it gets here. Needs arm-none-eabi-g++ and qemu-system-arm.
 
 onebit train recipes/digits_cyclebnn.yaml --output runs/digits

@@ -14,7 +14,7 @@ KEYS = ("engine", "network", "numbers", "isa")
 SWEEPS = {
     "pixels": "pixels of the image, Bi-Real-Net-18",
     "channels": "channels, binary 3×3 convolution of 14×14 pixels",
-    "batch": "images a batch, Bi-Real-Net-18",
+    "batch": "images per batch, Bi-Real-Net-18",
     "threads": "threads, Bi-Real-Net-18",
 }
 
@@ -30,14 +30,16 @@ def summary(record: dict[str, Any]) -> str:
         shares = [_share(ours[row["threads"]], row) for row in same]
         lines.append([*_name(same[0]), *(f"{row['ms']['median']:.2f}" for row in same), *shares])
     times = [f"ms, {_threads(count)}" for count in threads]
-    ratios = [f"{OURS}'s time, of it, {_threads(count)}" for count in threads]
+    ratios = [f"{OURS}'s time / its time, {_threads(count)}" for count in threads]
     best = ours[threads[0]]
     note = (
         f"One image of 224×224, batch 1, {record['rounds']} rounds in turns in one run; median. The last columns: the "
         f"time of {OURS} on {best['isa']} ({NETWORK}, {best['numbers']}) over that engine's, round by round: median "
-        "(least to most). The networks are untrained, which changes no latency."
+        "(minimum to maximum). The networks are untrained, which changes no latency."
     )
-    return f"{markdown(['engine', 'held to', 'network', 'numbers', *times, *ratios], lines)}\n\n{note} {source(record)}"
+    return (
+        f"{markdown(['engine', 'limited to', 'network', 'numbers', *times, *ratios], lines)}\n\n{note} {source(record)}"
+    )
 
 
 def peers(record: dict[str, Any]) -> str:
@@ -52,11 +54,11 @@ def peers(record: dict[str, Any]) -> str:
         faster = _spread(last["speed_up"]) if "speed_up" in last else ""
         file = f"{first['file_bytes'] / 1e6:.2f}"
         lines.append([*_name(first), *(_spread(row["ms"]) for row in same), faster, file, answers, how])
-    head = ["engine", "held to", "network", "numbers", *(f"ms, {_threads(count)}" for count in threads)]
+    head = ["engine", "limited to", "network", "numbers", *(f"ms, {_threads(count)}" for count in threads)]
     head += [f"{threads[-1]} threads faster, times", "file, MB", "same top-1; difference", "way"]
     versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
     note = (
-        f"Median of {record['rounds']} rounds (least to most). Same top-1, and the largest difference of an output as "
+        f"Median of {record['rounds']} rounds (min to max). Same top-1, and the largest difference of an output as "
         "a share of the largest output, median over the images, are against the same network in PyTorch (Keras for "
         f"Larq's). {versions}. CPU features: {', '.join(record['cpu_features'])}. How it is measured, and what the "
         "peers cannot do: [Benchmarks](benchmarks.md)."
@@ -72,8 +74,10 @@ def growth(record: dict[str, Any]) -> str:
         for row in record["rows"]
         for rate in [row["operations"] / row["ms"]["median"] / 1e6]
     ]
-    head = ["", "size", "10⁹ products", "ms", "10⁹ products a second"]
-    note = f"Medians of {record['rounds']} rounds (least to most), {record['isa']}; one thread but in the last sweep."
+    head = ["", "size", "10⁹ products", "ms", "10⁹ products per second"]
+    note = (
+        f"Medians of {record['rounds']} rounds (minimum to maximum), {record['isa']}; one thread but in the last sweep."
+    )
     return f"![growth](images/engine_growth.png)\n\n{markdown(head, lines)}\n\n{note} {source(record)}"
 
 
@@ -104,7 +108,7 @@ def _shares(rows: list[Row], threads: int) -> str:
     others = [row for row in rows if row["engine"] != OURS and row["threads"] == threads]
     lines = [[*_name(other), *(_share(row, other) for row in ours)] for other in others]
     columns = [f"{row['isa']}, {row['numbers']}" for row in ours]
-    head = ["engine", "held to", "network", "numbers", *columns]
+    head = ["engine", "limited to", "network", "numbers", *columns]
     return f"{OURS}'s time ({NETWORK}, {_threads(threads)}) as a share of theirs:\n\n{markdown(head, lines)}"
 
 

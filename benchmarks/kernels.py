@@ -1,4 +1,4 @@
-"""Builds and runs native/kernels.cpp (useful products a second of 3x3 binary convolutions) and records what it prints.
+"""Builds and runs native/kernels.cpp (useful products per second of 3x3 binary convolutions) and records its output.
 
 python benchmarks/kernels.py --output results/kernels_binary_conv.json
 """

@@ -31,7 +31,7 @@ def lessons(record: dict[str, Any]) -> str:
     items, room = tail["replay"]
     epochs = settings["tail"]["epochs"]
     note = (
-        f"One core, {record['rounds']} rounds in turns, median (least). Head: {settings['classes']} classes, "
+        f"One core, {record['rounds']} rounds in turns, median (minimum). Head: {settings['classes']} classes, "
         f"{settings['features']} features, {settings['batch']} samples, none of them learned yet. "
         f"Tail: {settings['images']} images of a new class, {items} of {room} latents to "
         f"replay, {epochs} epochs of {tail['steps'] // epochs} mini-batches. "

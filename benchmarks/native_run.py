@@ -1,4 +1,4 @@
-"""A recipe for CIFAR-10 trained in integers from its beginning to its end: accuracy, images a second, energy and time.
+"""A recipe for CIFAR-10 trained in integers from beginning to end: accuracy, images per second, energy and time.
 
 python benchmarks/native_run.py --folder ../runs/native_run
 

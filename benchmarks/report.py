@@ -155,7 +155,7 @@ def learner_table() -> str:
     for setting, result in record["results"].items():
         for head, title in HEADS.items():
             parts = [result["summary"][head][part] for part in ("old", "new")]
-            rows.append([setting, title, *(f"{accuracy(p)} (least {100 * p['least']:.1f})" for p in parts)])
+            rows.append([setting, title, *(f"{accuracy(p)} (minimum {100 * p['least']:.1f})" for p in parts)])
     table = markdown(["", "head", "old classes, %", "new classes, %"], rows)
     return f"{table}\n\n{len(record['seeds'])} seeds. {SELECTION} {source(record)}"
 
@@ -167,7 +167,7 @@ def embedded_table() -> str:
     for core, made in record["cores"].items():
         numbers = [f"{made[key]:,}" for key in ("code_bytes", "stack_bytes", "instructions")]
         rows.append([core, *numbers, f"{100 * made['top1']:.1f}", "yes" if made["same_bits"] else "no"])
-    head = ["core", "flash: code, bytes", "stack, bytes", "instructions an image", "top-1, %", "the host's bits"]
+    head = ["core", "flash: code, bytes", "stack, bytes", "instructions per image", "top-1, %", "the host's bits"]
     text = (
         f"The `small` network of the recipe `digits_cyclebnn` (seed {record['seed']}), {record['images']} held-out "
         f"images. On every core the program takes {record['program_bytes']:,} bytes of flash (the `.obn` file has "
@@ -197,7 +197,7 @@ def _kernels(record: dict[str, Any]) -> str:
         [layer, *(cells[layer, isa] for isa in isas)]
         for layer in dict.fromkeys(row["layer"] for row in record["layers"])
     ]
-    note = "Useful products, 10¹² a second, one thread; in brackets the share of the floor that the benchmark counts."
+    note = "Useful products, 10¹² per second, one thread; in brackets the share of the floor that the benchmark counts."
     return f"{markdown(['layer', *isas], rows)}\n\n{note} {source(record)}"
 
 

@@ -196,7 +196,7 @@ def replay(kind: type[LatentReplay] | type[AR1Star], one_bit: bool, quantised: b
 
 
 def cumulative(case: Case) -> Outcome:
-    """The whole network on all images so far, with as many mini-batches an experience as naive fine-tuning takes."""
+    """The whole network on all images so far, with as many mini-batches per experience as naive fine-tuning takes."""
     parts, rows = case.split("stem")
     learner = continual.Cumulative(rows, none_yet(case), parts.tail, **tail_options(case))
     return outcome(learner, continual.run(learner, case.stream, *case.parts))

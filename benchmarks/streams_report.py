@@ -59,7 +59,7 @@ def _table(learners: dict[str, dict[str, Any]], seeds: int) -> str:
         kept = "all images" if learner == "cumulative" else f"{size:,}" if size else "none"
         work = f"{result['steps']} of {result['new']} + {result['replayed']}" if result["steps"] else "none"
         rows.append([INTEGERS if learner == "integers" else learner, *figures, kept, work])
-    heads = ["accuracy at the end, %", "forgetting, points", "memory of samples, bytes", "mini-batches an experience"]
+    heads = ["accuracy at the end, %", "forgetting, points", "memory of samples, bytes", "mini-batches per experience"]
     return markdown([f"{seeds} seeds", *heads], rows)
 
 
@@ -79,8 +79,8 @@ def _note(record: dict[str, Any]) -> str:
     streams = {name: list(learners.values()) for name, learners in record["streams"].items()}
     lots = [(name, rows[0]["images_of_a_class"]) for name, rows in streams.items()]
     images = "; ".join(
-        f"`{name}`: {lot['train']} training images of a class, {lot['test']} held-out ones, a backbone trained on "
-        f"{lot['backbone']} of a class"
+        f"`{name}`: {lot['train']} training images per class, {lot['test']} held-out ones, a backbone trained on "
+        f"{lot['backbone']} per class"
         for name, lot in lots
     )
     rows = [row for own in streams.values() for row in own]

@@ -158,7 +158,7 @@ def passes(layer: Layer, batch: int, threads: int, storage: str) -> dict[str, Wo
 
 
 def measured_rates(threads: int) -> dict[str, float]:
-    """Products a second of one thread, and bytes a second of all, in the shared cache and in memory."""
+    """Products per second of one thread, and bytes per second of all, in the shared cache and in memory."""
     rates = {"binary": _engine.rates("")[0], "levels": _engine.level_rate("")}
     for name, numbers in (("bytes", 1 << 20), ("memory_bytes", 1 << 25)):  # thrice 4 MB, thrice 128 MB
         a, b, c = (torch.ones(numbers) for _ in range(3))

@@ -214,7 +214,7 @@ def _model(name: str, result: dict[str, Any]) -> str:
     ]
     parts = [
         f"### {name}, batch {result['batch']}",
-        markdown(["a step, ms", "least", "lower quartile", "median", "upper quartile", "memory, MB"], steps),
+        markdown(["a step, ms", "minimum", "lower quartile", "median", "upper quartile", "memory, MB"], steps),
         markdown(["ratio within a round", "median (quartiles)"], ratios),
     ]
     for storage, share in result["floor_shares"].items():
@@ -342,7 +342,7 @@ def learning(record: dict[str, Any]) -> str:
     length = f"{record['epochs']:.2g} epochs ({record['steps']:,} steps) of batch {record['batch_size']}"
     shortened = "SHORTENED to " if record["shortened"] else ""
     note = (
-        f"{shortened}{length}, {len(record['seeds'])} seeds, one thread a run, mean and deviation; the curve is that "
+        f"{shortened}{length}, {len(record['seeds'])} seeds, one thread per run, mean and deviation; the curve is that "
         f"of {record['held_out']:,} training images that were held out, the test images were read once, at the end."
     )
     return f"{markdown(head, rows)}\n\n![curves](images/fused_learning.png)\n\n{note} {source(record)}"

@@ -36,7 +36,7 @@ def count(
         method: gives the operand widths of the quantised layers; without one they are those of the layer's quantisers,
             and gradients have 32 bits.
         optimizer: ``adamw``, ``adam`` or ``sgd`` (with momentum).
-        batch: samples a step, for the memory.
+        batch: samples per step, for the memory.
 
     Raises:
         OnebitError: another optimiser.

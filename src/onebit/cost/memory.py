@@ -36,7 +36,7 @@ def fixed_bytes(net: nn.Module, optimizer: str, rule: CostRule | None = None) ->
     Returns:
         ``weights``: what the layers multiply with, and all other parameters; quantised weights count at their widest
         over training. ``latent``: the real-valued copies of the quantised weights. ``gradients`` and ``optimizer``: one
-        and ``SLOTS`` values a trained parameter, which no method here keeps in fewer bits. ``buffers``: running
+        and ``SLOTS`` values per trained parameter, which no method here keeps in fewer bits. ``buffers``: running
         statistics, and what a method keeps in the network from one iteration to the next.
 
     Raises:

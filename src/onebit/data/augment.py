@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 
 
 def crop(images: Tensor, generator: Generator, padding: int | None = None, fill: Sequence[int] = (0,)) -> Tensor:
-    """Pads each side with one colour and cuts a window of the old size at a random place, one an image.
+    """Pads each side with one colour and cuts a window of the old size at a random place, one per image.
 
     Args:
         images: uint8 (N, C, H, W).
@@ -41,7 +41,7 @@ def flip(images: Tensor, generator: Generator) -> Tensor:
 
 
 def cutout(images: Tensor, generator: Generator, fill: Tensor, size: int | None = None) -> Tensor:
-    """Sets a square at a random place to one colour, one an image; its centre is any pixel, so it may reach over the
+    """Sets a square at a random place to one colour, one per image; its centre is any pixel, so it may reach over the
     border.
 
     Args:

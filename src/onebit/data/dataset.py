@@ -72,12 +72,12 @@ class DataSet(ABC):
     @property
     @abstractmethod
     def mean(self) -> tuple[float, ...]:
-        """Mean of pixel / 255 over the training part, one a channel."""
+        """Mean of pixel / 255 over the training part, one per channel."""
 
     @property
     @abstractmethod
     def std(self) -> tuple[float, ...]:
-        """Standard deviation of pixel / 255 over the training part, one a channel."""
+        """Standard deviation of pixel / 255 over the training part, one per channel."""
 
     @property
     def note(self) -> str:

@@ -17,7 +17,7 @@ from onebit.errors import OnebitError
 from onebit.runtime.image import SUFFIXES
 
 LISTS = ("LOC_val_solution.csv", "val.txt")
-"""Ground truth of a flat validation folder: a line a picture, its name and its class (wnid, or number from 0)."""
+"""Ground truth of a flat validation folder: a line per picture, its name and its class (wnid, or number from 0)."""
 
 
 class ImageNet(PictureSet):

@@ -46,7 +46,7 @@ class DataModule(LightningDataModule):
     Args:
         name: a data set of `onebit.data.names()`.
         options: arguments of the data set.
-        batch_size: images a batch and process.
+        batch_size: images per batch and process.
         augment: of the training part: ``none``; ``flip_crop``: crop with padding 4, flip; ``cyclebnn``: these, then
             AutoAugment's CIFAR-10 policy, then Cutout of 16 pixels (pixels of CIFAR's 32; in proportion for others),
             with the data set's mean colour where ``flip_crop`` has black.
@@ -107,12 +107,12 @@ class DataModule(LightningDataModule):
 
     @property
     def mean(self) -> tuple[float, ...]:
-        """What is subtracted from pixel / 255, one a channel."""
+        """What is subtracted from pixel / 255, one per channel."""
         return self.data_set.mean if self.normalize else (0.0,) * self.shape[0]
 
     @property
     def std(self) -> tuple[float, ...]:
-        """What the difference is divided by, one a channel."""
+        """What the difference is divided by, one per channel."""
         return self.data_set.std if self.normalize else (1.0,) * self.shape[0]
 
     @property
@@ -178,7 +178,7 @@ class DataModule(LightningDataModule):
         """The test part, in its order, normalised as the model to be measured wants it.
 
         Args:
-            mean, std: one a channel; images become (pixel / 255 - mean) / std.
+            mean, std: one per channel; images become (pixel / 255 - mean) / std.
             batch_size: images at a time.
         """
         if isinstance(self.data_set, PictureSet):
@@ -259,7 +259,7 @@ class Transform:
         self.of_bytes, self.of_numbers = _AUGMENTATIONS[augment](fill, hole)
         self.scale, self.offset = (
             values.expand(*sides, -1).contiguous() for values in (1 / (255 * std), -mean / std)
-        )  # one a pixel: PyTorch is half as fast with one a channel
+        )  # one per pixel: PyTorch is half as fast with one per channel
 
     def __call__(self, images: Tensor, generator: Generator) -> Tensor:
         for step in self.of_bytes:

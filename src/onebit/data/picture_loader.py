@@ -54,7 +54,7 @@ class PictureLoader(Loader):
         resize: of the shorter side, before the centre is cut; without augmentation only.
         augmentation: None takes the centre.
         training: refuse a batch of which fewer than two pictures are left, which batch normalisation cannot use.
-        mean, std: one a channel.
+        mean, std: one per channel.
         device: where batches are wanted.
         sampler: the order of the epochs.
         num_workers: threads that make batches ahead; 0 makes each when it is asked for.

@@ -33,7 +33,7 @@ class EpochSampler:
 
     Args:
         count: number of images.
-        batch_size: images a batch and process.
+        batch_size: images per batch and process.
         shuffle: a random order, another one each epoch; else the given order, and nothing is filled up.
         seed: of the orders.
         rank: number of this process.

@@ -22,7 +22,7 @@ class ImageNetShards(PictureSet):
 
     ``KEY.cls`` is the class as a number from 0. Their names are the lines of ``classes.txt`` beside the shards; without
     it they are the numbers, up to the highest in the training part. Shards whose names end in numbers must be numbered
-    without a gap. An index of each shard, 24 bytes a sample, is kept beside it where that can be written.
+    without a gap. An index of each shard, 24 bytes per sample, is kept beside it where that can be written.
 
     Args:
         path: the folder of the shards; by default the first of `folders` under the root. A relative path that does not

@@ -14,7 +14,7 @@ class BinaryLayer(nn.Module, ABC):
 
         y = output_transform(product(input_quantizer(x), weight_quantizer(weight)) + bias)
 
-    The three are submodules, which a method may replace. In evaluation a binary weight ±α_c (α one an output channel)
+    The three are submodules, which a method may replace. In evaluation a binary weight ±α_c (α one per output channel)
     is taken apart: the product is of ±1 by ±1, hence an exact integer, and is multiplied by α_c once. That is how the
     packed network computes, so both give the same bits.
 

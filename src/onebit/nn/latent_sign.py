@@ -1,4 +1,4 @@
-"""The cut of a network that goes on learning on a device: one bit a latent, before convolution and shortcut alike."""
+"""The cut of a network that goes on learning on a device: one bit per latent, before convolution and shortcut alike."""
 
 from typing import Any
 

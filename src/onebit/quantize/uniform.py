@@ -128,12 +128,12 @@ class UniformQuantizer(KBitQuantizer):
 
     @property
     def scale(self) -> Tensor:
-        """Distance between two levels in evaluation: a scalar, or one a channel."""
+        """Distance between two levels in evaluation: a scalar, or one per channel."""
         return step_size(self.bits, self.running_range)
 
     @property
     def zero(self) -> Tensor:
-        """The lowest level in evaluation: a scalar, or one a channel."""
+        """The lowest level in evaluation: a scalar, or one per channel."""
         return self.running_minimum
 
     def forward(self, x: Tensor) -> Tensor:
@@ -150,7 +150,7 @@ class UniformQuantizer(KBitQuantizer):
 
 
 class UniformWeightQuantizer(KBitQuantizer):
-    """Quantises weights to k bits over their own range, one an output channel (dimension 0), in training and
+    """Quantises weights to k bits over their own range, one per output channel (dimension 0), in training and
     evaluation.
 
     Forward and gradient: those of :func:`quantize`.

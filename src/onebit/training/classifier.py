@@ -20,7 +20,7 @@ class Classifier(LightningModule):
         num_classes: K.
         method: already applied to ``net``; None trains it as it is.
         optimizer: its settings.
-        schedule: the learning rate's course, one update a step.
+        schedule: the learning rate's course, one update per step.
         steps: the length N of the run, which the schedule spans.
 
     Example:

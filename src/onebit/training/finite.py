@@ -18,7 +18,7 @@ class FiniteCheck(Callback):
     """Looks at the gradients before each update, so that weights never become lost through them.
 
     The gradients of a distributed run are the same on every process, so all stop at the same step. Reading their norm
-    waits for the device once a step. The layer is found by repeating the step's last batch with every module watched.
+    waits for the device once per step. The layer is found by repeating the step's last batch with every module watched.
 
     Args:
         folder: of the run; its last checkpoint is named.

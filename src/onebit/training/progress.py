@@ -12,7 +12,7 @@ from onebit.training.history import History
 
 
 class ProgressBar(RichProgressBar):
-    """Shows steps, the time that remains, images a second, and the latest figures of the history."""
+    """Shows steps, the time that remains, images per second, and the latest figures of the history."""
 
     def __init__(self, history: History) -> None:
         super().__init__(refresh_rate=10, console_kwargs={"stderr": True})

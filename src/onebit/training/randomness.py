@@ -23,7 +23,7 @@ class RandomStream(Callback):
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
-        self._streams: list[State] = []  # one a process, as in a checkpoint
+        self._streams: list[State] = []  # one per process, as in a checkpoint
         self._stream: State | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -108,8 +108,8 @@ class AveragingConfig:
 class TrainerConfig:
     """How long and on what. Give ``max_epochs`` or ``max_steps``.
 
-    ``max_time`` is ``DD:HH:MM:SS``; ``validate_every`` counts steps (default: once an epoch); ``checkpoint_seconds`` is
-    the longest work that a power cut can lose; ``devices`` are those of each of ``num_nodes`` machines; ``threads`` is
+    ``max_time`` is ``DD:HH:MM:SS``; ``validate_every`` counts steps (default: once per epoch); a power cut loses at
+    most ``checkpoint_seconds`` of work; ``devices`` are those of each of ``num_nodes`` machines; ``threads`` is
     torch's (default: all cores, shared among the devices); ``backend`` says what computes: PyTorch; PyTorch with the
     network compiled by ``torch.compile``; or, for binary convolutions and the blocks around them, in integers on the
     CPU, the native engine (see :mod:`onebit.nn.native`), whose fused units hand numbers on in ``storage``.

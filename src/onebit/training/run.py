@@ -48,7 +48,7 @@ def fit(
             weights at the end are those of an unbroken run, bit for bit, on the same machine with as many threads
             and devices.
         force: replace a run that ``output`` holds.
-        progress: show a bar on stderr, or a line a minute if that is no terminal.
+        progress: show a bar on stderr, or a line per minute if that is no terminal.
 
     Returns:
         ``checkpoint`` (the best), ``best_top1``, ``last_top1``, ``epochs``, ``steps``, ``seconds``,

@@ -34,7 +34,7 @@ class Stream(LightningDataModule):
         loader = self.data.train_dataloader()
         if self.epoch not in (0, len(loader)):
             raise OnebitError(
-                f"the checkpoint is of epochs of {self.epoch} batches a process, now they have {len(loader)}",
+                f"the checkpoint is of epochs of {self.epoch} batches per process, now they have {len(loader)}",
                 hint="resume with the data, the devices and the machines that it was saved with",
             )
         self.epoch = len(loader)

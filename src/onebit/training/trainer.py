@@ -26,7 +26,7 @@ def make_trainer(
         callbacks: in the order in which they act.
         validate_every: steps between validations, unless ``config`` says.
         steps: the length of the run.
-        accumulate: batches a step.
+        accumulate: batches per step.
 
     Raises:
         OnebitError: no such accelerator, or not as many devices.
