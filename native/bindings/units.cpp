@@ -13,6 +13,7 @@
 #include "kernels/registry.h"
 #include "kernels/shape.h"
 #include "shape.h"
+#include "training/batch_norm.h"
 #include "training/cyclic.h"
 #include "training/unit.h"
 
@@ -102,6 +103,15 @@ class Fused {
     const nb::gil_scoped_release release;
     const bool same = units_.pack(from, outputs, taps, channels, to, found);
     return same && (magnitude || std::all_of(own.begin(), own.end(), [](float each) { return each == 1.0f; }));
+  }
+
+  void along_signs(const Array& bits, const Array& magnitude, const Array& exact, const Array& gradient) {
+    const Sizes s(gradient);
+    const uint32_t* signs = words(bits, s.words());
+    const auto *sizes = data<float>(magnitude, s.batch), *along = data<float>(exact, s.batch);
+    auto* values = data<float>(gradient, s.all());
+    const nb::gil_scoped_release release;
+    units_.along_signs(s.batch, s.pixels, s.channels, signs, sizes, along, values);
   }
 
   void signs(const Array& x, const Maybe& threshold, bool per_sample, const Array& bits) {
@@ -332,6 +342,31 @@ class Fused {
   onebit::Units units_;
 };
 
+void batch_norm(const Array& sums, int64_t count, const Maybe& magnitude, const Maybe& scale, const Maybe& gamma,
+                const Maybe& beta, double epsilon, const Array& state, const Array& coefficients) {
+  if (count < 1) throw nb::value_error("statistics of no values");
+  const int64_t channels = Sizes(sums).channels;
+  onebit::batch_norm({channels, count, data<int64_t>(sums, 2 * channels), data<float>(magnitude, channels),
+                      data<float>(scale, channels), data<float>(gamma, channels), data<float>(beta, channels), epsilon,
+                      data<double>(state, onebit::kNormRows * channels), data<float>(coefficients, 5 * channels)});
+}
+
+void centre_sums(const Array& state, const Array& mean, const Array& sums) {
+  const int64_t channels = Sizes(sums).channels;
+  onebit::centre_sums(channels, data<double>(state, onebit::kNormRows * channels), data<float>(mean, channels),
+                      data<double>(sums, 4 * channels));
+}
+
+void batch_norm_gradient(const Array& state, int64_t count, double epsilon, const Array& sums, const Array& total,
+                         const Maybe& magnitude, const Array& k, const Array& gradients) {
+  if (count < 1) throw nb::value_error("statistics of no values");
+  const int64_t channels = Sizes(sums).channels;
+  onebit::batch_norm_gradient({channels, count, epsilon, data<double>(state, onebit::kNormRows * channels),
+                               data<double>(sums, 4 * channels), data<double>(total, 2 * channels),
+                               data<float>(magnitude, channels), data<float>(k, 3 * channels),
+                               data<float>(gradients, 7 * channels)});
+}
+
 }  // namespace
 
 void bind_units(nb::module_& m) {
@@ -341,6 +376,8 @@ void bind_units(nb::module_& m) {
       .def_prop_ro("isa", &Fused::isa)
       .def("pack", &Fused::pack, arg("weight").noconvert(), arg("bits").noconvert(),
            arg("magnitude").noconvert().none() = nb::none())
+      .def("along_signs", &Fused::along_signs, arg("bits").noconvert(), arg("magnitude").noconvert(),
+           arg("exact").noconvert(), arg("gradient").noconvert())
       .def("signs", &Fused::signs, arg("x").noconvert(), arg("threshold").noconvert().none(), arg("per_sample"),
            arg("bits").noconvert())
       .def("statistics", &Fused::statistics, arg("x").noconvert(), arg("statistics").noconvert())
@@ -367,6 +404,13 @@ void bind_units(nb::module_& m) {
            arg("activation") = 0, arg("parameters").noconvert().none() = nb::none(),
            arg("front_z").noconvert().none() = nb::none(), arg("front_mean").noconvert().none() = nb::none(),
            arg("sums").noconvert().none() = nb::none());
+  m.def("batch_norm", &batch_norm, arg("sums").noconvert(), arg("count"), arg("magnitude").noconvert().none(),
+        arg("scale").noconvert().none(), arg("gamma").noconvert().none(), arg("beta").noconvert().none(),
+        arg("epsilon"), arg("state").noconvert(), arg("coefficients").noconvert());
+  m.def("centre_sums", &centre_sums, arg("state").noconvert(), arg("mean").noconvert(), arg("sums").noconvert());
+  m.def("batch_norm_gradient", &batch_norm_gradient, arg("state").noconvert(), arg("count"), arg("epsilon"),
+        arg("sums").noconvert(), arg("total").noconvert(), arg("magnitude").noconvert().none(), arg("k").noconvert(),
+        arg("gradients").noconvert());
   m.def("unfit_for_fusing", [](const Sides& sides) -> std::optional<std::string> {
     const char* why = onebit::Units::unfit(shape_of(sides));
     return why ? std::optional<std::string>(why) : std::nullopt;

@@ -124,6 +124,9 @@ class Fused:
     def pack(
         self, weight: NDArray[float32], bits: NDArray[int32], magnitude: NDArray[float32] | None = None
     ) -> bool: ...
+    def along_signs(
+        self, bits: NDArray[int32], magnitude: NDArray[float32], exact: NDArray[float32], gradient: NDArray[float32]
+    ) -> None: ...
     def signs(
         self, x: NDArray[Store], threshold: NDArray[float32] | None, per_sample: bool, bits: NDArray[int32]
     ) -> None: ...
@@ -197,6 +200,28 @@ REPLAY_DEFAULT: int
 def training_isa(isa: str) -> str | None: ...
 def unfit_for_training(shape: tuple[int, ...]) -> str | None: ...
 def unfit_for_fusing(shape: tuple[int, ...]) -> str | None: ...
+def batch_norm(
+    sums: NDArray[int64],
+    count: int,
+    magnitude: NDArray[float32] | None,
+    scale: NDArray[float32] | None,
+    gamma: NDArray[float32] | None,
+    beta: NDArray[float32] | None,
+    epsilon: float,
+    state: NDArray[float64],
+    coefficients: NDArray[float32],
+) -> None: ...
+def centre_sums(state: NDArray[float64], mean: NDArray[float32], sums: NDArray[float64]) -> None: ...
+def batch_norm_gradient(
+    state: NDArray[float64],
+    count: int,
+    epsilon: float,
+    sums: NDArray[float64],
+    total: NDArray[float64],
+    magnitude: NDArray[float32] | None,
+    k: NDArray[float32],
+    gradients: NDArray[float32],
+) -> None: ...
 def cyclic_thresholds(
     deviation: NDArray[float32], minimum: float, step: float, bits: int, threshold: NDArray[float32]
 ) -> None: ...

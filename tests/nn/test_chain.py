@@ -495,6 +495,43 @@ def test_units_left_to_their_modules(
         torch.testing.assert_close(buffer, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("change", REASONS, ids=lambda change: change.__name__)
+def test_changes_between_batches_are_noticed(change: Callable[[nn.Sequential], None]) -> None:
+    net, x = fused(made("cifar", "plain")), torch.randn(2, 8, 4, 4)
+    net(x)
+    change(net)
+    for conv in (net[0].conv1, net[0].conv2):
+        conv.backend = None  # it has refusals of its own
+    with pytest.warns(UserWarning, match=REASONS[change]):
+        net(x)
+
+
+def test_units_come_back_when_what_kept_them_out_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, x, seen = fused(made("cifar", "plain")), torch.randn(2, 8, 4, 4), []
+    call = chain.Chain.__call__
+
+    def note(self: chain.Chain, x: Tensor, operands: Any) -> Tensor:
+        seen.append(len(self.links))
+        return call(self, x, operands)
+
+    monkeypatch.setattr(chain.Chain, "__call__", note)
+    net(x)
+    hook = net[0].norm1.register_forward_hook(lambda *_: None)
+    with pytest.warns(UserWarning, match="a hook of BatchNorm2d"):
+        net(x)
+    hook.remove()
+    net(x)
+    assert seen == [2, 1, 2]
+
+
+def test_parameters_that_become_bfloat16_are_noticed() -> None:
+    net, x = fused(made("cifar", "plain")), torch.randn(2, 8, 4, 4)
+    net(x)
+    net.bfloat16()
+    with pytest.warns(UserWarning, match=r"parameters of torch\.bfloat16"):
+        net(x.bfloat16())
+
+
 def test_a_reason_is_said_once(recwarn: pytest.WarningsRecorder) -> None:
     net = fused(made("cifar", "plain"))
     hooked(net)

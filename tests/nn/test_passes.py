@@ -78,6 +78,12 @@ def test_passes_are_the_oracles(isa: str, storage: str, data: st.DataObject) -> 
     np.testing.assert_array_equal(signs, other)
     np.testing.assert_array_equal(magnitude, size)
 
+    dw, exact = torch.randn(weight.shape).numpy(), torch.randn(outputs).numpy()
+    found, wanted = dw.copy(), dw.copy()
+    passes.along_signs(signs, magnitude, exact, found)
+    ORACLE.along_signs(signs, magnitude, exact, wanted)
+    np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-6 * np.abs(wanted).max())
+
     mine, theirs = both(
         passes,
         "convolve",

@@ -26,6 +26,12 @@ class Fused:
         magnitude[...] = flat[:, 0]
         return bool((flat == flat[:, :1]).all())
 
+    def along_signs(self, bits: Array, magnitude: Array, exact: Array, gradient: Array) -> None:
+        signs = _signs(bits, gradient.shape[3])
+        each = gradient / magnitude.astype(np.float64)[:, None, None, None]
+        error = (exact - (each * signs).sum((1, 2, 3))) / each[0].size
+        gradient[...] = each + signs * error[:, None, None, None]
+
     def signs(self, x: Array, threshold: Array | None, per_sample: bool, bits: Array) -> None:
         t = np.zeros(1) if threshold is None else threshold.astype(np.float64)
         bits[...] = _packed(~(_values(x) >= (t[:, None, None, None] if per_sample else t)))

@@ -80,6 +80,31 @@ bool Units::pack(const float* weight, int64_t outputs, int64_t taps, int64_t cha
   return same;
 }
 
+void Units::along_signs(int64_t outputs, int64_t taps, int64_t channels, const uint32_t* words, const float* magnitude,
+                        const float* exact, float* gradient) {
+  const std::lock_guard lock(mutex_);
+  pool_.split(outputs, [&](int64_t begin, int64_t end, size_t) {
+    for (int64_t o = begin; o < end; ++o) {
+      const uint32_t* signs = words + o * taps * words_of(channels);
+      float* own = gradient + o * taps * channels;
+      const auto each = [&](const auto& work) {  // an element with its sign
+        for (int64_t t = 0; t < taps; ++t) {
+          const uint32_t* row = signs + t * words_of(channels);
+          for (int64_t c = 0; c < channels; ++c)
+            work(own[t * channels + c], 1.0 - 2.0 * static_cast<double>(row[c / 32] >> (c % 32) & 1));
+        }
+      };
+      double sum = 0;
+      each([&](float value, double sign) { sum += sign * static_cast<double>(value); });
+      const auto size = static_cast<double>(magnitude[o]);
+      const double error = (static_cast<double>(exact[o]) - sum / size) / static_cast<double>(taps * channels);
+      each([&](float& value, double sign) {
+        value = static_cast<float>(static_cast<double>(value) / size + sign * error);
+      });
+    }
+  });
+}
+
 template <class Store>
 void Units::signs(const UnitSigns<Store>& a) {
   const std::lock_guard lock(mutex_);

@@ -116,6 +116,11 @@ class Units {
   // has one magnitude.
   bool pack(const float* weight, int64_t outputs, int64_t taps, int64_t channels, uint32_t* words, float* magnitude);
 
+  // Makes of the gradient of weights' signs, [outputs][taps][channels], that of the weights sign * magnitude, in place.
+  // Along the signs it is known exactly, where the one that is given has the levels' noise.
+  void along_signs(int64_t outputs, int64_t taps, int64_t channels, const uint32_t* words, const float* magnitude,
+                   const float* exact, float* gradient);
+
   template <class Store>
   void signs(const UnitSigns<Store>& a);
 

@@ -8,14 +8,16 @@ the samples are the engine's. Between two units nothing but what the backward pa
     x       the unit's input in the storage type; not where only the next sign reads it, since y gives it again
     z       in place of a mask, in front of an RPReLU
 
-Tensors are (N, C, H, W) in the ``channels_last`` layout; the engine sees them as NHWC.
+Inputs and outputs are (N, C, H, W) in the ``channels_last`` layout; the engine sees them as NHWC, and bfloat16 as
+int16. BatchNorm and its gradient are in closed form and in double precision, a few numbers per channel
+(``native/src/training/batch_norm.h``).
 """
 
 import atexit
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +27,6 @@ from torch import Tensor, distributed, nn
 from torch.autograd.function import once_differentiable
 
 from onebit import _engine
-from onebit.nn.batch_statistics import BatchStatistics, Doubles, Normalization
 from onebit.quantize import SignForm
 from onebit.quantize.binary import Derivative
 from onebit.quantize.uniform import step_size
@@ -33,6 +34,11 @@ from onebit.quantize.uniform import step_size
 # SampleScale without levels: the finest that float32 tells apart, over where the estimator is not 0
 _FINE = (-1.5, 2.0**-20, 3 * 2.0**20)
 OUTSIDE = -1
+_STATE = 5  # rows that BatchNorm's forward pass hands to its backward pass
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Geometry = tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]]
 
 
 class Activation(IntEnum):
@@ -47,7 +53,7 @@ class Operands(NamedTuple):
     """The tensors of a unit that autograd knows.
 
     Attributes:
-        weight: (O, C, kh, kw), ±α_o, or the latent weight, whose signs are taken.
+        weight: (O, C, kh, kw), ±α_o, or the latent weight, whose signs are taken, perhaps times a constant α_o.
         scale: (O,), of the product, or None.
         gamma, beta: BatchNorm's (O,), or None.
         threshold: the sign's (C,), or None.
@@ -85,7 +91,7 @@ class Link(NamedTuple):
     Attributes:
         geometry: kernel, stride, and the padding's top, left, bottom and right.
         signs: int32 (O, kh, kw, words), the weight's, as the engine packs them.
-        magnitude: (O,), α_o of the weight; None if all are 1.
+        magnitude: float32 (O,), α_o of the weight; None if all are 1.
         derivative: the estimator of the weight's sign, if the weight is latent.
         sign: of the unit's input.
         levels: of the gradient, less 1.
@@ -96,9 +102,9 @@ class Link(NamedTuple):
         pooling: of the source before it is added, or None.
     """
 
-    geometry: tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]]
-    signs: Tensor
-    magnitude: Tensor | None
+    geometry: Geometry
+    signs: NDArray[np.int32]
+    magnitude: Floats | None
     derivative: Derivative | None
     sign: SignForm
     levels: int
@@ -109,11 +115,16 @@ class Link(NamedTuple):
 
     def sides(self, shape: Sequence[int]) -> tuple[int, ...]:
         """What the engine calls the shape, for an input (N, C, H, W)."""
-        kernel, stride, (top, left, bottom, right) = self.geometry
-        batch, channels, *sides = shape
-        paddings = (top + bottom, left + right)
-        out = [(n + p - k) // s + 1 for n, p, k, s in zip(sides, paddings, kernel, stride, strict=True)]
-        return (batch, *sides, channels, *out, len(self.signs), *kernel, *stride, top, left)
+        return _sides(self.geometry, len(self.signs), tuple(shape))
+
+
+@lru_cache(4096)
+def _sides(geometry: Geometry, outputs: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+    kernel, stride, (top, left, bottom, right) = geometry
+    batch, channels, *sides = shape
+    paddings = (top + bottom, left + right)
+    out = [(n + p - k) // s + 1 for n, p, k, s in zip(sides, paddings, kernel, stride, strict=True)]
+    return (batch, *sides, channels, *out, outputs, *kernel, *stride, top, left)
 
 
 @dataclass(frozen=True)
@@ -143,6 +154,11 @@ class Chain:
         """The threads and their memory, shared by all chains."""
         return passes(self.threads, self.isa)
 
+    @property
+    def store(self) -> torch.dtype:
+        """The storage type as the engine takes it."""
+        return torch.int16 if self.storage == torch.bfloat16 else self.storage
+
     def is_inner(self, index: int) -> bool:
         """Whether nothing but the next unit's sign reads the output of a unit, so that its product alone is kept."""
         if index + 1 == len(self.links):
@@ -164,34 +180,37 @@ atexit.register(passes.cache_clear)  # its threads end before the extension does
 
 @dataclass
 class _Step:
-    """What the backward pass of a unit needs beside its tensors."""
+    """What the backward pass of a unit needs beside its tensors.
 
-    shape: tuple[int, ...]
-    normalization: Normalization
-    estimator: NDArray[np.float32] | None
-    threshold: NDArray[np.float32] | None
-    activation: NDArray[np.float32] | None
-    residual: torch.dtype | None  # of one from outside
+    Attributes:
+        sides: the engine's shape.
+        count: values of a channel, over the batch of all processes.
+        epsilon: BatchNorm's.
+        state: BatchNorm's, (5, O).
+        coefficients: slope, offset and mean of y; mean and unbiased variance of the scaled product: (5, O).
+        estimator: parameters of the estimator of the input's sign.
+        threshold: that sign's.
+        activation: the activation's parameters.
+        residual: dtype of one from outside.
+    """
 
-    @property
-    def slope(self) -> NDArray[np.float32]:
-        return self.normalization.slope.astype(np.float32)
-
-    @property
-    def offset(self) -> NDArray[np.float32]:
-        return self.normalization.offset.astype(np.float32)
-
-    @property
-    def mean(self) -> NDArray[np.float32]:
-        return self.normalization.statistics.mean.astype(np.float32)
+    sides: tuple[int, ...]
+    count: int
+    epsilon: float
+    state: Doubles
+    coefficients: Floats
+    estimator: Floats | None
+    threshold: Floats | None
+    activation: Floats | None
+    residual: torch.dtype | None
 
 
 class _Kept(NamedTuple):
-    """A unit's tensors for the backward pass."""
+    """A unit's tensors for the backward pass; NHWC but the input x."""
 
     y: Tensor
     bits: Tensor
-    x: Tensor | None  # its input
+    x: Tensor | None
     samples: Tensor | None
     z: Tensor | None
 
@@ -203,7 +222,7 @@ class _Input(NamedTuple):
     bits: Tensor
     x: Tensor | None
     samples: Tensor | None = None
-    estimator: NDArray[np.float32] | None = None
+    estimator: Floats | None = None
 
 
 class _Function(torch.autograd.Function):
@@ -226,10 +245,7 @@ class _Function(torch.autograd.Function):
         ctx.chain, ctx.dtype = chain, x.dtype
         ctx.save_for_backward(
             result if chain.links[-1].activation == Activation.HARDTANH else None,
-            *(
-                None if link.magnitude is None and link.derivative is None else own.weight
-                for link, own in zip(chain.links, operands, strict=True)
-            ),
+            *(None if link.derivative is None else own.weight for link, own in zip(chain.links, operands, strict=True)),
             *kept,
         )
         return result.to(chain.output)
@@ -240,31 +256,30 @@ class _Function(torch.autograd.Function):
         chain: Chain = ctx.chain
         count = len(chain.links)
         result, *saved = ctx.saved_tensors
-        weights, kept = saved[:count], _per_unit(saved[count:], _Kept)
+        weights = saved[:count]
+        kept = _per_unit(saved[count:], _Kept)
         wanted = _per_unit(ctx.needs_input_grad[2:])
         dz, sums = _leave(chain, ctx.steps[-1], kept[-1], gradient, result)
-        beside: dict[int, Tensor] = {}  # the gradients that shortcuts bring to tensors of the chain
+        beside: dict[int, Any] = {}  # the gradients that shortcuts bring to tensors of the chain
         found: list[Tensor | None] = []
-        for index in reversed(range(count)):
+        seeds = torch.randint(2**32, (count,)).tolist()
+        for index, seed in zip(reversed(range(count)), seeds, strict=True):
             link, step = chain.links[index], ctx.steps[index]
-            if not np.isfinite(sums).all():
-                sums = np.full_like(sums, np.nan)
-            sums[1] += (step.mean - step.normalization.statistics.mean) * sums[0]  # was taken around the rounded mean
+            _engine.centre_sums(step.state, step.coefficients[2], sums)
             if link.source is not None and link.source != OUTSIDE:
                 own, other = _spread(chain, index, ctx.steps, dz), beside.get(link.source)
-                beside[link.source] = own if other is None else own + other
-            reach = bool(index or ctx.needs_input_grad[1] or wanted[0].threshold)
-            dx, dw, below = _backward(
-                chain, index, ctx.steps, kept, dz, sums, beside.pop(index, None), reach, bool(wanted[index].weight)
+                beside[link.source] = own if other is None else _array(_tensor(own) + _tensor(other))
+            output = None
+            if index or ctx.needs_input_grad[1] or wanted[0].threshold:
+                output = np.empty(step.sides[:4], dz.dtype)
+            dw, gradients, below = _backward(
+                chain, index, seed, ctx.steps, kept, dz, sums, beside.pop(index, None), output, wanted[index].weight
             )
-            if dw is not None and link.magnitude is not None:
-                dw = _along_the_signs(dw, weights[index], link.magnitude, step.normalization.alpha_gradient(sums), step)
-            if dw is not None and link.derivative is not None:
-                dw.mul_(link.derivative(weights[index]))
-            found = [dw, *_gradients(link, step, wanted[index], sums, dz, below[4])[1:], *found]
-            if dx is not None:
-                dz, sums = dx, below[:4]
-        return (None, dz.to(ctx.dtype) if ctx.needs_input_grad[1] else None, *found)
+            weight = None if dw is None else _weight_gradient(chain, link, dw, weights[index], gradients[-1])
+            found = [weight, *_gradients(wanted[index], gradients, below[4], step, dz), *found]
+            if output is not None:
+                dz, sums = output, below[:4]
+        return (None, _tensor(dz).to(ctx.dtype) if ctx.needs_input_grad[1] else None, *found)
 
 
 def _forward(
@@ -273,32 +288,35 @@ def _forward(
     """Computes a unit, whose output it adds to the chain's ``tensors``; returns the next one's input, too."""
     link = chain.links[index]
     sides = link.sides(read.shape)
-    shape = (sides[0], sides[6], *sides[4:6])
-    y, sums = _empty(shape, torch.int16), np.empty((2, shape[1]), np.int64)
-    chain.passes.convolve(sides, read.bits.numpy(), link.signs.numpy(), _array(y), sums)
-    normalization = _normalization(link, own, sums, shape[0] * shape[2] * shape[3])
-    _follow(link.norm, normalization)
+    batch, height, width, channels = pixels = (sides[0], *sides[4:7])
+    shape = (batch, channels, height, width)
+    y, sums = torch.empty(pixels, dtype=torch.int16), np.empty((2, channels), np.int64)
+    dots = y.numpy()
+    chain.passes.convolve(sides, read.bits.numpy(), link.signs, dots, sums)
+    count, state, coefficients = _normalized(link, own, sums, batch * height * width)
     parameters = _activation_parameters(link, own)
     beside = None if own.residual is None else own.residual.dtype
-    step = _Step(sides, normalization, read.estimator, _threshold(link.sign), parameters, beside)
+    step = _Step(
+        sides, count, link.norm.eps, state, coefficients, read.estimator, _threshold(link.sign), parameters, beside
+    )
     residual = None
     if own.residual is not None:
         residual = own.residual.detach().to(chain.storage).contiguous(memory_format=torch.channels_last)
     elif link.source is not None:
         residual = _pooled(chain, link.pooling, tensors[link.source])
-    z = _empty(shape, chain.storage) if link.activation == Activation.RPRELU else None
+    z = torch.empty(pixels, dtype=chain.store) if link.activation == Activation.RPRELU else None
     x = None if chain.is_inner(index) else _empty(shape, chain.storage)
     sign = chain.links[index + 1].sign if index + 1 < len(chain.links) else None
     bits = None if sign is None else _bits(shape)
-    statistics = np.empty((shape[0], 4)) if sign is not None and sign.scale is not None else None
+    statistics = np.empty((batch, 4)) if sign is not None and sign.scale is not None else None
     chain.passes.normalize(
-        _array(y),
-        step.slope,
-        step.offset,
+        dots,
+        coefficients[0],
+        coefficients[1],
         _array(residual),
         link.activation,
         parameters,
-        _array(z),
+        None if z is None else z.numpy(),
         _array(x),
         None if sign is None else _threshold(sign),
         bits.numpy() if sign is not None and bits is not None and _is_plain(sign) else None,
@@ -316,49 +334,56 @@ def _forward(
 def _backward(
     chain: Chain,
     index: int,
+    seed: int,
     steps: Sequence[_Step],
     kept: Sequence[_Kept],
-    dz: Tensor,
+    dz: NDArray[Any],
     sums: Doubles,
-    shortcut: Tensor | None,
-    reach: bool,
+    shortcut: NDArray[Any] | None,
+    output: NDArray[Any] | None,
     weight: bool,
-) -> tuple[Tensor | None, Tensor | None, Doubles]:
-    """From a unit's dz and its sums: that of the unit in front or dx, if it is to ``reach`` so far; dw; and the sums of
-    the unit in front, with the threshold's gradient behind them."""
+) -> tuple[NDArray[np.float32] | None, Floats, Doubles]:
+    """From a unit's dz and its sums: the ``output``, which is dz of the unit in front, or dx.
+
+    Returns dw; the gradients of the numbers per channel, as ``batch_norm_gradient`` has them; and the sums of the unit
+    in front, with the threshold's gradient behind them.
+    """
     link, step, own = chain.links[index], steps[index], kept[index]
     front, before, behind = (chain.links[index - 1], steps[index - 1], kept[index - 1]) if index else (None, None, None)
-    batch, height, width, channels = step.shape[:4]
-    output = _empty((batch, channels, height, width), chain.storage) if reach else None
-    dw = _empty((len(link.signs), channels, *step.shape[7:9]), torch.float32) if weight else None
+    channels, outputs = step.sides[3], step.sides[6]
+    k, gradients = np.empty((3, outputs), np.float32), np.empty((7, outputs), np.float32)
+    total = _over_processes(link.norm, sums[:2])
+    _engine.batch_norm_gradient(step.state, step.count, step.epsilon, sums, total, link.magnitude, k, gradients)
+    dw = np.empty((outputs, *step.sides[7:9], channels), np.float32) if weight else None
     below = np.zeros((5, channels))
+    inner = before if own.x is None else None
     chain.passes.backward(
-        step.shape,
-        _array(dz),
-        _array(own.y),
-        step.normalization.coefficients(_over_processes(link.norm, sums[:2])).astype(np.float32),
+        step.sides,
+        dz,
+        own.y.numpy(),
+        k,
         link.levels,
-        int(torch.randint(2**32, ())),
-        link.signs.numpy(),
+        seed,
+        link.signs,
         own.bits.numpy(),
-        _array(dw),
-        _array(output),
+        dw,
+        output,
         link.sign.estimator,
         step.estimator,
         _array(own.x),
-        _array(behind.y) if behind else None,
-        before.slope if before and own.x is None else None,
-        before.offset if before and own.x is None else None,
+        behind.y.numpy() if behind else None,
+        inner.coefficients[0] if inner else None,
+        inner.coefficients[1] if inner else None,
         step.threshold,
         None if own.samples is None else own.samples.numpy(),
-        _array(shortcut),
+        shortcut,
         front.activation if front else Activation.NONE,
         before.activation if before else None,
-        _array(behind.z) if behind else None,
-        before.mean if before else None,
-        below if reach else None,
+        behind.z.numpy() if behind and behind.z is not None else None,
+        before.coefficients[2] if before else None,
+        None if output is None else below,
     )
-    return output, dw, below
+    return dw, gradients, below
 
 
 def _pooled(chain: Chain, pooling: Pooling | None, x: Tensor | None) -> Tensor | None:
@@ -370,15 +395,14 @@ def _pooled(chain: Chain, pooling: Pooling | None, x: Tensor | None) -> Tensor |
     return result
 
 
-def _spread(chain: Chain, index: int, steps: Sequence[_Step], dz: Tensor) -> Tensor:
+def _spread(chain: Chain, index: int, steps: Sequence[_Step], dz: NDArray[Any]) -> NDArray[Any]:
     """The gradient of what the shortcut of a unit reads, from the unit's dz."""
     link = chain.links[index]
     if link.pooling is None:
         return dz
     assert link.source is not None
-    batch, height, width, channels = steps[link.source].shape[:4]
-    result = _empty((batch, channels, height, width), dz.dtype)
-    chain.passes.shortcut_gradient(_array(dz), link.pooling.side, link.pooling.before, _array(result))
+    result = np.empty(steps[link.source].sides[:4], dz.dtype)
+    chain.passes.shortcut_gradient(dz, link.pooling.side, link.pooling.before, result)
     return result
 
 
@@ -394,16 +418,16 @@ def _enter(chain: Chain, given: Tensor, stored: Tensor | None) -> _Input:
     return _scaled(chain, sign, given, stored, bits, statistics)
 
 
-def _leave(chain: Chain, step: _Step, own: _Kept, gradient: Tensor, result: Tensor | None) -> tuple[Tensor, Doubles]:
+def _leave(
+    chain: Chain, step: _Step, own: _Kept, gradient: Tensor, result: Tensor | None
+) -> tuple[NDArray[Any], Doubles]:
     """dz of the last unit and its sums, from the gradient of the chain's ``result``."""
     link = chain.links[-1]
-    g = gradient.to(chain.storage).contiguous(memory_format=torch.channels_last)
-    dz = g if link.activation == Activation.NONE else torch.empty_like(g)
+    g = _array(gradient.to(chain.storage).contiguous(memory_format=torch.channels_last))
+    dz = g if link.activation == Activation.NONE else np.empty_like(g)
     sums = np.empty((4, len(link.signs)))
-    at = own.z if link.activation == Activation.RPRELU else result
-    chain.passes.gradient(
-        _array(g), _array(at), link.activation, step.activation, _array(own.y), step.mean, _array(dz), sums
-    )
+    at = _array(result) if own.z is None else own.z.numpy()
+    chain.passes.gradient(g, at, link.activation, step.activation, own.y.numpy(), step.coefficients[2], dz, sums)
     return dz, sums
 
 
@@ -434,66 +458,66 @@ def _scaled(
     return _Input(tuple(x.shape), bits, stored, torch.from_numpy(samples), np.array(estimator, np.float32))
 
 
-def _normalization(link: Link, operands: Operands, sums: NDArray[np.int64], count: int) -> Normalization:
-    total = _over_processes(link.norm, np.append(sums, np.int64(count)))  # integers: every process gets the same bits
-    statistics = BatchStatistics.of_sums(int(total[-1]), total[:-1].reshape(2, -1))
-    ones = np.ones(sums.shape[1])
-    alpha = ones if link.magnitude is None else _doubles(link.magnitude)
-    alpha = alpha if operands.scale is None else alpha * _doubles(operands.scale)
-    gamma = ones if operands.gamma is None else _doubles(operands.gamma)
-    beta = 0 * ones if operands.beta is None else _doubles(operands.beta)
-    return Normalization(statistics, alpha, gamma, beta, link.norm.eps)
+def _normalized(link: Link, operands: Operands, sums: NDArray[np.int64], count: int) -> tuple[int, Doubles, Floats]:
+    """A step's count, state and coefficients; moves the running statistics."""
+    norm, channels = link.norm, sums.shape[1]
+    if _joins_processes(norm):  # integers: every process gets the same bits
+        total = _over_processes(norm, np.append(sums, np.int64(count)))
+        sums, count = total[:-1].reshape(2, -1), int(total[-1])
+    state, coefficients = np.empty((_STATE, channels)), np.empty((5, channels), np.float32)
+    scale, gamma, beta = (_values(each) for each in (operands.scale, operands.gamma, operands.beta))
+    _engine.batch_norm(sums, count, link.magnitude, scale, gamma, beta, norm.eps, state, coefficients)
+    assert norm.num_batches_tracked is not None
+    assert norm.momentum is not None
+    norm.num_batches_tracked.add_(1)
+    for running, new in ((norm.running_mean, coefficients[3]), (norm.running_var, coefficients[4])):
+        assert running is not None
+        running.lerp_(torch.from_numpy(new).to(running), norm.momentum)
+    return count, state, coefficients
+
+
+def _joins_processes(norm: nn.Module) -> bool:
+    return isinstance(norm, nn.SyncBatchNorm) and distributed.is_initialized()
 
 
 def _over_processes(norm: nn.Module, sums: NDArray[Any]) -> NDArray[Any]:
     """Sums over the processes that SyncBatchNorm joins."""
-    if not isinstance(norm, nn.SyncBatchNorm) or not distributed.is_initialized():
+    if not _joins_processes(norm):
         return sums
     total = torch.from_numpy(np.ascontiguousarray(sums)).clone()
     distributed.all_reduce(total, group=norm.process_group)
     return total.numpy()
 
 
-def _follow(norm: nn.BatchNorm2d | nn.SyncBatchNorm, normalization: Normalization) -> None:
-    """Moves the running statistics."""
-    statistics, alpha = normalization.statistics, normalization.alpha
-    unbiased = alpha**2 * statistics.variance * (statistics.count / (statistics.count - 1))
-    assert norm.num_batches_tracked is not None
-    assert norm.momentum is not None
-    norm.num_batches_tracked.add_(1)
-    for running, new in ((norm.running_mean, alpha * statistics.mean), (norm.running_var, unbiased)):
-        assert running is not None
-        running.lerp_(torch.from_numpy(new).to(running), norm.momentum)
+def _gradients(
+    wanted: Operands, rows: Floats, threshold: Doubles, step: _Step, dz: NDArray[Any]
+) -> tuple[Tensor | None, ...]:
+    """The gradients of a unit's operands but the weight, from those of the numbers per channel."""
+    scale, gamma, beta, shift, slope, rise, _ = rows
+    each = (
+        (wanted.scale, scale),
+        (wanted.gamma, gamma),
+        (wanted.beta, beta),
+        (wanted.threshold, threshold),
+        (wanted.shift, shift),
+        (wanted.slope, slope),
+        (wanted.rise, rise),
+    )
+    residual = None if step.residual is None else _tensor(dz).to(step.residual)
+    return *(torch.from_numpy(row).float() if want else None for want, row in each), residual
 
 
-def _gradients(link: Link, step: _Step, wanted: Operands, sums: Doubles, dz: Tensor, below: Doubles) -> Operands:
-    """The gradients of a unit's operands but the weight; ``below`` is the threshold's."""
-    normalization = step.normalization
-    magnitude = 1.0 if link.magnitude is None else _doubles(link.magnitude)
-    values = {
-        "scale": normalization.alpha_gradient(sums) * magnitude,
-        "gamma": normalization.gamma_gradient(sums),
-        "beta": sums[0],
-        "threshold": below,
-        "shift": -sums[0],
-        "slope": sums[3],
-        "rise": sums[2],
-    }
-    given = {name: torch.from_numpy(row).float() for name, row in values.items() if getattr(wanted, name)}
-    return Operands(dz, **given, residual=None if step.residual is None else dz.to(step.residual))
-
-
-def _along_the_signs(dw: Tensor, weight: Tensor, magnitude: Tensor, alpha: Doubles, step: _Step) -> Tensor:
-    """dL/dw of the weight ±α_o from that of its signs.
-
-    Along the signs it is dL/dα_o, which is known exactly; ``dw`` has the levels' noise there. ``alpha`` is dL/dα of the
-    whole scale of the product, of which α_o is a factor.
-    """
-    exact = torch.from_numpy(alpha * step.normalization.alpha / _doubles(magnitude)).to(dw)
-    each = magnitude.view(-1, 1, 1, 1)
-    signs, dw = weight / each, dw / each
-    error = exact - (dw * signs).sum((1, 2, 3))
-    return dw.addcmul_(signs, error.div_(dw[0].numel()).view(-1, 1, 1, 1))
+def _weight_gradient(chain: Chain, link: Link, dw: Floats, weight: Tensor | None, along: Floats) -> Tensor:
+    """That of the weight from that of its signs; ``along`` the signs it is dL/dα_o, which is known exactly."""
+    if link.magnitude is not None:
+        chain.passes.along_signs(link.signs, link.magnitude, along, dw)
+    gradient = torch.from_numpy(dw).permute(0, 3, 1, 2)
+    if link.derivative is None:
+        return gradient
+    assert weight is not None
+    if link.magnitude is not None:  # a constant
+        dw *= link.magnitude[:, None, None, None]
+    return link.derivative(weight).mul_(gradient)
 
 
 def _per_unit(flat: Sequence[Any], kind: Any = Operands) -> list[Any]:
@@ -517,8 +541,8 @@ def _activation_parameters(link: Link, operands: Operands) -> NDArray[np.float32
     return torch.stack([zeros if row is None else row.detach() for row in rows]).numpy()
 
 
-def _doubles(values: Tensor) -> Doubles:
-    return values.detach().double().numpy()
+def _values(operand: Tensor | None) -> Floats | None:
+    return None if operand is None else np.ascontiguousarray(operand.detach().numpy())
 
 
 def _is_plain(sign: SignForm) -> bool:
@@ -533,6 +557,12 @@ def _bits(shape: Sequence[int]) -> Tensor:
 
 def _empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
     return torch.empty(tuple(shape), dtype=dtype, memory_format=torch.channels_last)
+
+
+def _tensor(x: NDArray[Any]) -> Tensor:
+    """The engine's NHWC as (N, C, H, W)."""
+    found = torch.from_numpy(x)
+    return (found.view(torch.bfloat16) if found.dtype == torch.int16 else found).permute(0, 3, 1, 2)
 
 
 def _array(x: Tensor | None) -> Any:

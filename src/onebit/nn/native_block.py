@@ -5,26 +5,85 @@ read by something else: a shortcut with modules of its own, which PyTorch comput
 take.
 """
 
+import operator
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from onebit import _engine
 from onebit.nn.binary_conv import BinaryConv2d
-from onebit.nn.chain import OUTSIDE, Activation, Chain, Link, Operands, Pooling, passes
+from onebit.nn.chain import OUTSIDE, Activation, Chain, Floats, Link, Operands, Pooling, passes
 from onebit.nn.pad_channels import PadChannels
 from onebit.nn.rprelu import RPReLU
 from onebit.nn.unit import Block, Unit
-from onebit.quantize import OutputForm, SignForm, closed_form, output_form
+from onebit.quantize import MagnitudeAwareSign, OutputForm, SignForm, closed_form, output_form
 from onebit.quantize.binary import BinaryQuantizer, Derivative
 
 BITS = 8
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+_EMPTY = Pooling()
+
+
+@dataclass
+class _Plan:
+    """What is known of a block's units while their modules stay as they are.
+
+    Attributes:
+        units: the block's.
+        modules: all of their modules.
+        state: of the modules, see :func:`_state`.
+        reasons: why the engine cannot take a unit, whatever the weights; None if it can.
+        poolings: of the shortcuts, see :func:`_pooling`.
+        fitting: first and last unit and the input's shape of the chains that the engine takes.
+    """
+
+    units: tuple[Unit, ...]
+    modules: tuple[nn.Module, ...]
+    state: list[Any]
+    reasons: list[str | None]
+    poolings: list[Pooling | None]
+    fitting: set[tuple[int, int, torch.Size]] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, units: tuple[Unit, ...]) -> "_Plan":
+        parts = [part for u in units for part in (u.conv, u.norm, u.activation, u.shortcut) if part is not None]
+        modules = tuple(module for part in parts for module in part.modules())
+        return cls(
+            units,
+            modules,
+            _state(modules),
+            [unfit(unit) or _unfit_now(unit) for unit in units],
+            [_pooling(unit) for unit in units],
+        )
+
+    def holds(self, units: tuple[Unit, ...]) -> bool:
+        """Whether the units and all that the engine asks of their modules are as they were."""
+        state = _state(self.modules)
+        same = len(state) == len(self.state) and all(map(operator.is_, state, self.state))
+        return same and units == self.units
+
+
+def _state(modules: Sequence[nn.Module]) -> list[Any]:
+    """All attributes, parts and hooks of modules and the dtypes of their parameters, to be compared by identity."""
+    state: list[Any] = []
+    for module in modules:
+        own = vars(module)
+        state.append(type(module))
+        state += own.values()
+        state += own["_modules"].values()
+        state += own["_buffers"].values()
+        state += [len(own[hooks]) for hooks in _HOOKS]
+        for parameter in own["_parameters"].values():
+            state += (parameter, None if parameter is None else parameter.dtype)
+    return state
 
 
 @dataclass(frozen=True)
@@ -47,6 +106,7 @@ class NativeBlock:
     following: Block | None = None
     between: tuple[nn.Module, ...] = ()
     _said: set[str] = field(default_factory=set, repr=False, compare=False)
+    _plans: list[_Plan] = field(default_factory=list, init=False, repr=False, compare=False)  # the last one
 
     @torch.no_grad()
     def refusal(self, unit: Unit) -> str | None:
@@ -56,34 +116,39 @@ class NativeBlock:
     @torch._dynamo.disable
     def __call__(self, block: Block, x: Tensor) -> Tensor:
         units = block.units()
+        plan = self._plan(units)
         reason = _unfit_input(x)
-        reasons = [reason or unfit(unit) or _unfit_now(unit, block) for unit in units]
         links: list[tuple[Link, Operands] | None] = [None] * len(units)
         for index, unit in enumerate(units):
-            if reasons[index] is None:
-                links[index], reasons[index] = self._link(unit)
-            why = reasons[index]
+            why = reason or plan.reasons[index]
+            if why is None:
+                links[index], why = self._link(unit)
             if why is not None and isinstance(unit.conv, BinaryConv2d):
                 self._say(block, unit, why)
         tensors: list[Tensor | None] = [x] + [None] * len(units)
-        cuts = _cuts(units, [link is not None for link in links])
+        cuts = _cuts(plan, [link is not None for link in links])
         for start, end in pairwise(cuts):
-            if links[start] is None or not self._fits(block, units, links, start, end, tensors[start]):
+            if links[start] is None or not self._fits(block, plan, links, start, end, tensors[start]):
                 for index in range(start, end):
                     unit = units[index]
                     skip = None if unit.source is None else _plain(tensors[unit.source], unit)
                     tensors[index + 1] = unit(_plain(tensors[index], unit), skip)
                 continue
             onward = self._hands_on(block) if end == len(units) else links[end] is not None
-            tensors[end] = self._run(units[start:end], links[start:end], start, tensors, onward)
+            tensors[end] = self._run(plan, links, start, end, tensors, onward)
         result = tensors[-1]
         assert result is not None
         return result
 
+    def _plan(self, units: tuple[Unit, ...]) -> _Plan:
+        if not self._plans or not self._plans[0].holds(units):
+            self._plans[:] = [_Plan.of(units)]
+        return self._plans[0]
+
     def _fits(
         self,
         block: Block,
-        units: Sequence[Unit],
+        plan: _Plan,
         links: Sequence[tuple[Link, Operands] | None],
         start: int,
         end: int,
@@ -91,6 +156,8 @@ class NativeBlock:
     ) -> bool:
         """Whether the engine takes units start to end - 1 with this input's sides."""
         assert given is not None
+        if (start, end, given.shape) in plan.fitting:
+            return True
         shapes = [tuple(given.shape)]
         for index in range(start, end):
             link = links[index]
@@ -100,33 +167,36 @@ class NativeBlock:
             reason = _engine.unfit_for_fusing(sides) if min(shape) > 0 else "no output"
             if reason is None and shape[0] * shape[2] * shape[3] == 1:
                 reason = "one value a channel"
-            source, pooling = units[index].source, _pooling(units[index])
+            source, pooling = plan.units[index].source, plan.poolings[index]
             if reason is None and source is not None and source >= start and pooling is not None:
                 reason = None if pooling.shape(shapes[source - start]) == shape else "a shortcut of another shape"
             shapes.append(shape)
             if reason is not None:
-                self._say(block, units[index], reason)
+                self._say(block, plan.units[index], reason)
                 return False
+        plan.fitting.add((start, end, given.shape))
         return True
 
     def _run(
         self,
-        units: Sequence[Unit],
+        plan: _Plan,
         links: Sequence[tuple[Link, Operands] | None],
         start: int,
+        end: int,
         tensors: list[Tensor | None],
         onward: bool,
     ) -> Tensor:
         chain, operands = [], []
-        for unit, link in zip(units, links, strict=True):
+        for index in range(start, end):
+            unit, link = plan.units[index], links[index]
             assert link is not None
             source, outside, pooling = None, None, None
             if unit.source is not None:
-                source, pooling = unit.source - start, _pooling(unit)
+                source, pooling = unit.source - start, plan.poolings[index]
                 if source < 0 or pooling is None:
                     outside = unit.residual(_plain(tensors[unit.source], unit))
                     source, pooling = OUTSIDE, None
-            chain.append(link[0]._replace(source=source, pooling=None if pooling == Pooling() else pooling))
+            chain.append(link[0]._replace(source=source, pooling=None if pooling == _EMPTY else pooling))
             operands.append(link[1]._replace(residual=outside))
         output = self.storage if onward else torch.float32
         given = tensors[start]
@@ -140,7 +210,7 @@ class NativeBlock:
         assert isinstance(norm, nn.BatchNorm2d | nn.SyncBatchNorm)
         derivative = _sign_of(conv.weight_quantizer)
         weight = conv.weight if derivative else conv.quantized_weight()
-        packed = (self._signs(weight), None) if derivative else _pack(weight.detach(), self.threads, self.isa)
+        packed = self._pack(weight.detach(), conv.weight_quantizer, derivative)
         if packed is None:
             return None, "weights other than ±α of an output channel, α > 0"
         sign: SignForm = closed_form(conv.input_quantizer)
@@ -154,12 +224,29 @@ class NativeBlock:
         link = Link(geometry, signs, magnitude, derivative, sign, 2**bits - 1, norm, kind)
         return (link, Operands(weight, form.scale, norm.weight, norm.bias, sign.threshold, shift, slope, rise)), None
 
-    def _signs(self, weight: Tensor) -> Tensor:
-        """The signs of latent weights (O, C, kh, kw), as the engine packs them."""
-        weight = weight.detach().contiguous(memory_format=torch.channels_last)
-        words = _words(weight)
-        passes(self.threads, self.isa).signs(weight.permute(0, 2, 3, 1).numpy(), None, False, words.numpy())
-        return words
+    def _pack(
+        self, weight: Tensor, quantizer: nn.Module, derivative: Derivative | None
+    ) -> tuple[NDArray[np.int32], Floats | None] | None:
+        """The signs of weights (O, C, kh, kw) as the engine wants them, and α (O,), None if all are 1.
+
+        None if the weights are not ±α with α > 0. With a ``derivative`` they are latent.
+        """
+        pixels = weight.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1).numpy()
+        words = np.empty((*pixels.shape[:3], -(-pixels.shape[3] // 32)), np.int32)
+        own = passes(self.threads, self.isa)
+        if derivative is None:
+            magnitude = np.empty(len(words), np.float32)
+            if not own.pack(pixels, words, magnitude):
+                return None
+        else:
+            own.signs(pixels, None, False, words)
+            if type(quantizer) is not MagnitudeAwareSign:
+                return words, None
+            magnitude = quantizer.magnitude(weight).flatten().numpy()
+        least, most = magnitude.min(), magnitude.max()
+        if least == most == 1:
+            return words, None
+        return (words, magnitude) if least > 0 and most < np.inf else None
 
     def _hands_on(self, block: Block) -> bool:
         """Whether only the next block sees the output."""
@@ -227,7 +314,7 @@ def _unfit_input(x: Tensor) -> str | None:
     return None
 
 
-def _unfit_now(unit: Unit, block: Block) -> str | None:
+def _unfit_now(unit: Unit) -> str | None:
     """Why the engine cannot take a unit at the moment."""
     conv = unit.conv
     form = output_form(conv.output_transform)  # type: ignore[arg-type]
@@ -290,36 +377,23 @@ def _activation(
     return None
 
 
-def _pack(weight: Tensor, threads: int, isa: str) -> tuple[Tensor, Tensor | None] | None:
-    """The signs of ±α as the engine wants them, and α (O,), None if all are 1; None if the weights are no such."""
-    weight = weight.contiguous(memory_format=torch.channels_last)
-    words, magnitude = _words(weight), torch.empty(len(weight))
-    if not passes(threads, isa).pack(weight.permute(0, 2, 3, 1).numpy(), words.numpy(), magnitude.numpy()):
-        return None
-    if bool(magnitude.eq(1).all()):
-        return words, None
-    return (words, magnitude) if bool((magnitude > 0).all() & magnitude.isfinite().all()) else None
-
-
-def _words(weight: Tensor) -> Tensor:
-    outputs, channels, *kernel = weight.shape
-    return torch.empty((outputs, *kernel, -(-channels // 32)), dtype=torch.int32)
-
-
 def _sign_of(quantizer: nn.Module) -> Derivative | None:
-    """The estimator of a quantiser that is a sign and nothing else, or None."""
-    if not isinstance(quantizer, BinaryQuantizer) or closed_form(quantizer) is None:
+    """The estimator of a quantiser that is a sign, perhaps times a constant magnitude, and nothing else; or None."""
+    if not isinstance(quantizer, BinaryQuantizer):
+        return None
+    if closed_form(quantizer) is None and type(quantizer) is not MagnitudeAwareSign:
         return None
     return None if _hooked(quantizer) or "forward" in vars(quantizer) else quantizer.derivative
 
 
-def _cuts(units: Sequence[Unit], fused: Sequence[bool]) -> list[int]:
+def _cuts(plan: _Plan, fused: Sequence[bool]) -> list[int]:
     """The tensors of a block at which chains begin and end, in order."""
+    units = plan.units
     cuts = {0, len(units)}
     for index, unit in enumerate(units):
         if not fused[index]:
             cuts |= {index, index + 1}
-        if unit.source is not None and not (fused[index] and _pooling(unit) is not None):
+        if unit.source is not None and not (fused[index] and plan.poolings[index] is not None):
             cuts.add(unit.source)
     while True:
         more = set()

@@ -226,6 +226,9 @@ class MagnitudeAwareSign(Sign):
                 [0.2500, 0.2500]])
     """
 
+    def magnitude(self, w: Tensor) -> Tensor:
+        """α, (O, 1, ...)."""
+        return w.detach().abs().mean(dim=tuple(range(1, w.dim())), keepdim=True)
+
     def forward(self, w: Tensor) -> Tensor:
-        alpha = w.detach().abs().mean(dim=tuple(range(1, w.dim())), keepdim=True)
-        return alpha * super().forward(w)
+        return self.magnitude(w) * super().forward(w)
