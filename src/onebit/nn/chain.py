@@ -511,13 +511,12 @@ def _weight_gradient(chain: Chain, link: Link, dw: Floats, weight: Tensor | None
     """That of the weight from that of its signs; ``along`` the signs it is dL/dα_o, which is known exactly."""
     if link.magnitude is not None:
         chain.passes.along_signs(link.signs, link.magnitude, along, dw)
-    gradient = torch.from_numpy(dw).permute(0, 3, 1, 2)
     if link.derivative is None:
-        return gradient
+        return _tensor(dw)
     assert weight is not None
     if link.magnitude is not None:  # a constant
         dw *= link.magnitude[:, None, None, None]
-    return link.derivative(weight).mul_(gradient)
+    return link.derivative(weight).mul_(_tensor(dw))
 
 
 def _per_unit(flat: Sequence[Any], kind: Any = Operands) -> list[Any]:
@@ -561,13 +560,12 @@ def _empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
 
 def _tensor(x: NDArray[Any]) -> Tensor:
     """The engine's NHWC as (N, C, H, W)."""
-    found = torch.from_numpy(x)
-    return (found.view(torch.bfloat16) if found.dtype == torch.int16 else found).permute(0, 3, 1, 2)
+    found = torch.from_numpy(x.transpose(0, 3, 1, 2))
+    return found.view(torch.bfloat16) if found.dtype == torch.int16 else found
 
 
 def _array(x: Tensor | None) -> Any:
     """As the engine takes it: NHWC, bfloat16 as int16."""
     if x is None:
         return None
-    x = x.permute(0, 2, 3, 1)
-    return (x.view(torch.int16) if x.dtype == torch.bfloat16 else x).numpy()
+    return (x.view(torch.int16) if x.dtype == torch.bfloat16 else x).numpy().transpose(0, 2, 3, 1)

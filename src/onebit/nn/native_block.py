@@ -231,7 +231,7 @@ class NativeBlock:
 
         None if the weights are not ±α with α > 0. With a ``derivative`` they are latent.
         """
-        pixels = weight.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1).numpy()
+        pixels = weight.contiguous(memory_format=torch.channels_last).numpy().transpose(0, 2, 3, 1)
         words = np.empty((*pixels.shape[:3], -(-pixels.shape[3] // 32)), np.int32)
         own = passes(self.threads, self.isa)
         if derivative is None:
@@ -242,7 +242,7 @@ class NativeBlock:
             own.signs(pixels, None, False, words)
             if type(quantizer) is not MagnitudeAwareSign:
                 return words, None
-            magnitude = quantizer.magnitude(weight).flatten().numpy()
+            magnitude = quantizer.magnitude(weight).numpy().reshape(-1)
         least, most = magnitude.min(), magnitude.max()
         if least == most == 1:
             return words, None
