@@ -218,7 +218,7 @@ void tables() {
 }
 
 // A program must be the same on every host that compiles it.
-void portable() {
+void portable_alone() {
   const Kernels& kernels = portable::kernels();
   for (int32_t i = 0; i < kernels.float_conv.count(); ++i)
     CHECK_THAT(!kernels.float_conv[i].rival, "float kernel %d", i);
@@ -236,5 +236,5 @@ int main() {
   disturbed();
   together();
   tables();
-  portable();
+  portable_alone();
 }

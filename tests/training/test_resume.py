@@ -101,5 +101,5 @@ def test_epochs_that_were_divided_otherwise_are_refused(tmp_path: Path) -> None:
     content = torch.load(last, weights_only=True)
     content["Stream"]["epoch"] = 6
     torch.save(content, last)
-    with pytest.raises(OnebitError, match="epochs of 6 batches a process, now they have 12"):
+    with pytest.raises(OnebitError, match="epochs of 6 batches per process, now they have 12"):
         fit(tiny(trainer={"max_steps": 4}), tmp_path / "run", resume=last, progress=False)
