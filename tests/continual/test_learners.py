@@ -230,6 +230,7 @@ def test_cwr_learns_an_experience_by_itself() -> None:
     assert learner.predict(torch.eye(4)).tolist() == [0, 1, 2, 3]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights() -> None:
     made, latents = parts("blocks.2")
     weights = []

@@ -63,6 +63,7 @@ def test_a_former_name_is_understood(class_path: str, kind: type[Method]) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("former", "name", "options"),
     [

@@ -11,6 +11,8 @@ import yaml
 
 from tests.training.recipes import VALUES
 
+pytestmark = pytest.mark.slow
+
 METHOD = '''
 """XNOR-like weights, of which each channel has a learned scale."""
 
