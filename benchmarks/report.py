@@ -34,7 +34,7 @@ RUNS = {
     "demo": "the demo",
     "test": "ruff, the quick native tests with an eighth of their random cases, the quick Python tests",
     "check": "types, contracts, pages, all native tests with all random cases, the slow Python tests",
-    "check-sanitized": "the native tests under the address and undefined-behaviour sanitizers, a quarter of the cases",
+    "check-sanitized": "the native tests under the address and undefined-behaviour sanitizers, an eighth of the cases",
     "check-threads": "those with threads under the thread sanitizer",
     "check-fuzz": "libFuzzer on the readers, the plan and the learner",
     "check-embedded": "the run path on emulated Cortex-M boards",

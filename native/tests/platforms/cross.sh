@@ -4,13 +4,13 @@
 # - the same checksums as on this machine (native/tests/support/fingerprint.cpp), also for a network that was trained on
 #   the digits, where the Python package is installed;
 # - the machine code: the inner loop of the binary convolution, and no fused multiply-add anywhere.
-# An emulated test takes a quarter of the random cases that it takes on this machine (DIVISOR=1: all).
+# An emulated test takes an eighth of the random cases that it takes on this machine (DIVISOR=1: all).
 # Builds stay in build/ and are reused. Exit code 77: a tool is missing (the lines on stderr say which).
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 . native/tests/platforms/build.sh
 
-export ONEBIT_TEST_DIVISOR=${DIVISOR:-4}
+export ONEBIT_TEST_DIVISOR=${DIVISOR:-8}
 models=()
 
 no_fused() {  # folder, prefix of the tools

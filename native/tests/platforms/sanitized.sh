@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The native tests under sanitizers, with a quarter of their random cases (DIVISOR=1: all).
+# The native tests under sanitizers, with an eighth of their random cases (DIVISOR=1: all).
 #
 #   native/tests/platforms/sanitized.sh address   all of them, for addresses and undefined behaviour
 #   native/tests/platforms/sanitized.sh thread    those with threads
@@ -8,7 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../../.."
 . native/tests/platforms/build.sh
 
-export ONEBIT_TEST_DIVISOR=${DIVISOR:-4}
+export ONEBIT_TEST_DIVISOR=${DIVISOR:-8}
 case ${1:-} in
   address) sanitizers=address,undefined target=all tests=() ;;
   thread) sanitizers=thread target=threads_tests tests=(-L threads) ;;
