@@ -1,4 +1,5 @@
-// The Python extension onebit._engine: thin bindings over the C API, one file a part.
+// The Python extension onebit._engine: bindings over the C API, and over gradient/ and training/, which have none; one file
+// per part.
 #include <nanobind/nanobind.h>
 
 namespace nb = nanobind;
