@@ -23,6 +23,7 @@ CROSSED = {  # what a test prints when it crossed the set's own kernels
 OWN_TABLES = """
 #include <cstdio>
 #include <cstring>
+#include <initializer_list>
 
 #include "kernels/portable/tables.h"
 #include "kernels/registry.h"
