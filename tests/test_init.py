@@ -16,6 +16,7 @@ def last_line(code: str) -> str:
     return (done.stdout + done.stderr).strip().splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_the_training_side_is_loaded_when_it_is_used() -> None:
     code = (
         "import sys, onebit; before = 'torch' in sys.modules; layer = onebit.nn.BinaryConv2d; "

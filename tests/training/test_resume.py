@@ -67,6 +67,7 @@ def test_training_draws_random_numbers(tmp_path: Path) -> None:
     assert not torch.equal(first, second)
 
 
+@pytest.mark.slow
 def test_goes_on_in_another_folder_from_the_best_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = tiny()
     whole = trained(recipe, tmp_path / "whole")
