@@ -14,6 +14,7 @@ class Examples(griffe.Extension):
         if obj.docstring:
             text = re.sub(r"^Example:$", "Examples:", obj.docstring.value, flags=re.MULTILINE)
             text = _FOLDER.sub(_in_the_working_folder, text)
+            text = text.replace("](images/", "](/images/")  # from docs, whichever page shows it
             obj.docstring.value = _ROLE.sub(lambda role: _link(role[1], obj), text)
 
 
