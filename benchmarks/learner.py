@@ -29,7 +29,7 @@ from onebit.cost import energy
 from onebit.models.layers import pooled
 from onebit.training.record import write_record
 
-CLASSES, FEATURES, BATCH, STEPS, RATE = 50, 512, 50, 500, 1e-9  # of the head; a sample a class
+CLASSES, FEATURES, BATCH, STEPS, RATE = 50, 512, 50, 500, 1e-9  # of the head; a sample per class
 IMAGES, ITEMS, OLD, CUT = 50, 300, 10, "stages.3.0"  # of the tail
 TAIL = {"epochs": 10, "batch": 50, "replayed": 36, "learning_rate": 0.1, "tail_rate": 0.1}  # the defaults
 SHAPE = (3, 32, 32)

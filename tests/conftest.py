@@ -86,7 +86,7 @@ def teachable_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def digit_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eight pictures of each held-back digit, in a folder a class."""
+    """Eight pictures of each held-back digit, in a folder per class."""
     digits = load_digits()
     folder = tmp_path_factory.mktemp("digits")
     for name in HELD_BACK:

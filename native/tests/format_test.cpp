@@ -122,7 +122,7 @@ void broken_meta() {
   refused_file("one number for each", [](FileWriter& w) { w.meta[2].value.resize(8); });
   refused_file("positive", [](FileWriter& w) { w.meta[3].value[3] = 0x80; });
   refused_file("only one of", [](FileWriter& w) { w.meta.erase(w.meta.begin() + 2); });
-  for (const Buffer& resize : {Buffer{5, 0, 0, 0}, Buffer{}, Buffer{9, 0, 0, 0, 9, 0, 0, 0}})  // of an input of 6 x 5
+  for (const Buffer& resize : {Buffer{5, 0, 0, 0}, Buffer{}, Buffer{9, 0, 0, 0, 9, 0, 0, 0}})  // the input is 6 x 5 pixels
     refused_file("input.resize", [&](FileWriter& w) { w.meta.insert(w.meta.begin() + 3, {"input.resize", 4, resize}); });
   refused_file("minimum", [](FileWriter& w) { w.meta[1].value.resize(4); });
   refused_file("weights.sha256 is absent", [](FileWriter& w) { w.meta.pop_back(); });

@@ -24,7 +24,7 @@ def folding_table(*headings: str, **options: Any) -> Table:
 
 
 def layer_table(title: str, layers: Iterable[Mapping[str, Any]]) -> Table:
-    """A row a layer of an ``.obn`` file; bits are those of weights and input.
+    """A row per layer of an ``.obn`` file; bits are those of weights and input.
 
     Args:
         title: above the table.

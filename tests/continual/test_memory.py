@@ -1,4 +1,4 @@
-"""The replay memory: never past its capacity, and one bit a latent."""
+"""The replay memory: never past its capacity, and one bit per latent."""
 
 import pytest
 import torch

@@ -544,7 +544,7 @@ def test_a_reason_is_said_once(recwarn: pytest.WarningsRecorder) -> None:
     ("x", "reason", "problem"),
     [
         (torch.ones(2, 8, 4, 4, dtype=torch.float64), "an input of torch.float64", None),
-        (torch.ones(1, 8, 1, 1), "one value a channel", "more than 1 value"),
+        (torch.ones(1, 8, 1, 1), "one value per channel", "more than 1 value"),
     ],
 )
 def test_inputs_left_to_the_modules(x: Tensor, reason: str, problem: str | None) -> None:

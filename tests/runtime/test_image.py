@@ -152,5 +152,5 @@ def test_pixels_without_a_range_are_refused_in_one_sentence(tmp_path):
     with pytest.raises(OnebitError) as caught:
         to_input(tmp_path / "f.tif", (1, 6, 6), [0], [1])
     assert str(caught.value) == (
-        f"{tmp_path / 'f.tif'}: pixels of mode F have no fixed range (save the image with 8 bits a channel)"
+        f"{tmp_path / 'f.tif'}: pixels of mode F have no fixed range (save the image with 8 bits per channel)"
     )

@@ -103,7 +103,7 @@ ONEBIT_API size_t onebit_learner_class_count(const onebit_learner* learner) ONEB
 ONEBIT_API const char* onebit_learner_class_name(const onebit_learner* learner, size_t index) ONEBIT_NOEXCEPT;
 ONEBIT_API uint32_t onebit_learner_class_samples(const onebit_learner* learner, size_t index) ONEBIT_NOEXCEPT;
 
-/* features: count x features floats, finite; names: one a sample, new ones become classes. `counted`, if not null, is 0
+/* features: count x features floats, finite; names: one per sample, new ones become classes. `counted`, if not null, is 0
  * when the experience was counted before, and then nothing happened. */
 ONEBIT_API onebit_status onebit_learner_teach(onebit_learner* learner, const float* features, const char* const* names,
                                               size_t count, const char* experience, const onebit_teach_options* options,

@@ -56,7 +56,7 @@ typedef struct onebit_error {
 typedef struct onebit_model onebit_model;
 typedef struct onebit_session onebit_session;
 
-/* An image a sample: h * w * c floats, channels innermost. */
+/* An image per sample: h * w * c floats, channels innermost. */
 typedef struct onebit_shape {
   uint32_t h, w, c;
 } onebit_shape;
@@ -159,7 +159,7 @@ typedef struct onebit_rates {
   double binary; /* 1-bit multiply-accumulates a second */
   double real;   /* binary32 multiply-accumulates a second */
   double bytes;  /* bytes copied a second, read and written ones both counted */
-  double int8;   /* multiply-accumulates of bytes a second */
+  double int8;   /* multiply-accumulates of bytes per second */
 } onebit_rates;
 ONEBIT_API onebit_status onebit_measure_rates(const char* isa, onebit_rates* rates,
                                               onebit_error* error) ONEBIT_NOEXCEPT;

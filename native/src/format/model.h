@@ -34,7 +34,7 @@ struct Tensor {
 
 enum class ValueType : uint32_t { f32 = 1, bits = 2 };
 
-// An image a sample.
+// An image per sample.
 struct Value {
   ValueType type;
   uint32_t h, w, c;

@@ -19,7 +19,7 @@ struct PackedWeights {
   PackedWeights(const Model& model, const Kernels& kernels);
 
   Pages memory;
-  std::vector<Layer> layers;  // one a node
+  std::vector<Layer> layers;  // one per node
   uint64_t bytes = 0;
 };
 

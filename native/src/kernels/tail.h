@@ -11,7 +11,7 @@
 namespace onebit {
 
 // Z = clamp(M s + N + R r, +-(2^31 - 1)), in units of 2^-16 output levels. m, n, a (the slope) and p (after the
-// activation): one a channel.
+// activation): one per channel.
 struct TailSums {
   int64_t pixels, channels;
   const int16_t* sums;      // s

@@ -11,7 +11,7 @@
 
 namespace onebit::learner {
 
-// What a learner starts from. weight: classes x features, of the packed head; bias: one a class, or empty.
+// What a learner starts from. weight: classes x features, of the packed head; bias: one per class, or empty.
 struct Backbone {
   Hash hash{};
   uint32_t features = 0;

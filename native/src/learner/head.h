@@ -72,7 +72,7 @@ class Trainer {
   // `samples`: of train(), 0 without it.
   Trainer(const Numbers& numbers, const HeadKernels& passes, size_t rows, size_t samples);
 
-  // masters: rows x width. inputs: samples x width levels. targets: a row a sample.
+  // masters: rows x width. inputs: samples x width levels. targets: a row per sample.
   void train(int16_t* masters, const int16_t* inputs, const uint32_t* targets, const TrainOptions& options,
              Random& random);
 
@@ -99,7 +99,7 @@ class Trainer {
   Factor factor_{};    // of scores
   Scratch<int16_t> weights_, packed_;        // w; the samples of a group, or w, as products read them
   Scratch<int32_t> scores_, gradient_;       // S of a group; sum over the batch of e x
-  Scratch<int16_t> errors_, sample_errors_;  // of a group: a row a class; a row a sample
+  Scratch<int16_t> errors_, sample_errors_;  // of a group: a row per class; a row per sample
 };
 
 }  // namespace onebit::learner

@@ -60,14 +60,14 @@ class Reader {
         {static_cast<int32_t>(shape.h), static_cast<int32_t>(shape.w), static_cast<int32_t>(shape.c), quantizer});
   }
 
-  // The latents are +-s, a number a channel.
+  // The latents are +-s, a number per channel.
   void read_latents(uint32_t value) {
     const Node& node = maker(model_, value);
     const bool signs = node.op == Op::conv_binary && node.groups == static_cast<int32_t>(model_.values[value].c) &&
                        node.kernel_h == 1 && node.kernel_w == 1 && node.scale && !node.bias && !node.post &&
                        node.residual == Node::none && node.activation == Activation::none &&
                        is_zero(static_cast<const uint8_t*>(node.weight->data), node.weight->bytes);
-    if (!signs) refuse_tail("its latents are not signs with a number a channel");
+    if (!signs) refuse_tail("its latents are not signs with a number per channel");
     add_value(value);
     const TailValue& latents = tail_.latents();
     for (int32_t c = 0; c < latents.c; ++c) {

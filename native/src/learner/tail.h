@@ -71,7 +71,7 @@ struct TailItems {
 struct Tail {
   std::vector<TailValue> values;
   std::vector<TailLayer> layers;        // layer i makes value i + 1
-  std::vector<uint8_t> plus, minus;     // codes of a latent's two values, one a channel
+  std::vector<uint8_t> plus, minus;     // codes of a latent's two values, one per channel
   int64_t weights = 0, parameters = 0;  // how many masters
   int64_t reals = 0;
 

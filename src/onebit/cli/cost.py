@@ -26,7 +26,7 @@ def configure(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--full-precision", action="store_true", help="count the model's real-valued twin")
     parser.add_argument("--classes", type=int | None, default=None, help="of a model alone (10)")
-    parser.add_argument("--batch-size", type=int | None, default=None, help="samples a step (a model alone: 1)")
+    parser.add_argument("--batch-size", type=int | None, default=None, help="samples per step (a model alone: 1)")
     parser.add_argument("--plot", type=str | None, default=None, metavar="FILE", help="draw it: .png, .svg or .pdf")
     parser.add_argument("--force", action="store_true", help="replace the plot if it exists")
 

@@ -193,7 +193,7 @@ def _test_images(data: "DataModule") -> tuple["NDArray[np.float32]", "NDArray[np
 
 
 def _pictures(folder: Path, names: list[str]) -> Path:
-    """The training images of some classes as PNG files, in a folder a class: what a person would show the device."""
+    """The training images of some classes as PNG files, in a folder per class: what a person would show the device."""
     from PIL import Image
 
     from onebit.data import DataModule

@@ -1,6 +1,6 @@
 """Continual learning in PyTorch: streams, what learns them, and what was kept."""
 
-from onebit import _needs_torch  # noqa: F401
+from onebit import _needs_torch  # noqa: F401  # its import is the check
 from onebit.continual.arithmetic import Arithmetic
 from onebit.continual.binarizer import LatentBinarizer
 from onebit.continual.cumulative import Cumulative

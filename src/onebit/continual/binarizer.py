@@ -1,4 +1,4 @@
-"""One bit a latent: what stands at the cut for fresh and for replayed samples alike."""
+"""One bit per latent: what stands at the cut for fresh and for replayed samples alike."""
 
 import math
 

@@ -12,7 +12,7 @@ LABEL_BYTES = 2
 
 
 class ReplayMemory:
-    """At most ``capacity`` latents with their labels; binary ones take one bit a value.
+    """At most ``capacity`` latents with their labels; binary ones take one bit per value.
 
     After experience i (from 0) ``h = min(RM / (i + 1), N_new)`` random new latents replace as many random ones,
     whatever their class; RM is the capacity, and as long as places are free they are taken first.
@@ -22,7 +22,7 @@ class ReplayMemory:
 
     Args:
         capacity: latents.
-        binarizer: for one bit a value; None keeps float32.
+        binarizer: for one bit per value; None keeps float32.
         seed: of the choice.
 
     Source: Pellegrini, Graffieti, Lomonaco, Maltoni, "Latent replay for real-time continual learning", 2020,

@@ -28,7 +28,7 @@ class NaiveFineTuning(Strategy):
         past: int64 (K,), samples seen of each class, 0 for those to come.
         tail: the layers between inputs and head; it is copied. None: the inputs are features.
         steps: mini-batches an experience; the samples are shuffled whenever all have been used.
-        batch: samples a mini-batch.
+        batch: samples per mini-batch.
         learning_rate, momentum, weight_decay: of SGD.
         arithmetic: in which it computes, float or fake-quantised; belongs to this learner alone.
         seed: of the shuffling.

@@ -14,7 +14,7 @@ class NearestClassMean(Strategy):
         mu_y = mean of x / |x| over the samples of y so far;  prediction = argmin_y | x / |x| - mu_y / |mu_y| |
 
     iCaRL takes the mean over a few exemplars, since its network changes; here the network below is frozen, so the exact
-    mean of everything seen takes one row a class, and no sample is kept.
+    mean of everything seen takes one row per class, and no sample is kept.
 
     Args:
         classes: K, that will come.

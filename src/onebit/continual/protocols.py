@@ -57,7 +57,7 @@ def new_instances(
 
     Args:
         labels: int64 (N,).
-        experiences: how many; for CIFAR-10 10, each with 500 images a class.
+        experiences: how many; for CIFAR-10 10, each with 500 images per class.
         seed: of the dealing.
         sessions: int64 (N,), or None.
         data: name of the data set.

@@ -117,7 +117,7 @@ class Stream(Sequence[Experience]):
             OnebitError: ``path`` exists or cannot be written, or there are not N names.
         """
         if files is not None and len(files) != self.samples:
-            raise OnebitError(f"{len(files)} file names for {self.samples} samples", hint="give one a sample")
+            raise OnebitError(f"{len(files)} file names for {self.samples} samples", hint="give one per sample")
         content = {
             "format": FORMAT,
             "data": self.data,

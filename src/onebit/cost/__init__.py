@@ -1,6 +1,6 @@
 """What training and running a network costs: operations by operand width, memory, energy."""
 
-from onebit import _needs_torch  # noqa: F401
+from onebit import _needs_torch  # noqa: F401  # its import is the check
 from onebit.cost.count import count
 from onebit.cost.ledger import LayerCost, Ledger
 from onebit.cost.published import Published

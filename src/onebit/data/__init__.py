@@ -10,7 +10,7 @@ Example:
 
 from typing import TYPE_CHECKING, Any
 
-from onebit import _needs_torch  # noqa: F401
+from onebit import _needs_torch  # noqa: F401  # its import is the check
 from onebit.data.dataset import DataSet
 from onebit.data.download import get
 from onebit.data.folder import Folder

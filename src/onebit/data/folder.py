@@ -67,7 +67,7 @@ class Folder(DataSet):
 
     def folder(self) -> Path:
         if not self.path.is_dir():
-            raise OnebitError(f"there is no folder {self.path}", hint="give the folder that holds a folder a class")
+            raise OnebitError(f"there is no folder {self.path}", hint="give the folder that holds a folder per class")
         return self.path
 
     @cached_property
@@ -75,7 +75,7 @@ class Folder(DataSet):
         folder = self.folder()
         names = _folders(folder / "train" if (folder / "train").is_dir() else folder)
         if not names:
-            raise OnebitError(f"{folder} holds no folder of images", hint="make a folder a class: CLASS/*.png")
+            raise OnebitError(f"{folder} holds no folder of images", hint="make a folder per class: CLASS/*.png")
         return names
 
     @property

@@ -56,7 +56,7 @@ class ImageNet(PictureSet):
         place = self._part("train")
         names = tuple(sorted(e.name for e in os.scandir(place) if e.is_dir() and not e.name.startswith(".")))
         if not names:
-            raise OnebitError(f"{place} holds no folder of pictures", hint="make a folder a class: train/<wnid>/*.JPEG")
+            raise OnebitError(f"{place} holds no folder of pictures", hint="one folder per class: train/<wnid>/*.JPEG")
         return names
 
     def _part(self, part: str) -> Path:
@@ -90,7 +90,7 @@ class ImageNet(PictureSet):
         if truth is None:
             raise OnebitError(
                 f"{place} is flat, and no list says the classes of its pictures",
-                hint=f"put {' or '.join(LISTS)} beside it, or sort the pictures into a folder a class",
+                hint=f"put {' or '.join(LISTS)} beside it, or sort the pictures into a folder per class",
             )
         known = _read_list(truth, self.classes)
         files = sorted(_images(place))

@@ -1,6 +1,6 @@
 """Trained module -> graph -> folded -> packed -> ``.obn`` file; the report says what was packed and what not."""
 
-from onebit import _needs_torch  # noqa: F401
+from onebit import _needs_torch  # noqa: F401  # its import is the check
 from onebit.deploy.exporter import build, export
 from onebit.deploy.int8 import Agreement
 from onebit.deploy.report import Layer, Report

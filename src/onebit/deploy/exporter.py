@@ -61,7 +61,7 @@ def export(
             them each quantiser is checked, so real images are better than noise.
         classes: names in the order of the logits.
         samples: how many training images each class had.
-        mean: of the normalisation ``(pixel / 255 - mean) / std``, one number a channel; 0 if none.
+        mean: of the normalisation ``(pixel / 255 - mean) / std``, one number per channel; 0 if none.
         std: of the same; 1 if none.
         resize: how the network was evaluated: an image's shorter side becomes this many pixels and the centre is cut;
             none if images are stretched to the network's size.
@@ -226,7 +226,7 @@ def _check_labels(graph: Graph, classes: Sequence[str], samples: Sequence[int] |
     if any("\0" in name for name in classes):
         raise OnebitError("a class name holds a NUL character", hint="give plain names")
     if samples is not None and len(samples) != len(classes):
-        raise OnebitError(f"{len(samples)} sample counts for {len(classes)} classes", hint="give one a class")
+        raise OnebitError(f"{len(samples)} sample counts for {len(classes)} classes", hint="give one per class")
 
 
 def _check_normalisation(graph: Graph, mean: Sequence[float] | None, std: Sequence[float] | None) -> None:
@@ -235,7 +235,7 @@ def _check_normalisation(graph: Graph, mean: Sequence[float] | None, std: Sequen
     for name, values in (("mean", mean), ("std", std)):
         if values is not None and len(values) != graph.input.c:
             raise OnebitError(
-                f"{len(values)} numbers in {name} for {graph.input.c} channels", hint="give one a channel"
+                f"{len(values)} numbers in {name} for {graph.input.c} channels", hint="give one per channel"
             )
     if not np.isfinite([*(mean or ()), *(std or ())]).all() or not all(value > 0 for value in std or ()):
         raise OnebitError(f"mean {mean} and std {std} do not normalise", hint="give finite numbers, std above 0")

@@ -1,8 +1,8 @@
 """Real-valued layers in bytes, as far as the calibration images keep their top-1.
 
-A convolution of reals y = Σ w·x becomes one of integers, with a scale a tensor for the input and one an output channel
-for the weights (Jacob et al., "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
-Inference", CVPR 2018, equations 1 to 4; Krishnamoorthi, arXiv 1806.08342, section 3):
+A convolution of reals y = Σ w·x becomes one of integers, with one scale per tensor for the input and one per output
+channel for the weights (Jacob et al., "Quantization and Training of Neural Networks for Efficient
+Integer-Arithmetic-Only Inference", CVPR 2018, equations 1 to 4; Krishnamoorthi, arXiv 1806.08342, section 3):
 
     x ≈ s_x · (q − z)       q = clamp(rint(x / s_x) + z, 0, 255),  z an integer, so that 0, the padding, is exact
     w ≈ s_w[o] · v          v from −127 to 127, s_w[o] = r · max|w[o]| / 127, r of least squared error
@@ -81,7 +81,7 @@ def byte_grid(low: float, high: float) -> tuple[float, int]:
 
 
 def quantize_weight(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
-    """The integers v, of the weight's shape, and the scales s_w, one an output channel.
+    """The integers v, of the weight's shape, and the scales s_w, one per output channel.
 
     Example:
         >>> values, scale = quantize_weight(np.float32([[[[1, -0.5]]], [[[0, 0]]]]))

@@ -200,7 +200,7 @@ def _labels(graph: Graph, teachable: Teachable) -> list[int]:
     if images is None or len(labels) != len(images) or not all(0 <= label < count for label in labels):
         raise OnebitError(
             f"{len(labels)} labels for {0 if images is None else len(images)} images to replay and {count} classes",
-            hint="give one an image, as in the logits",
+            hint="give one per image, as in the logits",
         )
     return labels
 

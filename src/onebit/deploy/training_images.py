@@ -91,7 +91,8 @@ def evaluation_resize(info: dict[str, Any]) -> int | None:
     """
     try:
         return _data_set(info).resize
-    except OnebitError:  # a folder that is not here, whose images are stretched
+    except OnebitError:  # a folder that is not here, whose images are stretched; or a data set that nobody knows here,
+        # which calibration_images then refuses, or names beside the noise that it gives
         return None
 
 

@@ -7,7 +7,7 @@ cycle), ``quantized_layers`` (k-bit layers).
 
 from typing import TYPE_CHECKING, Any
 
-from onebit import _needs_torch  # noqa: F401
+from onebit import _needs_torch  # noqa: F401  # its import is the check
 from onebit.methods.base import Method, ParameterGroup, optimizer_groups
 from onebit.methods.birealnet import BiReal
 from onebit.methods.bop import Bop, BopOptimizer, SecondOrderBopOptimizer

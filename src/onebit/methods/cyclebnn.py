@@ -15,8 +15,8 @@ forms of a cycle are those of :mod:`onebit.methods.schedule`.
 1. Weights: w₁ = 2√2 w / √(var_c(w) + 1e-5), var_c over output channel c.
 2. Activations: a₀ = a / √(var_n(a) + 1e-5), var_n over sample n.
 3. Both to b_t bits: x̂ = q s + min, q = round(clamp((x − min) / s, 0, 2^b − 1)), s = max((max − min) / (2^b − 1), 1e-8).
-   Weights have a range an output channel; activations one a batch, in evaluation the running means of minimum and range
-   (momentum 0.9, started at 0). Gradient: identity.
+   Weights have one range per output channel; activations one per batch, in evaluation the running means of minimum and
+   range (momentum 0.9, started at 0). Gradient: identity.
 4. The sign of both, with sign(0) = +1. Gradient: identity for weights, max(0, 2 − 2|x̂|) for activations.
 5. Convolution of ±1 by ±1.
 6. Identity, whose incoming gradient is quantised to g_t bits, stochastically, over its own range.

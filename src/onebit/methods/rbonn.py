@@ -415,7 +415,7 @@ def ranks(x: Tensor, by_rank: bool = True) -> Tensor:
 
 
 def channelwise(values: Tensor, w: Tensor) -> Tensor:
-    """``values`` (C,), one an output channel (dimension 0) of ``w``, in a shape that broadcasts against it."""
+    """``values`` (C,), one per output channel (dimension 0) of ``w``, in a shape that broadcasts against it."""
     return values.view(-1, *[1] * (w.dim() - 1))
 
 

@@ -1,6 +1,6 @@
 """Layers of binary and k-bit networks, built from :mod:`onebit.quantize`."""
 
-from onebit import _needs_torch  # noqa: F401
+from onebit import _needs_torch  # noqa: F401  # its import is the check
 from onebit.nn.binary_conv import BinaryConv2d
 from onebit.nn.binary_layer import BinaryLayer, binary_layers
 from onebit.nn.binary_linear import BinaryLinear

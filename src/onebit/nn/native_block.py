@@ -166,7 +166,7 @@ class NativeBlock:
             shape = (sides[0], sides[6], *sides[4:6])
             reason = _engine.unfit_for_fusing(sides) if min(shape) > 0 else "no output"
             if reason is None and shape[0] * shape[2] * shape[3] == 1:
-                reason = "one value a channel"
+                reason = "one value per channel"
             source, pooling = plan.units[index].source, plan.poolings[index]
             if reason is None and source is not None and source >= start and pooling is not None:
                 reason = None if pooling.shape(shapes[source - start]) == shape else "a shortcut of another shape"

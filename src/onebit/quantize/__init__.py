@@ -1,6 +1,6 @@
 """Number formats and gradient estimators: from a tensor to a tensor of the same shape."""
 
-from onebit import _needs_torch  # noqa: F401
+from onebit import _needs_torch  # noqa: F401  # its import is the check
 from onebit.quantize.binary import (
     ApproxSign,
     BinaryQuantizer,

@@ -25,7 +25,7 @@ def to_input(
 
     Args:
         image, shape, resize: as there.
-        mean, std: one a channel; the result is ``(pixel / 255 - mean) / std``.
+        mean, std: one per channel; the result is ``(pixel / 255 - mean) / std``.
 
     Returns:
         float32 (H, W, C), the engine's order.
@@ -69,7 +69,7 @@ def to_pixels(image: Any, shape: tuple[int, int, int], resize: int | None = None
 
 
 def to_picture(image: Any, channels: int = 3) -> "Image":
-    """One image, decoded: turned as its EXIF says, 8 bits a channel, grey (1 channel) or RGB (3), in its own size.
+    """One image, decoded: turned as its EXIF says, 8 bits per channel, grey (1 channel) or RGB (3), in its own size.
 
     Args:
         image: a path, the bytes of an image file, a Pillow image, or an array uint8 (H, W, 3) or (H, W).
@@ -189,7 +189,7 @@ def _eight_bits(picture: "Image") -> "Image":
         return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
     if picture.mode in ("I", "F"):
         raise OnebitError(
-            f"pixels of mode {picture.mode} have no fixed range", hint="save the image with 8 bits a channel"
+            f"pixels of mode {picture.mode} have no fixed range", hint="save the image with 8 bits per channel"
         )
     return picture
 

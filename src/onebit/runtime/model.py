@@ -91,7 +91,7 @@ class Model:
         classes: names in the order of the logits; may be empty.
         class_samples: how many training images each class had, or None.
         features_range: smallest and largest value of the output ``features`` over the calibration images, or None.
-        mean, std: one a channel; the network's input is ``(pixel / 255 - mean) / std``.
+        mean, std: one per channel; the network's input is ``(pixel / 255 - mean) / std``.
         resize: an image's shorter side becomes this many pixels and the centre is cut to the network's size; None if an
             image is stretched to it. An image of this size stays as it is.
         provenance: who trained it with what.

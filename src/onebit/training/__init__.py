@@ -11,7 +11,7 @@ Example:
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from onebit import _needs_torch  # noqa: F401
+from onebit import _needs_torch  # noqa: F401  # its import is the check
 
 if TYPE_CHECKING:
     from onebit.training.checkpoint import load_checkpoint

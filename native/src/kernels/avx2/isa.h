@@ -13,7 +13,7 @@ struct Avx2 {
   static constexpr int kLanes = 8;
   static constexpr int kFloatVectors = 2;  // of outputs, in registers, in a float convolution
 
-  // One bit a value, first value lowest: 1 where it is outside its interval, a pair (low, high) a channel.
+  // One bit per value, first value lowest: 1 where it is outside its interval, a pair (low, high) per channel.
   static uint32_t outside(const float* value, const float* interval, int64_t count) {
     uint32_t bits = 0;
     int64_t i = 0;

@@ -15,7 +15,7 @@ struct Avx512 {
   using Float = Vector<kLanes>::Float;
   using Unsigned = Vector<kLanes>::Unsigned;
 
-  // One bit a value, first value lowest: 1 where it is outside its interval, a pair (low, high) a channel.
+  // One bit per value, first value lowest: 1 where it is outside its interval, a pair (low, high) per channel.
   static uint32_t outside(const float* value, const float* interval, int64_t count) {
     const uint32_t low = half(value, interval, count);
     return count <= 16 ? low : low | half(value + 16, interval + 32, count - 16) << 16;

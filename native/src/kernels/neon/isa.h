@@ -17,7 +17,7 @@ struct Neon {
   static constexpr int kFloatVectors = 1;  // one float a register: the compiler leaves floats to the scalar unit
 #endif
 
-  // One bit a value, first value lowest: 1 where it is outside its interval, a pair (low, high) a channel.
+  // One bit per value, first value lowest: 1 where it is outside its interval, a pair (low, high) per channel.
   static uint32_t outside(const float* value, const float* interval, int64_t count) {
     uint32x4_t here = first_bits(), bits = vdupq_n_u32(0);
     int64_t i = 0;

@@ -106,7 +106,7 @@ def _quantizer(module: BinaryQuantizer, site: Site) -> Wire:
 
 
 def _like(values: Tensor, site: Site) -> Tensor:
-    """One number a channel, to compare with the input."""
+    """One number per channel, to compare with the input."""
     if site.wire.rank == 4:
         return values[:, None, None]
     return values.repeat_interleave(site.x.shape[1] // len(values))

@@ -84,7 +84,7 @@ def _rprelu(module: RPReLU, site: Site) -> Wire:
 
 
 def _placed(values: NDArray[np.float64], site: Site) -> NDArray[np.float64]:
-    """One number a channel; after the flattening of an image one an element, [h, w, c]."""
+    """One number per channel; after the flattening of an image one per element, [h, w, c]."""
     h, w, c = site.wire.value.sides
     if site.wire.rank == 4 or h * w == 1:
         return values

@@ -1,4 +1,4 @@
-"""Labelled images on a disk: a folder a class, a list, or files of one class."""
+"""Labelled images on a disk: one folder per class, a list, or files of one class."""
 
 import csv
 import os
@@ -12,7 +12,7 @@ from onebit.errors import OnebitError
 from onebit.runtime.image import SUFFIXES
 
 LISTS = (".csv", ".tsv", ".txt")
-"""What files are read as lists: a line a image, its path, a tab or a comma, and its class."""
+"""Which files are read as lists: one line per image, its path, a tab or a comma, and its class."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,9 @@ def read_images(items: Sequence[str | os.PathLike[str]], name: str | None = None
     """The images that a person names.
 
     Args:
-        items: a folder with a subfolder a class; or a list (``.csv``, ``.tsv``, ``.txt``) with a line ``path,class`` or
-            ``path<TAB>class`` a image, paths relative to its folder; or, with ``name``, images and folders of them.
+        items: a folder with a subfolder per class; or a list (``.csv``, ``.tsv``, ``.txt``) with a line ``path,class``
+            or ``path<TAB>class`` per image, paths relative to its folder; or, with ``name``, images and folders of
+            them.
         name: the class of all.
 
     Raises:
@@ -85,11 +86,11 @@ def read_images(items: Sequence[str | os.PathLike[str]], name: str | None = None
     if len(places) > 1 or not place.is_dir():
         raise OnebitError(
             f"{place} is no folder of class folders and no list" if len(places) == 1 else "several items have no class",
-            hint="name a folder with a subfolder a class or a list, or say the class with --name",
+            hint="name a folder with a subfolder per class or a list, or say the class with --name",
         )
     pairs = [(path, kind.name) for kind in class_folders(place) for path in _images(kind)]
     if not pairs:
-        raise OnebitError(f"{place} has no subfolder with images", hint="one subfolder a class, or images and --name")
+        raise OnebitError(f"{place} has no subfolder with images", hint="one subfolder per class, or images and --name")
     return _unzip(pairs)
 
 
@@ -130,7 +131,7 @@ def _read_list(path: Path) -> LabelledImages:
             )
         pairs.append((image, cells[1]))
     if not pairs:
-        raise OnebitError(f"{path} names no image", hint="a line a image: path,class")
+        raise OnebitError(f"{path} names no image", hint="write one line per image: path,class")
     return _unzip(pairs)
 
 

@@ -28,7 +28,7 @@ class Watch:
     batch is handed out when all that is there is whole, or when its first image has waited ten times ``rest``.
 
     Args:
-        folder: has a subfolder a class; with ``name`` the images lie in it itself.
+        folder: has a subfolder per class; with ``name`` the images lie in it itself.
         name: the class of all.
         rest: seconds.
         clock: seconds, for the rests; the date of files is compared with the system's clock.

@@ -32,7 +32,7 @@ class Learner:
     second learner until :meth:`close`. Several threads may use one learner; they take turns.
 
     Where the model has a teachable tail (``onebit export --teachable``), its last blocks learn too, with samples that
-    are kept as 1 bit a latent and learned again beside new ones.
+    are kept as 1 bit per latent and learned again beside new ones.
 
     Source: CWR* with hybrid quantisation, Vorabbi et al., arXiv 2308.15308, section 3 and its scripts; binary latent
     replay and quantised backpropagation, arXiv 2401.09916.
@@ -149,7 +149,7 @@ class Learner:
             gate: held-out images; the lesson is committed only if they are answered well enough with it. Else nothing
                 changes, and the answer says so.
             steps: mini-batches of SGD, 250 unless said otherwise; not used where a tail learns.
-            batch: images a mini-batch, 50.
+            batch: images per mini-batch, 50.
             learning_rate: of SGD; the default, 0.1, suits features whose spread is about 1.
             epochs: over the new images, where a tail learns; 10.
             tail_rate: of SGD on the tail, where one learns; 0.1.
