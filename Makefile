@@ -30,7 +30,7 @@ native: $(VENV)/.test
 	$(WITH_TOOLS) ONEBIT_TEST_DIVISOR=$(DIVISOR) ctest --test-dir build/native -L fast --output-on-failure -j $(JOBS)
 
 python: $(VENV)/.test
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow" --durations 10 --durations-min 5
 
 # Types, contracts, pages, all native tests with all their random cases, and the slow Python tests.
 check: $(VENV)/.test docs

