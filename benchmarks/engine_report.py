@@ -68,7 +68,7 @@ def peers(record: dict[str, Any]) -> str:
 
 
 def growth(record: dict[str, Any]) -> str:
-    """How latency grows, as a picture and in numbers."""
+    """How latency grows, as a plot and in numbers."""
     lines = [
         [SWEEPS[row["sweep"]], f"{row['x']:,}", f"{row['operations'] / 1e9:.3f}", _spread(row["ms"], 3), f"{rate:.0f}"]
         for row in record["rows"]

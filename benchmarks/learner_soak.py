@@ -1,6 +1,6 @@
 """A thousand experiences on one learner: do its memory and its file stay as they are?
 
-Each experience is one lesson of noise pictures of a few classes, which trains head and tail and replays latents, on a
+Each experience is one lesson of noise images of a few classes, which trains head and tail and replays latents, on a
 file on the disk, in a process without PyTorch, as on a device; now and then a class is forgotten or a lesson taken
 back. The resident memory and the file's size are read after every ROUND experiences. They are flat if the line through
 the readings of memory, less the first fifth, rises by less than FLAT_BYTES, and the file's size was always the same.

@@ -1,4 +1,4 @@
-"""The tables and pictures of what learners keep of streams, from the records of benchmarks/split_cifar.py."""
+"""The tables and plots of what learners keep of streams, from the records of benchmarks/split_cifar.py."""
 
 from pathlib import Path
 from typing import Any
@@ -27,27 +27,27 @@ def streams(records: list[dict[str, Any]]) -> str:
     parts = []
     for record in records:
         for name, learners in record["streams"].items():
-            parts += [f"### {TITLES[name]}", _table(learners, len(record["seeds"])), f"![{name}]({_picture(name)})"]
+            parts += [f"### {TITLES[name]}", _table(learners, len(record["seeds"])), f"![{name}]({_plot(name)})"]
         parts.append(_note(record))
     return "\n\n".join([*parts, "### Fewer bits against float, in points", _differences(records)])
 
 
 def draw(records: list[dict[str, Any]], images: Path) -> None:
-    """A picture of each stream."""
+    """A plot of each stream."""
     for record in records:
         for name, learners in record["streams"].items():
             own = [run for run in record["runs"] if run["stream"] == name]
             curves = {
                 learner: [_accuracies(run["seen"]) for run in own if run["learner"] == learner] for learner in learners
             }
-            plot_accuracies(curves, images / Path(_picture(name)).name, TITLES[name])
+            plot_accuracies(curves, images / Path(_plot(name)).name, TITLES[name])
 
 
 def _accuracies(seen: list[float]) -> Accuracies:
     return Accuracies(torch.empty(0, 0), torch.tensor(seen))
 
 
-def _picture(name: str) -> str:
+def _plot(name: str) -> str:
     return f"images/stream_{name}.png"
 
 

@@ -71,8 +71,8 @@ def comparison(record: dict[str, Any]) -> str:
         f"{len(record['seeds'])} seeds. It shows how the methods begin, and is no measure of what they reach in the "
         "hundreds of epochs of the papers. Operations are the [ledger's](cost.md): of widths, not of time."
     )
-    picture = "![accuracy against operations of training](images/cifar10_comparison.png)"
-    return f"{markdown(head, rows)}\n\n{picture}\n\n{note} {source(record)}"
+    plot = "![accuracy against operations of training](images/cifar10_comparison.png)"
+    return f"{markdown(head, rows)}\n\n{plot}\n\n{note} {source(record)}"
 
 
 def comparison_epochs(record: dict[str, Any]) -> float:
@@ -291,8 +291,8 @@ def methods(record: dict[str, Any]) -> str:
     )
     if record["waiting"]:
         note += f" {len(record['waiting'])} runs of the protocol are not finished."
-    picture = "![accuracy against what training takes](images/cifar10_methods.png)"
-    return f"{markdown(head, rows)}\n\n{picture}\n\n{note} {source(record)}"
+    plot = "![accuracy against what training takes](images/cifar10_methods.png)"
+    return f"{markdown(head, rows)}\n\n{plot}\n\n{note} {source(record)}"
 
 
 def _spread(value: dict[str, float | None]) -> str:

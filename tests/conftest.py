@@ -1,4 +1,4 @@
-"""What several parts' tests share: packed digits models, pictures, a small disk, and the state of PyTorch."""
+"""What several parts' tests share: packed digits models, images, a small disk, and the state of PyTorch."""
 
 import os
 import shutil
@@ -68,7 +68,7 @@ def teachable_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def digit_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eight pictures of each held-back digit, in a folder per class."""
+    """Eight images of each held-back digit, in a folder per class."""
     digits = load_digits()
     folder = tmp_path_factory.mktemp("digits")
     for name in HELD_BACK:
@@ -90,7 +90,7 @@ def core50_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def core50(core50_root: Path) -> "CORe50":
-    """Its pictures, 2×2 pixels."""
+    """Its images, 2×2 pixels."""
     from onebit import data
     from onebit.data.core50 import CORe50
 

@@ -73,5 +73,5 @@ def test_the_page_and_its_plot(tmp_path: Path) -> None:
     assert "in %: ReCU 62.5" in page
     assert "1 runs of the protocol are not finished" in page
     training_report.draw_methods(record, tmp_path / "methods.png")
-    with Image.open(tmp_path / "methods.png") as picture:
-        assert len(picture.convert("RGB").getcolors(1 << 20)) > 50, "something is drawn"
+    with Image.open(tmp_path / "methods.png") as image:
+        assert len(image.convert("RGB").getcolors(1 << 20)) > 50, "something is drawn"

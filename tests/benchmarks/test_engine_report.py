@@ -73,6 +73,6 @@ def test_growth(tmp_path: Path) -> None:
     page = engine_report.growth(record)
     assert "| 4 | 4.000 | 8.000 (7.600 to 8.400) | 500 |" in page
     engine_report.draw_growth(record, tmp_path / "growth.png")
-    with Image.open(tmp_path / "growth.png") as picture:
-        assert picture.width > 1000
-        assert len(picture.convert("RGB").getcolors(1 << 20)) > 50, "something is drawn"
+    with Image.open(tmp_path / "growth.png") as image:
+        assert image.width > 1000
+        assert len(image.convert("RGB").getcolors(1 << 20)) > 50, "something is drawn"

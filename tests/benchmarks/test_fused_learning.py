@@ -36,8 +36,8 @@ def test_the_page_and_its_plot(tmp_path: Path) -> None:
     assert cells(page, "RBONN", "PyTorch float32") == ["55.0 ± 7.1", "27.5 ± 3.5", "1", "1,000"]
     assert "SHORTENED to 2 epochs (704 steps) of batch 128, 2 seeds" in page
     training_report.draw_learning(record, tmp_path / "learning.png")
-    with Image.open(tmp_path / "learning.png") as picture:
-        assert len(picture.convert("RGB").getcolors(1 << 20)) > 50, "something is drawn"
+    with Image.open(tmp_path / "learning.png") as image:
+        assert len(image.convert("RGB").getcolors(1 << 20)) > 50, "something is drawn"
 
 
 def test_commands_are_of_one_budget_and_go_on(tmp_path: Path) -> None:

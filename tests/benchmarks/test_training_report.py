@@ -29,8 +29,8 @@ def test_the_comparison(tmp_path: Path) -> None:
     assert cells(page, "ReCU") == ["40.0 ± 3.0", "97.50", "1.07"]  # 40.11e6 products of bits / 64, and the rest
     assert "2,400 steps of 64 images (3.1 epochs)" in page
     training_report.draw_comparison(record, tmp_path / "comparison.png")
-    with Image.open(tmp_path / "comparison.png") as picture:
-        assert len(picture.convert("RGB").getcolors(1 << 20)) > 50, "something is drawn"
+    with Image.open(tmp_path / "comparison.png") as image:
+        assert len(image.convert("RGB").getcolors(1 << 20)) > 50, "something is drawn"
 
 
 def test_packed_methods() -> None:

@@ -79,12 +79,12 @@ def test_a_person_sees_the_classes(store: str, digit_folder: Path, capsys: pytes
         ["rename", "STORE", "0"],
         ["rename", "STORE", "nobody", "x"],
         ["rename", "STORE", "0", "1"],
-        ["teach", "STORE", "PICTURES", "--hold-out", "2"],
-        ["teach", "STORE", "PICTURES", "--hold-out", "0.2", "--test", "PICTURES"],
-        ["teach", "STORE", "PICTURES", "--gate", "0.5"],
-        ["teach", "STORE", "PICTURES", "--hold-out", "0.2", "--gate", "never"],
-        ["teach", "STORE", "PICTURES", "--hold-out", "0.2", "--gate", "1.5"],
-        ["teach", "STORE", "PICTURES", "--test", "nowhere"],
+        ["teach", "STORE", "IMAGES", "--hold-out", "2"],
+        ["teach", "STORE", "IMAGES", "--hold-out", "0.2", "--test", "IMAGES"],
+        ["teach", "STORE", "IMAGES", "--gate", "0.5"],
+        ["teach", "STORE", "IMAGES", "--hold-out", "0.2", "--gate", "never"],
+        ["teach", "STORE", "IMAGES", "--hold-out", "0.2", "--gate", "1.5"],
+        ["teach", "STORE", "IMAGES", "--test", "nowhere"],
     ],
 )
 def test_mistakes_are_one_line_and_exit_2(
@@ -99,7 +99,7 @@ def test_mistakes_are_one_line_and_exit_2(
     (tmp_path / "bad" / "kind").mkdir(parents=True)
     (tmp_path / "bad" / "kind" / "broken.png").write_bytes(b"\x89PNG and no more")
     places = {
-        "PICTURES": digit_folder,
+        "IMAGES": digit_folder,
         "STORE": store,
         "EMPTY": tmp_path / "empty",
         "BAD": tmp_path / "bad",
@@ -158,14 +158,14 @@ def test_of_many_at_once_one_makes_the_store(tmp_path: Path, digits_model: Path)
 def test_a_class_folder_without_images_is_refused(
     store: str, digit_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pictures = tmp_path / "pictures"
-    shutil.copytree(digit_folder, pictures)
-    (pictures / ".hidden").mkdir()
-    (pictures / "nothing").mkdir()
-    assert cli.main(["learn", "teach", store, str(pictures)]) == 2
+    images = tmp_path / "images"
+    shutil.copytree(digit_folder, images)
+    (images / ".hidden").mkdir()
+    (images / "nothing").mkdir()
+    assert cli.main(["learn", "teach", store, str(images)]) == 2
     assert "nothing holds no image" in capsys.readouterr().err
-    (pictures / "nothing").rmdir()
-    assert learn(capsys, "teach", store, str(pictures))["samples"] == 32
+    (images / "nothing").rmdir()
+    assert learn(capsys, "teach", store, str(images))["samples"] == 32
 
 
 def test_names_are_shown_as_they_are(store: str, digit_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -200,7 +200,7 @@ def test_what_a_lesson_changed(store: str, digit_folder: Path, capsys: pytest.Ca
         paths = [path for kind in sorted(digit_folder.iterdir()) for path in sorted(kind.iterdir())]
         right = [learner.predict(path).label == path.parent.name for path in paths]
     assert 0 < taught["after"]["all"] == taught["after"]["new"] <= 1
-    assert abs(taught["after"]["all"] * 8 - round(taught["after"]["all"] * 8)) < 1e-9  # of eight pictures
+    assert abs(taught["after"]["all"] * 8 - round(taught["after"]["all"] * 8)) < 1e-9  # of eight images
     assert sum(right) >= 8 * taught["after"]["all"]
     assert taught["operations"]["update"] == 250 * 24 * 2 * 10 * 96  # images of all steps, both ways, classes, features
     assert set(taught["milliseconds"]) == {"features", "update", "commit"}

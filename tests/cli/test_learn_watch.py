@@ -64,7 +64,7 @@ def test_what_arrives_is_taught_once(store: str, digit_folder: Path, tmp_path: P
     shutil.copytree(digit_folder / "6", inbox / "6", dirs_exist_ok=True)
     assert "8 images learned, new: 6" in said(child)
     shutil.copytree(digit_folder / "7", inbox / "7")
-    (inbox / "6" / "again.png").write_bytes(next((digit_folder / "6").iterdir()).read_bytes())  # the same picture
+    (inbox / "6" / "again.png").write_bytes(next((digit_folder / "6").iterdir()).read_bytes())  # the same image
     (inbox / "7" / "half.png").write_bytes(next((digit_folder / "7").iterdir()).read_bytes()[:60])
     lines = sorted([said(child), said(child)])
     assert "8 images learned, new: 7" in lines[0] or "8 images learned, new: 7" in lines[1]
@@ -87,12 +87,12 @@ def test_what_arrives_is_taught_once(store: str, digit_folder: Path, tmp_path: P
 @pytest.mark.slow
 def test_a_watch_that_is_killed_teaches_nothing_twice(store: str, digit_folder: Path, tmp_path: Path) -> None:
     inbox = tmp_path / "inbox"
-    pictures = sorted(digit_folder.glob("*/*.png"))
+    images = sorted(digit_folder.glob("*/*.png"))
     state = Path(store) / "learner.state"
-    for i, picture in enumerate(pictures):
-        place = inbox / picture.parent.name / picture.name
+    for i, image in enumerate(images):
+        place = inbox / image.parent.name / image.name
         place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(picture, place)
+        shutil.copy2(image, place)
         if i % 8 != 7:
             continue
         before = state.read_bytes()
@@ -105,13 +105,13 @@ def test_a_watch_that_is_killed_teaches_nothing_twice(store: str, digit_folder: 
     result, _ = ended(watch(store, inbox, "--until-idle", "1"))
     with onebit.Learner.open(store) as learner:
         samples = sum(learner.classes[name] for name in ("6", "7", "8", "9"))
-    assert samples == len(pictures)
-    assert result["experiences"] <= len(pictures) // 8
+    assert samples == len(images)
+    assert result["experiences"] <= len(images) // 8
 
 
 def test_one_class_and_a_time_limit(store: str, digit_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for picture in (digit_folder / "6").iterdir():
-        os.utime(picture, (1, 1))
+    for image in (digit_folder / "6").iterdir():
+        os.utime(image, (1, 1))
     words = [
         "learn",
         "teach",
@@ -132,7 +132,7 @@ def test_one_class_and_a_time_limit(store: str, digit_folder: Path, capsys: pyte
 
 
 def test_the_gate_holds_while_watching(store: str, digit_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Nothing answers all of the pictures of four new classes after one picture of another."""
+    """Nothing answers all of the images of four new classes after one image of another."""
     words = ["learn", "teach", store, "--watch", str(digit_folder), "--rest", "0.1", "--until-idle", "0.5", "--json"]
     gate = ["--test", str(digit_folder), "--gate", "1", "--steps", "1"]
     assert cli.main([*words, *gate]) == 0

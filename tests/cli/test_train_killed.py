@@ -1,4 +1,4 @@
-"""Training killed with -9 in the middle of an epoch goes on at the same picture, and ends with the same bits."""
+"""Training killed with -9 in the middle of an epoch goes on at the same image, and ends with the same bits."""
 
 import shutil
 import signal
@@ -13,7 +13,7 @@ import yaml
 from onebit.training import fit
 from onebit.training.recipe import read_recipe
 from tests.cli.test_train import start
-from tests.pictures import shards, tree
+from tests.jpegs import shards, tree
 
 EPOCH, STEPS = 18, 54
 RECIPE: dict[str, Any] = {
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("pictures")
+    folder = tmp_path_factory.mktemp("images")
     return {"imagenet": tree(folder / "tree"), "imagenet_shards": shards(folder / "shards")}
 
 

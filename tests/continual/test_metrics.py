@@ -53,7 +53,7 @@ def test_a_class_without_test_samples_is_named() -> None:
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg"])
-def test_the_picture(tmp_path: Path, suffix: str) -> None:
+def test_the_plot(tmp_path: Path, suffix: str) -> None:
     runs = {"one": [Accuracies(R, R[0])], "three": [Accuracies(R, row) for row in R]}
     plot_accuracies(runs, tmp_path / f"p.{suffix}", "title")
     assert (tmp_path / f"p.{suffix}").stat().st_size > 5000

@@ -117,13 +117,13 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         Stream.read(tmp_path / "s.json", LABELS)
 
 
-def test_a_folder_of_pictures_is_repeated_by_its_names(tmp_path: Path, digit_folder: Path) -> None:
-    pictures = data.create("folder", path=digit_folder, size=8)
-    assert isinstance(pictures, data.Folder)
-    labels, files = pictures.train()[1], pictures.train_files
-    stream = new_instances(labels, 3, seed=1, data="digit pictures")
+def test_a_folder_of_images_is_repeated_by_its_names(tmp_path: Path, digit_folder: Path) -> None:
+    folder = data.create("folder", path=digit_folder, size=8)
+    assert isinstance(folder, data.Folder)
+    labels, files = folder.train()[1], folder.train_files
+    stream = new_instances(labels, 3, seed=1, data="digit images")
     stream.write(tmp_path / "s.json", files)
     listed = json.loads((tmp_path / "s.json").read_text())["experiences"][0]["files"]
     assert all((digit_folder / name).is_file() for name in listed)
-    assert not set(files) & set(pictures.test_files)
+    assert not set(files) & set(folder.test_files)
     assert same(Stream.read(tmp_path / "s.json", labels, files), stream)

@@ -1,4 +1,4 @@
-"""A made-up CORe50: tiny pictures in the published folders, and lists in the published form."""
+"""A made-up CORe50: tiny images in the published folders, and lists in the published form."""
 
 from pathlib import Path
 
@@ -8,15 +8,15 @@ from onebit.data.core50 import OBJECTS, SESSIONS
 
 
 def core50_folder(root: Path, frames: int = 1) -> Path:
-    """``core50_128x128`` with ``frames`` pictures a session and object, of 2×2 pixels in a colour of their own."""
+    """``core50_128x128`` with ``frames`` images a session and object, of 2×2 pixels in a colour of their own."""
     folder = root / "core50_128x128"
     for session in SESSIONS:
         for number in OBJECTS:
             place = folder / f"s{session}" / f"o{number}"
             place.mkdir(parents=True)
             for frame in range(frames):
-                picture = Image.new("RGB", (2, 2), (session, number, frame))
-                picture.save(place / f"C_{session:02}_{number:02}_{frame:03}.png")
+                image = Image.new("RGB", (2, 2), (session, number, frame))
+                image.save(place / f"C_{session:02}_{number:02}_{frame:03}.png")
     return folder
 
 

@@ -28,7 +28,7 @@ def test_categories_are_five_objects_each(core50_root: Path, core50: CORe50) -> 
     assert (len(coarse.classes), coarse.classes[9]) == (10, "remote_control")
 
 
-def test_a_misnamed_picture_is_named(tmp_path: Path) -> None:
+def test_a_misnamed_image_is_named(tmp_path: Path) -> None:
     folder = core50_folder(tmp_path)
     (folder / "s2" / "o5" / "C_02_05_000.png").rename(folder / "s2" / "o5" / "C_02_06_000.png")
     with pytest.raises(OnebitError, match="C_02_06_000"):

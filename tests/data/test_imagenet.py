@@ -1,4 +1,4 @@
-"""Pictures in folders and in shards: found, labelled, decoded, and named when they are damaged."""
+"""Images in folders and in shards: found, labelled, decoded, and named when they are damaged."""
 
 import io
 import os
@@ -12,7 +12,7 @@ from PIL import Image, ImageFile
 from onebit import data
 from onebit.data.tar import INDEX, scan_shard
 from onebit.errors import OnebitError
-from tests.pictures import pictures, samples, shard, shards, tree
+from tests.jpegs import jpegs, samples, shard, shards, tree
 
 
 def contents(made):
@@ -23,7 +23,7 @@ def test_folders_and_shards_hold_the_same(tmp_path):
     folders = data.create("imagenet", path=tree(tmp_path / "tree"), size=16)
     tars = data.create("imagenet_shards", path=shards(tmp_path / "shards"), size=16)
     assert folders.classes == tars.classes == ("n00000000", "n00000001", "n00000002")
-    for part, count in (("train_pictures", 36), ("test_pictures", 10)):
+    for part, count in (("train_images", 36), ("test_images", 10)):
         one, other = getattr(folders, part), getattr(tars, part)
         assert len(one) == len(other) == count
         assert one.labels.tolist() == other.labels.tolist()
@@ -38,13 +38,13 @@ def test_folders_and_shards_hold_the_same(tmp_path):
             "shape": [3, 16, 16],
         }
     )
-    assert folders.test_pictures.name(0).endswith(".JPEG")
-    assert "val-000000.tar, member 0_" in tars.test_pictures.name(0)
+    assert folders.test_images.name(0).endswith(".JPEG")
+    assert "val-000000.tar, member 0_" in tars.test_images.name(0)
 
 
 @pytest.mark.parametrize("name", ["LOC_val_solution.csv", "val.txt"])
 def test_a_flat_validation_folder_with_its_list(tmp_path, name):
-    sorted_in = data.create("imagenet", path=tree(tmp_path / "tree"), size=16).test_pictures
+    sorted_in = data.create("imagenet", path=tree(tmp_path / "tree"), size=16).test_images
     flat = tree(tmp_path / "flat")
     lines = ["ImageId,PredictionString"] if name.endswith("csv") else []
     for number in range(3):
@@ -55,34 +55,34 @@ def test_a_flat_validation_folder_with_its_list(tmp_path, name):
     if not name.endswith("csv"):
         lines = [f"{f.name} {f.name[0]}" for f in sorted((flat / "val").iterdir())]
     with pytest.raises(OnebitError, match=r"val is flat, and no list .*val\.txt"):
-        _ = data.create("imagenet", path=flat).test_pictures
+        _ = data.create("imagenet", path=flat).test_images
     (flat / name).write_text("\n".join(lines))
-    found = data.create("imagenet", path=flat).test_pictures
+    found = data.create("imagenet", path=flat).test_images
     assert found.labels.tolist() == sorted_in.labels.tolist()
     assert contents(found) == contents(sorted_in)
     (flat / name).write_text("\n".join(lines[:-1]))
     with pytest.raises(OnebitError, match=f"{name} does not list"):
-        _ = data.create("imagenet", path=flat).test_pictures
+        _ = data.create("imagenet", path=flat).test_images
     (flat / name).write_text("\n".join([*lines, "x.JPEG n09999999"]))
     with pytest.raises(OnebitError, match=f"{name}, line {len(lines) + 1}"):
-        _ = data.create("imagenet", path=flat).test_pictures
+        _ = data.create("imagenet", path=flat).test_images
 
 
 def test_an_index_is_kept_and_made_again_for_another_shard(tmp_path):
     folder = shards(tmp_path)
-    before = contents(data.create("imagenet_shards", path=folder).train_pictures)
+    before = contents(data.create("imagenet_shards", path=folder).train_images)
     indices = sorted(folder.glob(f"train*{INDEX}"))
     assert len(indices) == 3
-    assert contents(data.create("imagenet_shards", path=folder).train_pictures) == before
+    assert contents(data.create("imagenet_shards", path=folder).train_images) == before
     for garbage in (b"", b"x" * 7, np.full(30, 1 << 60).tobytes(), indices[0].read_bytes()[:24] + b"\xff" * 48):
         indices[0].write_bytes(garbage)  # as long as it is not of this shard, or points outside of it, it is not used
-        assert contents(data.create("imagenet_shards", path=folder).train_pictures) == before
-    shard(folder / "train-000000.tar", samples(pictures(5)))
-    assert len(data.create("imagenet_shards", path=folder).train_pictures) == 29
+        assert contents(data.create("imagenet_shards", path=folder).train_images) == before
+    shard(folder / "train-000000.tar", samples(jpegs(5)))
+    assert len(data.create("imagenet_shards", path=folder).train_images) == 29
 
 
 def test_each_thing_wrong_in_a_shard_is_named(tmp_path):
-    good = samples(pictures(2))
+    good = samples(jpegs(2))
     for wrong, reason in (
         ([("a.jpg", b"x")], "a.jpg: a sample of 1 images and 0 labels"),
         ([("a.cls", b"1")], r"a\.\*: a sample of 0 images and 1 labels"),
@@ -93,7 +93,7 @@ def test_each_thing_wrong_in_a_shard_is_named(tmp_path):
         folder = shards(tmp_path / str(len(list(tmp_path.iterdir()))))
         shard(folder / "val-000000.tar", [*good, *wrong])
         with pytest.raises(OnebitError, match=f"val-000000.tar, member {reason}"):
-            _ = data.create("imagenet_shards", path=folder).test_pictures
+            _ = data.create("imagenet_shards", path=folder).test_images
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
@@ -114,9 +114,9 @@ def test_a_shard_that_is_cut_off_is_named_or_what_is_whole_is_used(tmp_path, sha
     end = len(whole.rstrip(b"\0"))
     path.write_bytes(whole[: int(end * share)])
     with pytest.raises(OnebitError, match=r"train-000001.tar.*on_corrupt skip"):
-        _ = data.create("imagenet_shards", path=folder).train_pictures
+        _ = data.create("imagenet_shards", path=folder).train_images
     made = data.create("imagenet_shards", path=folder, on_corrupt="skip")
-    assert 24 <= len(made.train_pictures) < 36 + (share > 0.99)
+    assert 24 <= len(made.train_images) < 36 + (share > 0.99)
     assert any(name.startswith(str(path)) for name in made.faults.skipped)
 
 
@@ -127,7 +127,7 @@ def test_a_shard_cut_between_two_members_is_noticed(tmp_path):
         cut = archive.getmembers()[9].offset
     path.write_bytes(path.read_bytes()[:cut])
     with pytest.raises(OnebitError, match=r"train-000001\.tar: cut off"):
-        _ = data.create("imagenet_shards", path=folder).train_pictures
+        _ = data.create("imagenet_shards", path=folder).train_images
 
 
 def test_changed_bytes_never_do_worse_than_a_fault(tmp_path):
@@ -149,13 +149,13 @@ def test_a_missing_shard_is_named(tmp_path):
     folder = shards(tmp_path)
     (folder / "train-000001.tar").unlink()
     with pytest.raises(OnebitError, match=r"train-\*1.tar: this shard is missing"):
-        _ = data.create("imagenet_shards", path=folder).train_pictures
-    assert len(data.create("imagenet_shards", path=folder, on_corrupt="skip").train_pictures) == 24
+        _ = data.create("imagenet_shards", path=folder).train_images
+    assert len(data.create("imagenet_shards", path=folder, on_corrupt="skip").train_images) == 24
 
 
 def test_where_there_is_nothing(tmp_path):
     with pytest.raises(OnebitError, match="holds no shards"):
-        _ = data.create("imagenet_shards", path=tmp_path).train_pictures
+        _ = data.create("imagenet_shards", path=tmp_path).train_images
     with pytest.raises(OnebitError, match=r"there is no folder .*train"):
         _ = data.create("imagenet", path=tmp_path).classes
     with pytest.raises(OnebitError, match=r"imagenet is not in .*looked for"):
@@ -177,7 +177,7 @@ def damage(folder):
     return [str(files[i]) for i in (3, 10, 20)]
 
 
-def test_damaged_pictures_are_named_or_left_out(tmp_path):
+def test_damaged_images_are_named_or_left_out(tmp_path):
     assert not ImageFile.LOAD_TRUNCATED_IMAGES
     folder = tree(tmp_path)
     names = damage(folder)
@@ -187,7 +187,7 @@ def test_damaged_pictures_are_named_or_left_out(tmp_path):
     assert any(caught.value.message.startswith(name) for name in names)
     with pytest.raises(OnebitError) as caught:
         data.create("imagenet", path=folder).check()
-    assert caught.value.message.startswith("3 pictures cannot be read")
+    assert caught.value.message.startswith("3 images cannot be read")
     assert all(name in caught.value.message for name in names)
     options = {"path": str(folder), "size": 16, "on_corrupt": "skip"}
     assert data.create("imagenet", **options).check()["train"] == 33
@@ -207,7 +207,7 @@ def test_a_batch_of_nothing_but_damage_is_an_error(tmp_path):
     for file in folder.glob("train/*/*.JPEG"):
         file.write_bytes(b"")
     options = {"path": str(folder), "size": 16, "on_corrupt": "skip"}
-    with pytest.raises(OnebitError, match="6 of the 6 pictures of a batch cannot be read"):
+    with pytest.raises(OnebitError, match="6 of the 6 images of a batch cannot be read"):
         next(iter(data.DataModule("imagenet", options, batch_size=6).train_dataloader()))
 
 
@@ -215,7 +215,7 @@ def test_a_batch_of_nothing_but_damage_is_an_error(tmp_path):
 def test_shards_in_a_folder_that_cannot_be_written_to(tmp_path):
     folder = shards(tmp_path)
     folder.chmod(0o555)
-    assert len(data.create("imagenet_shards", path=folder).train_pictures) == 36
+    assert len(data.create("imagenet_shards", path=folder).train_images) == 36
     assert not list(folder.glob(f"*{INDEX}"))
 
 
@@ -223,5 +223,5 @@ def test_a_sample_of_the_training_part(tmp_path):
     made = data.create("imagenet_shards", path=shards(tmp_path), size=16)
     images, labels = made.sample(5)
     assert (images.shape, images.dtype) == ((5, 3, 16, 16), torch.uint8)
-    assert labels.tolist() == made.train_pictures.labels[[0, 8, 17, 26, 35]].tolist()
+    assert labels.tolist() == made.train_images.labels[[0, 8, 17, 26, 35]].tolist()
     assert len(made.sample(100)[0]) == 36

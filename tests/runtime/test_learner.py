@@ -24,7 +24,7 @@ def model(tmp_path: Path) -> onebit.Model:
     return onebit.load(path)
 
 
-def pictures(seed: int, count: int = 12) -> list[np.ndarray]:
+def noise_images(seed: int, count: int = 12) -> list[np.ndarray]:
     rng = np.random.default_rng(seed)
     base = rng.integers(0, 200, (6, 6))
     return [(base + rng.integers(0, 50, (6, 6))).astype(np.uint8) for _ in range(count)]
@@ -32,17 +32,17 @@ def pictures(seed: int, count: int = 12) -> list[np.ndarray]:
 
 def state(learner: onebit.Learner) -> tuple[dict[str, int], bytes]:
     """The classes and the answers on fixed images."""
-    return learner.classes, learner.scores(pictures(0) + pictures(1) + pictures(2)).tobytes()
+    return learner.classes, learner.scores(noise_images(0) + noise_images(1) + noise_images(2)).tobytes()
 
 
 def test_teach_and_predict(tmp_path: Path, model: onebit.Model) -> None:
     with onebit.Learner.create(tmp_path / "store", model) as learner:
         assert learner.classes == {"cat": 20, "dog": 30}
-        taught = learner.teach(pictures(1) + pictures(2), ["fox"] * 12 + ["elk"] * 12)
+        taught = learner.teach(noise_images(1) + noise_images(2), ["fox"] * 12 + ["elk"] * 12)
         assert taught.counted
         assert taught.new == ("fox", "elk")
         assert learner.classes == {"cat": 20, "dog": 30, "fox": 12, "elk": 12}
-        answer = learner.predict(pictures(2, 13)[-1])
+        answer = learner.predict(noise_images(2, 13)[-1])
         assert answer.label == "elk"
         assert list(learner.classes)[answer.index] == "elk"
         assert answer.scores.sum() == pytest.approx(1, abs=1e-4)
@@ -52,7 +52,7 @@ def test_teach_and_predict(tmp_path: Path, model: onebit.Model) -> None:
 
 
 def test_every_form_of_an_image_teaches_the_same(tmp_path: Path, model: onebit.Model) -> None:
-    images = pictures(3)
+    images = noise_images(3)
     paths = [tmp_path / f"{i}.png" for i in range(len(images))]
     for image, path in zip(images, paths, strict=True):
         Image.fromarray(image).save(path)
@@ -67,23 +67,23 @@ def test_every_form_of_an_image_teaches_the_same(tmp_path: Path, model: onebit.M
 
 def test_an_experience_is_counted_once(tmp_path: Path, model: onebit.Model) -> None:
     with onebit.Learner.create(tmp_path / "store", model) as learner:
-        assert learner.teach(pictures(1), "fox", experience="monday").counted
+        assert learner.teach(noise_images(1), "fox", experience="monday").counted
         before = state(learner)
-        assert not learner.teach(pictures(2), "elk", experience="monday").counted
+        assert not learner.teach(noise_images(2), "elk", experience="monday").counted
         assert state(learner) == before
     with onebit.Learner.open(tmp_path / "store") as learner:
-        assert not learner.teach(pictures(1), "fox", experience="monday").counted
+        assert not learner.teach(noise_images(1), "fox", experience="monday").counted
         # Without an id the images make one.
-        assert learner.teach(pictures(2), "elk").counted
-        assert not learner.teach(pictures(2), "elk").counted
-        assert learner.teach(pictures(2), "fox").counted
+        assert learner.teach(noise_images(2), "elk").counted
+        assert not learner.teach(noise_images(2), "elk").counted
+        assert learner.teach(noise_images(2), "fox").counted
 
 
 def test_rollback_is_exact(tmp_path: Path, model: onebit.Model) -> None:
     with onebit.Learner.create(tmp_path / "store", model, history=3) as learner:
         states = [state(learner)]
         for i in range(6):
-            learner.teach(pictures(i), ["fox", "elk", "cat"][i % 3], experience=str(i))
+            learner.teach(noise_images(i), ["fox", "elk", "cat"][i % 3], experience=str(i))
             states.append(state(learner))
         assert learner.check()["commits"] == 3
         learner.rollback()
@@ -94,14 +94,14 @@ def test_rollback_is_exact(tmp_path: Path, model: onebit.Model) -> None:
             learner.rollback()
         # Taught again, it is the same state again: the generator went back too.
         for i in range(3, 6):
-            assert learner.teach(pictures(i), ["fox", "elk", "cat"][i % 3], experience=str(i)).counted
+            assert learner.teach(noise_images(i), ["fox", "elk", "cat"][i % 3], experience=str(i)).counted
         assert state(learner) == states[6]
 
 
 def test_forgetting_leaves_nothing(tmp_path: Path, model: onebit.Model) -> None:
     with onebit.Learner.create(tmp_path / "store", model) as learner:
-        learner.teach(pictures(1), "secret name", experience="a")
-        learner.teach(pictures(2), "elk", experience="b")
+        learner.teach(noise_images(1), "secret name", experience="a")
+        learner.teach(noise_images(2), "elk", experience="b")
         file = tmp_path / "store" / "learner.state"
         size = file.stat().st_size
         assert b"secret name" in file.read_bytes()
@@ -131,20 +131,20 @@ def test_the_state_is_locked_and_belongs_to_one_backbone(tmp_path: Path, model: 
     ("images", "names", "options"),
     [
         ([], "fox", {}),
-        (pictures(1), ["fox"], {}),
-        (pictures(1), "", {}),
-        (pictures(1), "a\0b", {}),
-        (pictures(1), "\ud800", {}),
-        (pictures(1), "x" * 64, {}),
-        (pictures(1), "a\nb", {}),
+        (noise_images(1), ["fox"], {}),
+        (noise_images(1), "", {}),
+        (noise_images(1), "a\0b", {}),
+        (noise_images(1), "\ud800", {}),
+        (noise_images(1), "x" * 64, {}),
+        (noise_images(1), "a\nb", {}),
         (["no-such-file.png"], "fox", {}),
         ([np.zeros((2, 2, 4), np.uint8)], "fox", {}),
         (np.full((2, 1, 6, 6), np.nan, np.float32), "fox", {}),
         (np.zeros((2, 1, 5, 6), np.float32), "fox", {}),
-        (pictures(1), "fox", {"experience": ""}),
-        (pictures(1), "fox", {"steps": 0}),
-        (pictures(1), "fox", {"batch": 0}),
-        (pictures(1), "fox", {"learning_rate": float("nan")}),
+        (noise_images(1), "fox", {"experience": ""}),
+        (noise_images(1), "fox", {"steps": 0}),
+        (noise_images(1), "fox", {"batch": 0}),
+        (noise_images(1), "fox", {"learning_rate": float("nan")}),
     ],
 )
 def test_bad_lessons_change_nothing(tmp_path: Path, model: onebit.Model, images, names, options) -> None:
@@ -170,12 +170,12 @@ def test_creation_is_whole_or_not_at_all(tmp_path: Path, model: onebit.Model) ->
 def test_progress_and_a_closed_learner(tmp_path: Path, model: onebit.Model) -> None:
     learner = onebit.Learner.create(tmp_path / "store", model)
     calls: list[tuple[int, int]] = []
-    learner.teach(pictures(1, 130), "fox", progress=lambda done, total: calls.append((done, total)))
+    learner.teach(noise_images(1, 130), "fox", progress=lambda done, total: calls.append((done, total)))
     assert calls == [(done, 130) for done in [*range(16, 130, 16), 130]]
     learner.close()
     learner.close()
     with pytest.raises(OnebitError, match="closed"):
-        learner.predict(pictures(1)[0])
+        learner.predict(noise_images(1)[0])
 
 
 @pytest.mark.slow

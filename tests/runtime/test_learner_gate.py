@@ -9,9 +9,9 @@ import onebit
 from onebit import OnebitError
 from onebit.runtime import Accuracy, Gate, Learner
 from tests.runtime.packed import write_backbone
-from tests.runtime.test_learner import pictures, state
+from tests.runtime.test_learner import noise_images, state
 
-HELD_OUT = pictures(1, 20)[12:] + pictures(2, 20)[12:]  # other pictures of the same two kinds
+HELD_OUT = noise_images(1, 20)[12:] + noise_images(2, 20)[12:]  # other images of the same two kinds
 TRUTH = ["fox"] * 8 + ["elk"] * 8
 
 
@@ -20,7 +20,7 @@ def learner(tmp_path: Path):
     weight = np.random.default_rng(1).standard_normal((2, 8)) * 0.3
     path = write_backbone(tmp_path / "m.obn", weight, np.zeros(2), (-2, 2), ["cat", "dog"], [20, 30], (6, 6, 1))
     with onebit.Learner.create(tmp_path / "store", onebit.load(path)) as made:
-        made.teach(pictures(1), "fox", experience="first")
+        made.teach(noise_images(1), "fox", experience="first")
         yield made
 
 
@@ -31,7 +31,7 @@ def file_of(learner: Learner) -> bytes:
 def test_a_good_lesson_passes_and_says_what_changed(learner: Learner) -> None:
     before = learner.scores(HELD_OUT).argmax(axis=1)
     names = list(learner.classes)
-    lesson, truth = pictures(1) + pictures(2), ["fox"] * 12 + ["elk"] * 12
+    lesson, truth = noise_images(1) + noise_images(2), ["fox"] * 12 + ["elk"] * 12
     taught = learner.teach(lesson, truth, experience="x", gate=Gate(HELD_OUT, TRUTH))
     assert taught.counted
     assert not taught.refused
@@ -50,7 +50,7 @@ def test_a_good_lesson_passes_and_says_what_changed(learner: Learner) -> None:
 @pytest.mark.parametrize("least", [None, 0.99])
 def test_a_bad_lesson_changes_nothing(learner: Learner, least: float | None) -> None:
     """Foxes taught as elks, and elks as foxes: the foxes held out are then elks."""
-    wrong, names = pictures(1, 60) + pictures(2, 60), ["elk"] * 60 + ["fox"] * 60
+    wrong, names = noise_images(1, 60) + noise_images(2, 60), ["elk"] * 60 + ["fox"] * 60
     gate = Gate(HELD_OUT[:8], TRUTH[:8], least)
     before, content = state(learner), file_of(learner)
     taught = learner.teach(wrong, names, experience="wrong", gate=gate)
@@ -68,15 +68,15 @@ def test_a_bad_lesson_changes_nothing(learner: Learner, least: float | None) -> 
 
 
 def test_a_gated_lesson_is_the_same_lesson(tmp_path: Path, learner: Learner) -> None:
-    learner.teach(pictures(2), "elk", experience="x")
+    learner.teach(noise_images(2), "elk", experience="x")
     plain = state(learner)
     learner.rollback()
-    learner.teach(pictures(2), "elk", experience="x", gate=Gate(HELD_OUT, TRUTH))
+    learner.teach(noise_images(2), "elk", experience="x", gate=Gate(HELD_OUT, TRUTH))
     assert state(learner) == plain
 
 
 def test_an_experience_that_was_counted_is_not_tried(learner: Learner) -> None:
-    taught = learner.teach(pictures(2), "elk", experience="first", gate=Gate(HELD_OUT, TRUTH, 1))
+    taught = learner.teach(noise_images(2), "elk", experience="first", gate=Gate(HELD_OUT, TRUTH, 1))
     assert not taught.counted
     assert not taught.refused
     assert taught.before == taught.after
@@ -95,9 +95,9 @@ def test_a_lesson_that_is_interrupted_is_dropped(learner: Learner, monkeypatch: 
 
     monkeypatch.setattr(Learner, "_answers", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        learner.teach(pictures(2), "elk", experience="x", gate=Gate(HELD_OUT, TRUTH))
+        learner.teach(noise_images(2), "elk", experience="x", gate=Gate(HELD_OUT, TRUTH))
     assert state(learner) == before
-    assert learner.teach(pictures(2), "elk", experience="x").counted
+    assert learner.teach(noise_images(2), "elk", experience="x").counted
 
 
 @pytest.mark.parametrize("wrong", [([], [], None), (HELD_OUT, TRUTH[:3], None), (HELD_OUT, TRUTH, 1.5)])
@@ -109,7 +109,7 @@ def test_a_gate_that_is_none_is_refused(wrong: tuple) -> None:
 def test_the_first_class_of_all_can_pass_a_gate(tmp_path: Path) -> None:
     path = write_backbone(tmp_path / "n.obn", np.zeros((1, 8)), None, (-2, 2), ["never"], [0], (6, 6, 1))
     with onebit.Learner.create(tmp_path / "empty", onebit.load(path)) as learner:
-        taught = learner.teach(pictures(1), "fox", gate=Gate(HELD_OUT[:8], TRUTH[:8]))
+        taught = learner.teach(noise_images(1), "fox", gate=Gate(HELD_OUT[:8], TRUTH[:8]))
     assert taught.counted
     assert taught.before == Accuracy(0.0, None, 0.0)
     assert taught.after == Accuracy(1.0, None, 1.0)

@@ -57,7 +57,7 @@ def test_the_first_place_is_named(module: Classifier, place: str | None) -> None
     assert not any(layer._forward_hooks for layer in module.modules())
 
 
-def test_pictures_that_are_not_finite_are_named() -> None:
+def test_images_that_are_not_finite_are_named() -> None:
     assert first_not_finite(classifier(), (BATCH[0] / 0, BATCH[1])) == "the images of the batch"
 
 

@@ -96,7 +96,7 @@ def test_another_recipe_is_refused(tmp_path: Path) -> None:
 
 
 def test_epochs_that_were_divided_otherwise_are_refused(tmp_path: Path) -> None:
-    """As with another number of processes: some pictures of the epoch would come twice, others never."""
+    """As with another number of processes: some images of the epoch would come twice, others never."""
     trained(tiny(trainer={"max_steps": 2}), tmp_path / "run")
     last = tmp_path / "run" / "last.ckpt"
     content = torch.load(last, weights_only=True)

@@ -181,7 +181,7 @@ def test_every_recipe_can_be_built_and_counted(path: Path) -> None:
     if recipe.teacher is not None and recipe.teacher.model is not None:
         make_net(recipe.teacher.model, recipe.teacher.options, classes, data_set.shape)
     channels, *sides = net.input_shape
-    small = torch.zeros(1, channels, *(min(side, 64) for side in sides))  # counting a whole picture takes seconds
+    small = torch.zeros(1, channels, *(min(side, 64) for side in sides))  # counting a whole image takes seconds
     ledger = cost.count(net, small, method, recipe.optimizer.name, recipe.data.batch_size)
     assert not ledger.uncounted
     assert (ledger.saved_percent > 50) == (recipe.method is not None)

@@ -1,4 +1,4 @@
-"""Two processes started by torchrun (DDP over gloo) train on pictures: who sees what, and who counts it."""
+"""Two processes started by torchrun (DDP over gloo) train on images: who sees what, and who counts it."""
 
 import json
 import os
@@ -10,20 +10,20 @@ from typing import Any
 import pytest
 import torch
 
-from tests.pictures import tree
+from tests.jpegs import tree
 
 pytestmark = pytest.mark.slow
 
 SCRIPT = """
 import json, sys, torch
 from lightning.pytorch import Callback
-from onebit.data.picture_loader import PictureLoader
+from onebit.data.image_file_loader import ImageFileLoader
 from onebit.training import Classifier, fit, read_recipe, run, trainer
 from onebit.training.folder import is_first_process
 
 kept, out, recipe, poisoned = sys.argv[1:]
 seen = {"train": [], "test": []}
-read = PictureLoader._read
+read = ImageFileLoader._read
 
 def note(self, number, draws):
     seen["train" if self.training else "test"].append(number)
@@ -43,7 +43,7 @@ def poison(self, batch, batch_idx):
         batch = batch[0] / 0, batch[1]
     return step(self, batch, batch_idx)
 
-PictureLoader._read, Classifier.training_step = note, poison
+ImageFileLoader._read, Classifier.training_step = note, poison
 make = trainer.make_trainer
 run.make_trainer = lambda config, folder, callbacks, *rest, **named: make(
     config, folder, [Keeps(), *callbacks], *rest, **named)
@@ -96,12 +96,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     }
 
 
-def test_every_picture_of_an_epoch_is_seen_once(run: dict[str, Any]) -> None:
+def test_every_image_of_an_epoch_is_seen_once(run: dict[str, Any]) -> None:
     first, second = (seen["train"][:18] for seen in run["seen"])  # an epoch has 6 batches of 3 on each
     assert sorted(first + second) == list(range(36))
 
 
-def test_every_test_picture_is_counted_once(run: dict[str, Any]) -> None:
+def test_every_test_image_is_counted_once(run: dict[str, Any]) -> None:
     first, second = (seen["test"] for seen in run["seen"])
     assert (len(first), len(second)) == (7, 6)
     assert sorted(first + second) == list(range(13))
@@ -128,7 +128,7 @@ def test_the_first_process_owns_the_files(run: dict[str, Any]) -> None:
     assert [(seen["first"], seen["rank"]) for seen in run["seen"]] == [(True, 0), (False, 1)]
 
 
-def test_damaged_pictures_of_all_processes_are_named_once(run: dict[str, Any]) -> None:
+def test_damaged_images_of_all_processes_are_named_once(run: dict[str, Any]) -> None:
     assert list(run["result"]["skipped"]) == [run["broken"]]
 
 

@@ -44,12 +44,12 @@ def command(*words: object) -> dict:
 
 
 def check_commands(folder: Path) -> None:
-    pictures = folder / "new classes" / "zero"
-    pictures.mkdir(parents=True)
+    images = folder / "new classes" / "zero"
+    images.mkdir(parents=True)
     for i, (image, label) in enumerate(zip(IMAGES, RECORD["labels"], strict=True)):
         Image.fromarray(image).save(folder / f"{i}.png")
         if label == 0:
-            Image.fromarray(image).save(pictures / f"{i}.png")
+            Image.fromarray(image).save(images / f"{i}.png")
     model = folder / "mödel.obn"
     model.write_bytes(MODEL.read_bytes())
 
@@ -59,7 +59,7 @@ def check_commands(folder: Path) -> None:
     expected = np.array(RECORD["logits"]).argmax(axis=1)
     assert [int(answer["label"]) for answer in answers] == expected.tolist()
     command("learn", "new", folder / "store", model)
-    command("learn", "teach", folder / "store", pictures.parent, "--experience", "monday")
+    command("learn", "teach", folder / "store", images.parent, "--experience", "monday")
     assert "zero" in [row["name"] for row in command("learn", "show", folder / "store")["classes"]]
 
 

@@ -126,12 +126,12 @@ def _new_digits(folder: Path, seed: int) -> dict[str, Any]:
         "3/3 the backbone of six classes",
     )
     model = onebit.load(_export(folder / "backbone", folder / "backbone.obn"))
-    pictures = [_pictures(folder / f"experience{i}", names) for i, names in enumerate(EXPERIENCES)]
+    folders = [_write_images(folder / f"experience{i}", names) for i, names in enumerate(EXPERIENCES)]
     store = folder / "store"
     with onebit.Learner.create(store, model, seed=seed):
         pass
-    whole = _cut_the_power(store, pictures[0])
-    for i, place in enumerate(pictures):
+    whole = _cut_the_power(store, folders[0])
+    for i, place in enumerate(folders):
         _finish(_teach(store, place, f"experience {i}"))
     with onebit.Learner.open(store) as learner:
         return {
@@ -192,7 +192,7 @@ def _test_images(data: "DataModule") -> tuple["NDArray[np.float32]", "NDArray[np
     return np.concatenate([x.numpy() for x, _ in batches]), np.concatenate([y.numpy() for _, y in batches])
 
 
-def _pictures(folder: Path, names: list[str]) -> Path:
+def _write_images(folder: Path, names: list[str]) -> Path:
     """The training images of some classes as PNG files, in a folder per class: what a person would show the device."""
     from PIL import Image
 
@@ -206,8 +206,8 @@ def _pictures(folder: Path, names: list[str]) -> Path:
     return folder
 
 
-def _teach(store: Path, pictures: Path, experience: str) -> "subprocess.Popen[str]":
-    words = ["learn", "teach", str(store), str(pictures), "--experience", experience, "--json"]
+def _teach(store: Path, images: Path, experience: str) -> "subprocess.Popen[str]":
+    words = ["learn", "teach", str(store), str(images), "--experience", experience, "--json"]
     return subprocess.Popen(
         [sys.executable, "-m", "onebit", *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
@@ -219,7 +219,7 @@ def _finish(child: "subprocess.Popen[str]") -> None:
         raise RuntimeError(f"teaching failed: {errors}")
 
 
-def _cut_the_power(store: Path, pictures: Path) -> bool:
+def _cut_the_power(store: Path, images: Path) -> bool:
     """Kills a teaching process at moments spread over the second half of its life.
 
     True if after each the store was whole with all of the experience or nothing of it, and a cut came in the middle.
@@ -229,7 +229,7 @@ def _cut_the_power(store: Path, pictures: Path) -> bool:
     trial = store.with_name("trial")
     shutil.copytree(store, trial)
     began = time.perf_counter()
-    _finish(_teach(trial, pictures, "experience 0"))
+    _finish(_teach(trial, images, "experience 0"))
     duration = time.perf_counter() - began
     states = []
     for folder in (store, trial):
@@ -237,7 +237,7 @@ def _cut_the_power(store: Path, pictures: Path) -> bool:
             states.append(learner.classes)
     whole, cut = True, False
     for i in range(POWER_CUTS):
-        child = _teach(store, pictures, "experience 0")
+        child = _teach(store, images, "experience 0")
         time.sleep(duration * (0.5 + 0.5 * i / POWER_CUTS))
         child.kill()
         cut |= child.wait() == KILLED

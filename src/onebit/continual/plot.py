@@ -1,4 +1,4 @@
-"""The picture of several learners on a stream."""
+"""The plot of several learners on a stream."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ def plot_accuracies(runs: Mapping[str, Sequence[Accuracies]], path: str | Path, 
     Args:
         runs: the runs of each learner, by its name; over streams of one length.
         path: .png or .svg; replaced if it exists.
-        title: above the picture.
+        title: above the plot.
 
     Example:
         >>> run = Accuracies(torch.tensor([[1.0, 0.0], [0.4, 0.8]]), torch.tensor([1.0, 0.6]))

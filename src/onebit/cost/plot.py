@@ -1,4 +1,4 @@
-"""The picture of a ledger."""
+"""The plot of a ledger."""
 
 from os import PathLike
 from pathlib import Path

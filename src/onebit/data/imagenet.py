@@ -1,4 +1,4 @@
-"""ImageNet (ILSVRC2012) as a tree of folders, and any set of pictures that lies in the same way.
+"""ImageNet (ILSVRC2012) as a tree of folders, and any set of images that lies in the same way.
 
 Russakovsky et al., "ImageNet Large Scale Visual Recognition Challenge", IJCV 2015.
 """
@@ -12,15 +12,15 @@ from typing import ClassVar, Literal
 import numpy as np
 import torch
 
-from onebit.data.pictures import MOST_BYTES, Pictures, PictureSet
+from onebit.data.image_files import MOST_BYTES, ImageFiles, ImageFileSet
 from onebit.errors import OnebitError
 from onebit.runtime.image import SUFFIXES
 
 LISTS = ("LOC_val_solution.csv", "val.txt")
-"""Ground truth of a flat validation folder: a line per picture, its name and its class (wnid, or number from 0)."""
+"""Ground truth of a flat validation folder: a line per image, its name and its class (wnid, or number from 0)."""
 
 
-class ImageNet(PictureSet):
+class ImageNet(ImageFileSet):
     """``train/<wnid>/*.JPEG`` and ``val/<wnid>/*.JPEG``, or a flat ``val/*.JPEG`` with its list of classes.
 
     Classes are the names of the folders of ``train`` in ascending order, as everybody numbers ImageNet's. The list of a
@@ -30,10 +30,10 @@ class ImageNet(PictureSet):
     Args:
         path: the folder that holds ``train`` and ``val``; by default the first of `folders` under the root. A relative
             path that does not exist by itself starts from the root.
-        size, resize, on_corrupt, root: see :class:`onebit.data.pictures.PictureSet`.
+        size, resize, on_corrupt, root: see :class:`onebit.data.image_files.ImageFileSet`.
 
     Raises:
-        OnebitError: a folder or the list is missing, a class has no training picture or the list names none that
+        OnebitError: a folder or the list is missing, a class has no training image or the list names none that
             exists.
 
     Example:
@@ -44,7 +44,7 @@ class ImageNet(PictureSet):
         ...         (folder / part / name).mkdir(parents=True)
         ...         Image.new("RGB", (40, 30)).save(folder / part / name / "0.JPEG")
         >>> small = ImageNet(folder, size=32)
-        >>> small.classes, len(small.train_pictures), small.test_pictures.labels.tolist()
+        >>> small.classes, len(small.train_images), small.test_images.labels.tolist()
         (('n01440764', 'n01443537'), 2, [0, 1])
     """
 
@@ -56,7 +56,7 @@ class ImageNet(PictureSet):
         place = self._part("train")
         names = tuple(sorted(e.name for e in os.scandir(place) if e.is_dir() and not e.name.startswith(".")))
         if not names:
-            raise OnebitError(f"{place} holds no folder of pictures", hint="one folder per class: train/<wnid>/*.JPEG")
+            raise OnebitError(f"{place} holds no folder of images", hint="one folder per class: train/<wnid>/*.JPEG")
         return names
 
     def _part(self, part: str) -> Path:
@@ -65,7 +65,7 @@ class ImageNet(PictureSet):
             raise OnebitError(f"there is no folder {place}", hint="ImageNet lies in train/<wnid>/ and val/<wnid>/")
         return place
 
-    def _pictures(self, part: Literal["train", "val"]) -> Pictures:
+    def _image_files(self, part: Literal["train", "val"]) -> ImageFiles:
         place = self._part(part)
         if part == "val" and not any(entry.is_dir() for entry in os.scandir(place)):
             return self._listed(place)
@@ -76,21 +76,21 @@ class ImageNet(PictureSet):
         for label, name in enumerate(self.classes):
             own = sorted(_images(place / name)) if (place / name).is_dir() else []
             if part == "train" and not own:
-                raise OnebitError(f"{place / name} holds no picture", hint=f"add some ({', '.join(SUFFIXES)})")
+                raise OnebitError(f"{place / name} holds no image", hint=f"add some ({', '.join(SUFFIXES)})")
             files += [f"{name}/{file}" for file in own]
             labels += [label] * len(own)
         if not files:
-            raise OnebitError(f"{place} holds no picture", hint="ImageNet lies in train/<wnid>/ and val/<wnid>/")
+            raise OnebitError(f"{place} holds no image", hint="ImageNet lies in train/<wnid>/ and val/<wnid>/")
         return _Files(place, files, labels)
 
-    def _listed(self, place: Path) -> Pictures:
-        """A flat folder with its list. Every picture must be listed: one left out would raise the accuracy unseen."""
+    def _listed(self, place: Path) -> ImageFiles:
+        """A flat folder with its list. Every image must be listed: one left out would raise the accuracy unseen."""
         places = [folder / name for folder in (place, place.parent) for name in LISTS]
         truth = next((path for path in places if path.is_file()), None)
         if truth is None:
             raise OnebitError(
-                f"{place} is flat, and no list says the classes of its pictures",
-                hint=f"put {' or '.join(LISTS)} beside it, or sort the pictures into a folder per class",
+                f"{place} is flat, and no list says the classes of its images",
+                hint=f"put {' or '.join(LISTS)} beside it, or sort the images into a folder per class",
             )
         known = _read_list(truth, self.classes)
         files = sorted(_images(place))
@@ -100,7 +100,7 @@ class ImageNet(PictureSet):
         return _Files(place, files, [known[Path(file).stem] for file in files])
 
 
-class _Files(Pictures):
+class _Files(ImageFiles):
     def __init__(self, folder: Path, files: list[str], labels: list[int]) -> None:
         self.folder = folder
         self.files = np.array(files, np.bytes_) if all(map(str.isascii, files)) else files  # no objects: a million
@@ -114,7 +114,7 @@ class _Files(Pictures):
         with open(self.name(number), "rb") as file:
             content = file.read(MOST_BYTES + 1)
         if len(content) > MOST_BYTES:
-            raise OnebitError(f"a file of more than {MOST_BYTES >> 20} MiB is no picture to train on")
+            raise OnebitError(f"a file of more than {MOST_BYTES >> 20} MiB is no image to train on")
         return content
 
 
@@ -131,7 +131,7 @@ def _read_list(path: Path, classes: tuple[str, ...]) -> dict[str, int]:
             continue
         if len(words) < 2 or words[1] not in numbers:
             raise OnebitError(
-                f"{path}, line {number}: no picture and class that train has: {line[:80]!r}",
+                f"{path}, line {number}: no image and class that train has: {line[:80]!r}",
                 hint="a line is: NAME WNID, or NAME NUMBER with numbers from 0 in the order of the wnids",
             )
         known[Path(words[0]).stem if Path(words[0]).suffix.lower() in SUFFIXES else words[0]] = numbers[words[1]]

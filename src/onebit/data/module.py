@@ -11,9 +11,9 @@ from torch import Generator, Tensor
 from onebit.data import augment as augmentation
 from onebit.data.autoaugment import auto_augment
 from onebit.data.dataset import DataSet, Split
+from onebit.data.image_file_loader import AUGMENTATIONS, ImageFileLoader
+from onebit.data.image_files import ImageFileSet
 from onebit.data.loader import Loader
-from onebit.data.picture_loader import AUGMENTATIONS, PictureLoader
-from onebit.data.pictures import PictureSet
 from onebit.data.registry import create
 from onebit.data.sampler import EpochSampler, seeded
 from onebit.errors import OnebitError, nearest
@@ -50,14 +50,14 @@ class DataModule(LightningDataModule):
         augment: of the training part: ``none``; ``flip_crop``: crop with padding 4, flip; ``cyclebnn``: these, then
             AutoAugment's CIFAR-10 policy, then Cutout of 16 pixels (pixels of CIFAR's 32; in proportion for others),
             with the data set's mean colour where ``flip_crop`` has black.
-            Of pictures that stay in their files: ``flip_crop``: a random part of 0.08 to 1 of the area, flip;
+            Of images that stay in their files: ``flip_crop``: a random part of 0.08 to 1 of the area, flip;
             ``reactnet``: the same, then lighting of 0.1; ``cyclebnn``: 0.08 to 1.25, flip, lighting of 0.1.
         classes: keep only these classes (names or numbers) and relabel them 0..k-1 in this order; None keeps all.
         seed: of order and augmentation: batch i of epoch e is the same in every run.
         num_workers: threads that prepare batches ahead; 0 prepares each when it is asked for.
         normalize: False takes pixel / 255 as it is: mean 0, std 1.
         validation: training images that are held out and make up the validation part, the same ones whatever the seed;
-            0 validates on the test part. Not for pictures that stay in their files.
+            0 validates on the test part. Not for images that stay in their files.
 
     Raises:
         OnebitError: an argument names nothing that exists, or the data set is missing or damaged.
@@ -86,10 +86,10 @@ class DataModule(LightningDataModule):
         self.batch_size, self.augment, self.seed = batch_size, augment, seed
         self.num_workers, self.normalize = num_workers, normalize
         self.data_set: DataSet = create(name, **self.options)
-        known = AUGMENTATIONS if isinstance(self.data_set, PictureSet) else _AUGMENTATIONS
+        known = AUGMENTATIONS if isinstance(self.data_set, ImageFileSet) else _AUGMENTATIONS
         if augment not in known:
             raise OnebitError(f"there is no augmentation '{augment}' of {name}", hint=f"choose from {', '.join(known)}")
-        if validation and isinstance(self.data_set, PictureSet):
+        if validation and isinstance(self.data_set, ImageFileSet):
             raise OnebitError(f"{name} cannot hold out training images", hint="drop data.validation")
         self.validation = validation
         self._kept = None if classes is None else _numbers(classes, self.data_set)
@@ -118,8 +118,8 @@ class DataModule(LightningDataModule):
     @property
     def train_labels(self) -> Tensor:
         """Of the training part, int64 (N,)."""
-        if isinstance(self.data_set, PictureSet):
-            return self._relabelled(self.data_set.train_pictures.labels)[1]
+        if isinstance(self.data_set, ImageFileSet):
+            return self._relabelled(self.data_set.train_images.labels)[1]
         return self.train_split[1]
 
     @property
@@ -130,7 +130,7 @@ class DataModule(LightningDataModule):
     @property
     def skipped(self) -> dict[str, str]:
         """The images and shards that this process left out so far because they are damaged, and why."""
-        return self.data_set.faults.skipped if isinstance(self.data_set, PictureSet) else {}
+        return self.data_set.faults.skipped if isinstance(self.data_set, ImageFileSet) else {}
 
     @cached_property
     def train_split(self) -> Split:
@@ -158,8 +158,8 @@ class DataModule(LightningDataModule):
 
     def train_dataloader(self) -> Loader:
         """Augmented batches in an order of their own each epoch."""
-        if isinstance(self.data_set, PictureSet):
-            return self._picture_loader(self.data_set, "train", self.mean, self.std, self.batch_size)
+        if isinstance(self.data_set, ImageFileSet):
+            return self._image_file_loader(self.data_set, "train", self.mean, self.std, self.batch_size)
         sampler = self._sampler(len(self.train_labels), self.batch_size, shuffle=True)
         return self._loader(self.train_split, self.augment, self.mean, self.std, sampler)
 
@@ -181,8 +181,8 @@ class DataModule(LightningDataModule):
             mean, std: one per channel; images become (pixel / 255 - mean) / std.
             batch_size: images at a time.
         """
-        if isinstance(self.data_set, PictureSet):
-            return self._picture_loader(self.data_set, "test", mean, std, batch_size)
+        if isinstance(self.data_set, ImageFileSet):
+            return self._image_file_loader(self.data_set, "test", mean, std, batch_size)
         sampler = self._sampler(len(self.test_split[1]), batch_size, shuffle=False)
         return self._loader(self.test_split, "none", mean, std, sampler)
 
@@ -198,19 +198,19 @@ class DataModule(LightningDataModule):
         transform = Transform(augment, colours[0], colours[1], sides, self.data_set.mean)
         return Loader(images.to(device), labels.to(device), transform, sampler, self.num_workers)
 
-    def _picture_loader(
+    def _image_file_loader(
         self,
-        data_set: PictureSet,
+        data_set: ImageFileSet,
         part: Literal["train", "test"],
         mean: Sequence[float],
         std: Sequence[float],
         batch_size: int,
-    ) -> PictureLoader:
+    ) -> ImageFileLoader:
         training = part == "train"
-        pictures = data_set.train_pictures if training else data_set.test_pictures
-        numbers, labels = self._relabelled(pictures.labels)
-        return PictureLoader(
-            pictures,
+        files = data_set.train_images if training else data_set.test_images
+        numbers, labels = self._relabelled(files.labels)
+        return ImageFileLoader(
+            files,
             numbers,
             labels,
             size=data_set.size,

@@ -1,4 +1,4 @@
-"""ImageNet, and any set of pictures, as numbered WebDataset shards."""
+"""ImageNet, and any set of images, as numbered WebDataset shards."""
 
 import re
 from functools import cached_property
@@ -10,14 +10,14 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from onebit.data.pictures import Pictures, PictureSet
+from onebit.data.image_files import ImageFiles, ImageFileSet
 from onebit.data.tar import name_at, read_index
 from onebit.errors import OnebitError
 
 CLASSES = "classes.txt"
 
 
-class ImageNetShards(PictureSet):
+class ImageNetShards(ImageFileSet):
     """``*train*.tar`` and ``*val*.tar`` (or ``train/*.tar`` and ``val/*.tar``) with ``KEY.jpg`` and ``KEY.cls`` inside.
 
     ``KEY.cls`` is the class as a number from 0. Their names are the lines of ``classes.txt`` beside the shards; without
@@ -27,8 +27,8 @@ class ImageNetShards(PictureSet):
     Args:
         path: the folder of the shards; by default the first of `folders` under the root. A relative path that does not
             exist by itself starts from the root.
-        size, resize, on_corrupt, root: see :class:`onebit.data.pictures.PictureSet`. With ``skip``, what is whole in a
-            damaged shard is used.
+        size, resize, on_corrupt, root: see :class:`onebit.data.image_files.ImageFileSet`. With ``skip``, what is
+            whole in a damaged shard is used.
 
     Raises:
         OnebitError: there are no shards, one is missing or damaged, or a label is beyond the classes.
@@ -37,16 +37,16 @@ class ImageNetShards(PictureSet):
         >>> import io, tarfile
         >>> from PIL import Image
         >>> folder = getfixture("tmp_path")
-        >>> picture = io.BytesIO()
-        >>> Image.new("RGB", (40, 30)).save(picture, "JPEG")
+        >>> image = io.BytesIO()
+        >>> Image.new("RGB", (40, 30)).save(image, "JPEG")
         >>> for part in ("train", "val"):
         ...     with tarfile.open(folder / f"{part}-000000.tar", "w") as shard:
-        ...         for name, content in (("0001.jpg", picture.getvalue()), ("0001.cls", b"0")):
+        ...         for name, content in (("0001.jpg", image.getvalue()), ("0001.cls", b"0")):
         ...             member = tarfile.TarInfo(name)
         ...             member.size = len(content)
         ...             shard.addfile(member, io.BytesIO(content))
         >>> small = ImageNetShards(folder, size=32)
-        >>> small.classes, len(small.train_pictures)
+        >>> small.classes, len(small.train_images)
         (('0',), 1)
     """
 
@@ -58,9 +58,9 @@ class ImageNetShards(PictureSet):
         names = self.folder() / CLASSES
         if names.is_file():
             return tuple(names.read_text(encoding="utf-8", errors="replace").rstrip().splitlines())
-        return tuple(map(str, range(int(self.train_pictures.labels.max()) + 1)))
+        return tuple(map(str, range(int(self.train_images.labels.max()) + 1)))
 
-    def _pictures(self, part: Literal["train", "val"]) -> Pictures:
+    def _image_files(self, part: Literal["train", "val"]) -> ImageFiles:
         shards = self._shards(part)
         console = Console(stderr=True)
         scans = []
@@ -74,18 +74,18 @@ class ImageNetShards(PictureSet):
                 self.faults.meet(name, OnebitError(reason))
             scans.append((path, scan.samples))
         if not sum(len(samples) for _, samples in scans):
-            raise OnebitError(f"the shards {shards[0]} ... hold no picture", hint="a sample is KEY.jpg and KEY.cls")
-        pictures = _Members(scans)
+            raise OnebitError(f"the shards {shards[0]} ... hold no image", hint="a sample is KEY.jpg and KEY.cls")
+        files = _Members(scans)
         if part == "val" or (self.folder() / CLASSES).is_file():
-            self._check_labels(pictures)
-        return pictures
+            self._check_labels(files)
+        return files
 
-    def _check_labels(self, pictures: "_Members") -> None:
-        foreign = (pictures.labels >= len(self.classes)).nonzero().flatten()
+    def _check_labels(self, files: "_Members") -> None:
+        foreign = (files.labels >= len(self.classes)).nonzero().flatten()
         if len(foreign):
             number = int(foreign[0])
             raise OnebitError(
-                f"{pictures.name(number)}: its class is {pictures.labels[number]}, there are {len(self.classes)}",
+                f"{files.name(number)}: its class is {files.labels[number]}, there are {len(self.classes)}",
                 hint="classes are numbers from 0, the same in training and validation",
             )
 
@@ -108,7 +108,7 @@ class ImageNetShards(PictureSet):
         return found
 
 
-class _Members(Pictures):
+class _Members(ImageFiles):
     def __init__(self, scans: list[tuple[Path, np.ndarray]]) -> None:
         self.shards = [path for path, _ in scans]
         self.shard = np.repeat(np.arange(len(scans)), [len(samples) for _, samples in scans])

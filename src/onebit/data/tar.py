@@ -18,7 +18,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from onebit.data.pictures import MOST_BYTES
+from onebit.data.image_files import MOST_BYTES
 from onebit.errors import OnebitError
 from onebit.files import replacing
 from onebit.runtime.image import SUFFIXES
@@ -94,7 +94,7 @@ def scan_shard(path: Path) -> Scan:
             if not text.isdigit() or int(text) >= _MOST_CLASSES:
                 faults[name] = f"its label is {text[:20]!r}, not a number"
             elif images[0].size > MOST_BYTES:
-                faults[name] = f"a file of more than {MOST_BYTES >> 20} MiB is no picture to train on"
+                faults[name] = f"a file of more than {MOST_BYTES >> 20} MiB is no image to train on"
             else:
                 samples.append((images[0].offset_data, images[0].size, int(text)))
     return Scan(np.array(samples, _NUMBERS).reshape(-1, 3), faults)

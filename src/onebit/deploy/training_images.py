@@ -10,7 +10,7 @@ from torch import Tensor
 
 from onebit import data
 from onebit.data.dataset import DataSet
-from onebit.data.pictures import PictureSet
+from onebit.data.image_files import ImageFileSet
 from onebit.deploy.tail import Teachable
 from onebit.errors import OnebitError
 
@@ -108,13 +108,13 @@ def _normalized(images: Tensor, info: dict[str, Any]) -> Tensor:
     return (images / 255 - mean) / std
 
 
-def _training_part(info: dict[str, Any], pictures: int) -> tuple[Tensor, Tensor]:
+def _training_part(info: dict[str, Any], count: int) -> tuple[Tensor, Tensor]:
     """Training images, uint8 (N, C, H, W), of the classes that the network knows, and these as numbers of its logits.
 
-    Of a data set that does not fit into memory, about ``pictures`` of them, spread over it.
+    Of a data set that does not fit into memory, about ``count`` of them, spread over it.
     """
     data_set = _data_set(info)
-    images, labels = data_set.sample(pictures) if isinstance(data_set, PictureSet) else data_set.train()
+    images, labels = data_set.sample(count) if isinstance(data_set, ImageFileSet) else data_set.train()
     classes = {label: number for number, label in enumerate(info["classes"])}
     labels = torch.tensor([classes.get(label, -1) for label in data_set.classes])[labels]
     images, labels = images[labels >= 0], labels[labels >= 0]

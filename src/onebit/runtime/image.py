@@ -50,7 +50,7 @@ def to_input(
 def to_pixels(image: Any, shape: tuple[int, int, int], resize: int | None = None) -> NDArray[np.uint8]:
     """One image in the form that networks see: turned as its EXIF says, grey or RGB, and :func:`fit` to the size.
 
-    Of an animation it is the first picture; transparency is left out.
+    Of an animation it is the first frame; transparency is left out.
 
     Args:
         image: a path, a Pillow image, or an array uint8 (H, W, 3) or (H, W).
@@ -64,11 +64,10 @@ def to_pixels(image: Any, shape: tuple[int, int, int], resize: int | None = None
         OnebitError: there is no such file, it is no image or damaged, or the array has another form.
     """
     channels, height, width = shape
-    picture = to_picture(image, channels)
-    return np.array(fit(picture, (height, width), resize)).reshape(height, width, channels)
+    return np.array(fit(to_pil(image, channels), (height, width), resize)).reshape(height, width, channels)
 
 
-def to_picture(image: Any, channels: int = 3) -> "Image":
+def to_pil(image: Any, channels: int = 3) -> "Image":
     """One image, decoded: turned as its EXIF says, 8 bits per channel, grey (1 channel) or RGB (3), in its own size.
 
     Args:
@@ -86,9 +85,9 @@ def to_picture(image: Any, channels: int = 3) -> "Image":
         )
     from PIL import ImageOps
 
-    picture = _open(image)
+    opened = _open(image)
     try:
-        return _eight_bits(ImageOps.exif_transpose(picture)).convert(_MODES[channels])
+        return _eight_bits(ImageOps.exif_transpose(opened)).convert(_MODES[channels])
     except OnebitError as problem:
         raise OnebitError(f"{_name(image)}: {problem.message}", problem.hint) from problem
     except Exception as problem:  # decoders raise what they like at damaged data
@@ -97,36 +96,36 @@ def to_picture(image: Any, channels: int = 3) -> "Image":
         ) from problem
 
 
-def fit(picture: "Image", size: tuple[int, int], resize: int | None = None) -> "Image":
-    """A picture in the size of a network, as it is evaluated: bilinear. One that has this size stays as it is.
+def fit(image: "Image", size: tuple[int, int], resize: int | None = None) -> "Image":
+    """An image in the size of a network, as it is evaluated: bilinear. One that has this size stays as it is.
 
     Args:
-        picture: of any size.
+        image: of any size.
         size: (H, W) of the network.
         resize: its shorter side becomes this many pixels and its centre is cut, see :func:`centre_box`; None stretches
-            the whole picture.
+            the whole image.
     """
-    if picture.size == size[::-1]:
-        return picture
-    return crop(picture, (0, 0, *picture.size) if resize is None else centre_box(picture.size, size, resize), size)
+    if image.size == size[::-1]:
+        return image
+    return crop(image, (0, 0, *image.size) if resize is None else centre_box(image.size, size, resize), size)
 
 
-def crop(picture: "Image", box: tuple[float, float, float, float], size: tuple[int, int]) -> "Image":
-    """The part ``box`` (left, top, right, bottom; in pixels) of a picture, stretched to ``size`` (H, W), bilinear."""
+def crop(image: "Image", box: tuple[float, float, float, float], size: tuple[int, int]) -> "Image":
+    """The part ``box`` (left, top, right, bottom; in pixels) of an image, stretched to ``size`` (H, W), bilinear."""
     from PIL import Image
 
-    return picture.resize(size[::-1], Image.Resampling.BILINEAR, box=box)
+    return image.resize(size[::-1], Image.Resampling.BILINEAR, box=box)
 
 
 def centre_box(size: tuple[int, int], wanted: tuple[int, int], resize: int) -> tuple[float, float, float, float]:
-    """Where the centre of a picture lies that would be cut after resizing: the usual evaluation on ImageNet.
+    """Where the centre of an image lies that would be cut after resizing: the usual evaluation on ImageNet.
 
-    Cutting first and resizing once keeps fractions of a pixel, and no picture, however long and thin, grows.
+    Cutting first and resizing once keeps fractions of a pixel, and no image, however long and thin, grows.
 
     Args:
-        size: (width, height) of the picture.
+        size: (width, height) of the image.
         wanted: (H, W) of the cut.
-        resize: what the shorter side of the picture would be resized to; not below ``wanted``.
+        resize: what the shorter side of the image would be resized to; not below ``wanted``.
 
     Returns:
         left, top, right, bottom: a box for :func:`crop`.
@@ -162,8 +161,8 @@ def _open(image: Any) -> "Image":
             f"a {type(image).__name__} is no image", hint="pass a path, a Pillow image or an array uint8 (H, W, 3)"
         )
     try:
-        picture = Image.open(io.BytesIO(image) if isinstance(image, bytes) else image)
-        picture.load()
+        opened = Image.open(io.BytesIO(image) if isinstance(image, bytes) else image)
+        opened.load()
     except UnidentifiedImageError as problem:
         raise _not_an_image(image, "of no format that is known here") from problem
     except OSError as problem:
@@ -172,7 +171,7 @@ def _open(image: Any) -> "Image":
         raise OnebitError(f"{_name(image)}: {problem.strerror}", hint="check the path") from problem
     except Exception as problem:
         raise _not_an_image(image, problem) from problem
-    return picture
+    return opened
 
 
 def _not_an_image(image: Any, problem: Exception | str) -> OnebitError:
@@ -181,17 +180,17 @@ def _not_an_image(image: Any, problem: Exception | str) -> OnebitError:
     )
 
 
-def _eight_bits(picture: "Image") -> "Image":
+def _eight_bits(image: "Image") -> "Image":
     """Pillow clips 16-bit grey values when it converts them; this keeps their upper eight bits."""
     from PIL import Image
 
-    if picture.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
-    if picture.mode in ("I", "F"):
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in ("I", "F"):
         raise OnebitError(
-            f"pixels of mode {picture.mode} have no fixed range", hint="save the image with 8 bits per channel"
+            f"pixels of mode {image.mode} have no fixed range", hint="save the image with 8 bits per channel"
         )
-    return picture
+    return image
 
 
 def _name(image: Any) -> str:

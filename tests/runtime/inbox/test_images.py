@@ -1,4 +1,4 @@
-"""Labelled pictures on a disk: folders, lists, and what is wrong with them."""
+"""Labelled images on a disk: folders, lists, and what is wrong with them."""
 
 from pathlib import Path
 

@@ -51,7 +51,7 @@ def test_a_growing_file_is_not_taken(watch: Watch, clock: Clock, tmp_path: Path)
     clock.now += 100
     assert names(watch) == []
     assert not watch.busy
-    file.write_bytes(b"changed")  # another picture under the same name
+    file.write_bytes(b"changed")  # another image under the same name
     assert names(watch) == []
     clock.now += 10
     assert names(watch) == ["a.png"]
@@ -125,6 +125,6 @@ def test_the_ledger_survives_a_cut_at_every_byte(tmp_path: Path) -> None:
                 again = Journal(path, lambda experience: False)  # it was written down
 
 
-def test_the_same_bytes_of_another_class_are_another_picture() -> None:
+def test_the_same_bytes_of_another_class_are_another_image() -> None:
     assert hash_of(b"x", "cat") != hash_of(b"x", "dog")
     assert hash_of(b"x", "cat") != hash_of(b"y", "cat")

@@ -1,4 +1,4 @@
-"""What becomes of pictures, and that a batch is a function of seed, epoch, position and process."""
+"""What becomes of images, and that a batch is a function of seed, epoch, position and process."""
 
 import io
 
@@ -11,10 +11,10 @@ import onebit
 from onebit import deploy
 from onebit.data import DataModule
 from onebit.data.augment import lighting
-from onebit.data.picture_loader import random_box
+from onebit.data.image_file_loader import random_box
 from onebit.data.sampler import EpochSampler, seeded
 from onebit.runtime.image import centre_box, crop, to_pixels
-from tests.pictures import shards, tree
+from tests.jpegs import shards, tree
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_batches_repeat_and_go_on_wherever_they_stopped(places, name, num_worker
     assert not same(expected[:5], list(module(places, seed=4).train_dataloader()))
 
 
-def test_every_picture_comes_once_an_epoch_over_the_processes(places):
+def test_every_image_comes_once_an_epoch_over_the_processes(places):
     made = module(places, augment="none", batch_size=4)
     plain = {image.numpy().tobytes() for images, _ in made.train_dataloader() for image in images}
     assert len(plain) == 36
@@ -67,19 +67,19 @@ def test_every_picture_comes_once_an_epoch_over_the_processes(places):
     assert sorted(seen) == sorted(plain)
 
 
-def test_the_test_part_is_the_centre_of_the_resized_picture(places):
+def test_the_test_part_is_the_centre_of_the_resized_image(places):
     made = module(places)
     images, labels = next(iter(made.test_dataloader()))
-    pictures = made.data_set.test_pictures
-    assert labels.tolist() == pictures.labels[:7].tolist()
-    picture = Image.open(io.BytesIO(pictures.read(0)))
-    cut = crop(picture, centre_box(picture.size, (16, 16), 18), (16, 16))
+    files = made.data_set.test_images
+    assert labels.tolist() == files.labels[:7].tolist()
+    image = Image.open(io.BytesIO(files.read(0)))
+    cut = crop(image, centre_box(image.size, (16, 16), 18), (16, 16))
     pixels = torch.from_numpy(np.asarray(cut).transpose(2, 0, 1).copy())
     mean, std = (torch.tensor(values).reshape(3, 1, 1) for values in (made.mean, made.std))
     assert torch.allclose(images[0], (pixels / 255 - mean) / std, atol=1e-5)
 
 
-def test_the_packed_model_cuts_a_picture_as_the_evaluation_does(places, tmp_path):
+def test_the_packed_model_cuts_an_image_as_the_evaluation_does(places, tmp_path):
     made = module(places)
     images, _ = next(iter(made.test_dataloader()))
     net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 16 * 16, 4))
@@ -89,17 +89,17 @@ def test_the_packed_model_cuts_a_picture_as_the_evaluation_does(places, tmp_path
     deploy.export(net, tmp_path / "m.obn", images, mean=made.mean, std=made.std, resize=resize)
     model = onebit.load(tmp_path / "m.obn")
     assert model.resize == 18
-    pictures = [made.data_set.test_pictures.read(number) for number in range(len(images))]
-    sizes = {Image.open(io.BytesIO(picture)).size for picture in pictures}
-    assert any(width != height for width, height in sizes), "stretching would give another picture"
-    torch.testing.assert_close(torch.from_numpy(model.input_of(pictures)).permute(0, 3, 1, 2), images)
+    encoded = [made.data_set.test_images.read(number) for number in range(len(images))]
+    sizes = {Image.open(io.BytesIO(image)).size for image in encoded}
+    assert any(width != height for width, height in sizes), "stretching would give another image"
+    torch.testing.assert_close(torch.from_numpy(model.input_of(encoded)).permute(0, 3, 1, 2), images)
 
 
 def test_cutting_first_is_near_resizing_first():
     gradient = np.add.outer(np.arange(300), np.arange(500)).astype(np.float64)
-    picture = Image.fromarray(np.repeat((gradient * 255 / gradient.max())[..., None], 3, 2).astype(np.uint8))
-    ours = to_pixels(crop(picture, centre_box(picture.size, (224, 224), 256), (224, 224)), (3, 224, 224))
-    resized = picture.resize((int(256 * 500 / 300), 256), Image.Resampling.BILINEAR)
+    image = Image.fromarray(np.repeat((gradient * 255 / gradient.max())[..., None], 3, 2).astype(np.uint8))
+    ours = to_pixels(crop(image, centre_box(image.size, (224, 224), 256), (224, 224)), (3, 224, 224))
+    resized = image.resize((int(256 * 500 / 300), 256), Image.Resampling.BILINEAR)
     left, top = round((resized.width - 224) / 2), 16
     usual = to_pixels(resized.crop((left, top, left + 224, top + 224)), (3, 224, 224))
     assert np.abs(ours.astype(int) - usual).max() <= 1
@@ -124,7 +124,7 @@ def test_random_parts_are_as_the_paper_says():
     assert random_box((1000, 10), torch.full((22,), 0.99), (0.9, 1.0)) == (493, 0, 506, 10), "the centre, at most 4:3"
 
 
-def test_half_of_the_pictures_are_mirrored(places):
+def test_half_of_the_images_are_mirrored(places):
     made = module(places, augment="flip_crop", batch_size=36)
     loader = made.train_dataloader()
     draws = torch.full((36, 23), 0.5, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""``onebit train``, ``evaluate``, ``export`` and ``data`` on pictures that stay in their files."""
+"""``onebit train``, ``evaluate``, ``export`` and ``data`` on images that stay in their files."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from onebit.cli import main
-from tests.pictures import shards, tree
+from tests.jpegs import shards, tree
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def recipe(place: Path, on_corrupt: str, name: str = "imagenet") -> str:
 
 
 @pytest.mark.slow
-def test_a_damaged_picture_is_one_line_or_counted(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_image_is_one_line_or_counted(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     damaged = [sorted(place.glob(f"{part}/*/*"))[5] for part in ("train", "val")]
     for file in damaged:
         file.write_bytes(file.read_bytes()[:200])

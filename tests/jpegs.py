@@ -10,7 +10,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 
-def pictures(count: int, start: int = 0, classes: int = 3) -> list[tuple[str, int, bytes]]:
+def jpegs(count: int, start: int = 0, classes: int = 3) -> list[tuple[str, int, bytes]]:
     """Key, label and JPEG of some digits below ``classes``, the keys in the order of the labels."""
     digits = load_digits()
     chosen = [i for i in range(len(digits.target)) if digits.target[i] < classes][start : start + count]
@@ -26,7 +26,7 @@ def pictures(count: int, start: int = 0, classes: int = 3) -> list[tuple[str, in
 def tree(folder: Path, train: int = 36, val: int = 10) -> Path:
     """``train/n0000000<label>/*.JPEG`` and ``val/`` the same."""
     for part, start, count in (("train", 0, train), ("val", train, val)):
-        for key, label, content in pictures(count, start):
+        for key, label, content in jpegs(count, start):
             place = folder / part / f"n0000000{label}"
             place.mkdir(parents=True, exist_ok=True)
             (place / f"{key}.JPEG").write_bytes(content)
@@ -44,7 +44,7 @@ def shard(path: Path, members: Iterable[tuple[str, bytes]]) -> Path:
 
 
 def samples(made: list[tuple[str, int, bytes]]) -> list[tuple[str, bytes]]:
-    """The members that are these pictures."""
+    """The members that are these images."""
     return [
         member
         for key, label, content in made
@@ -56,7 +56,7 @@ def shards(folder: Path, train: int = 36, val: int = 10, each: int = 12) -> Path
     """``train-00000N.tar`` and ``val-00000N.tar`` of ``each`` samples, with ``classes.txt``."""
     folder.mkdir(parents=True, exist_ok=True)
     for part, start, count in (("train", 0, train), ("val", train, val)):
-        made = pictures(count, start)
+        made = jpegs(count, start)
         for number in range(0, count, each):
             shard(folder / f"{part}-{number // each:06}.tar", samples(made[number : number + each]))
     (folder / "classes.txt").write_text("n00000000\nn00000001\nn00000002\n")

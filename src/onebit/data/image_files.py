@@ -1,4 +1,4 @@
-"""Data sets whose pictures stay in their files: what they offer, and what becomes of a damaged one."""
+"""Data sets whose images stay in their files: what they offer, and what becomes of a damaged one."""
 
 import os
 from abc import ABC, abstractmethod
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from onebit.data.dataset import DataSet, Split
 from onebit.errors import OnebitError
-from onebit.runtime.image import fit, to_picture
+from onebit.runtime.image import fit, to_pil
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -33,7 +33,7 @@ class Faults:
         on_corrupt: ``error`` raises at the first; ``skip`` leaves it out and counts it.
 
     Attributes:
-        skipped: why, by name. A picture that is met again counts once.
+        skipped: why, by name. An image that is met again counts once.
 
     Example:
         >>> faults = Faults("skip")
@@ -59,7 +59,7 @@ class Faults:
         self.skipped[name] = reason
 
 
-class Pictures(ABC):
+class ImageFiles(ABC):
     """Image files in a fixed order, read one at a time from any thread.
 
     Attributes:
@@ -73,28 +73,28 @@ class Pictures(ABC):
 
     @abstractmethod
     def name(self, number: int) -> str:
-        """Where a picture lies, for people."""
+        """Where an image lies, for people."""
 
     @abstractmethod
     def read(self, number: int) -> bytes:
         """The bytes of the image file; raises OSError, or OnebitError if it is not to be read."""
 
     def decode(self, number: int, faults: Faults) -> "Image | None":
-        """The picture in RGB; None if it cannot be read and ``faults`` lets it be left out."""
+        """The image in RGB; None if it cannot be read and ``faults`` lets it be left out."""
         try:
-            return to_picture(self.read(number))
+            return to_pil(self.read(number))
         except (OnebitError, OSError) as problem:
             faults.meet(self.name(number), problem)
             return None
 
 
-class PictureSet(DataSet):
-    """A data set of picture files that are decoded when a batch wants them; only their places and labels are in memory.
+class ImageFileSet(DataSet):
+    """A data set of image files that are decoded when a batch wants them; only their places and labels are in memory.
 
     Args:
         path: its folder; None looks for one of the usual names in ``root``.
         size: side of the square that a network sees, or (height, width).
-        resize: what the shorter side of a test picture becomes before its centre is cut; None keeps the usual
+        resize: what the shorter side of a test image becomes before its centre is cut; None keeps the usual
             proportion of 256 to 224.
         on_corrupt: ``error`` or ``skip``, see :class:`Faults`.
         root: the folder that holds data sets.
@@ -141,18 +141,18 @@ class PictureSet(DataSet):
         return 0.229, 0.224, 0.225
 
     @cached_property
-    def train_pictures(self) -> Pictures:
+    def train_images(self) -> ImageFiles:
         """The training part."""
-        return self._pictures("train")
+        return self._image_files("train")
 
     @cached_property
-    def test_pictures(self) -> Pictures:
+    def test_images(self) -> ImageFiles:
         """The validation part, whose labels are published."""
-        return self._pictures("val")
+        return self._image_files("val")
 
     @abstractmethod
-    def _pictures(self, part: Literal["train", "val"]) -> Pictures:
-        """Finds the pictures of a part."""
+    def _image_files(self, part: Literal["train", "val"]) -> ImageFiles:
+        """Finds the images of a part."""
 
     def train(self) -> Split:
         raise self._not_in_memory()
@@ -161,46 +161,46 @@ class PictureSet(DataSet):
         raise self._not_in_memory()
 
     def check(self) -> dict[str, Any]:
-        """Decodes every picture, then counts.
+        """Decodes every image, then counts.
 
         Raises:
             OnebitError: some cannot be read; names them. Under ``on_corrupt: skip`` they are not counted instead.
         """
         found = Faults("skip")
         counts = {
-            part: self._readable(pictures, found)
-            for part, pictures in (("train", self.train_pictures), ("test", self.test_pictures))
+            part: self._readable(files, found)
+            for part, files in (("train", self.train_images), ("test", self.test_images))
         }
         if found.skipped and self.faults.on_corrupt == "error":
             raise OnebitError(
-                f"{len(found.skipped)} pictures cannot be read: {', '.join(found.skipped)}",
+                f"{len(found.skipped)} images cannot be read: {', '.join(found.skipped)}",
                 hint="replace them, or leave them out with data.options.on_corrupt skip",
             )
         self.faults.skipped |= found.skipped
         return {**counts, "classes": list(self.classes), "shape": list(self.shape)}
 
     def sample(self, count: int) -> Split:
-        """Some pictures, spread over the training part, cut as test pictures are; otherwise as `train`."""
-        pictures = self.train_pictures
-        numbers = torch.linspace(0, len(pictures) - 1, min(count, len(pictures))).long().tolist()
-        decoded = [(number, pictures.decode(number, self.faults)) for number in numbers]
-        kept = [(number, picture) for number, picture in decoded if picture is not None]
-        cut = [fit(picture, self.size, self.resize) for _, picture in kept]
+        """Some images, spread over the training part, cut as test images are; otherwise as `train`."""
+        files = self.train_images
+        numbers = torch.linspace(0, len(files) - 1, min(count, len(files))).long().tolist()
+        decoded = [(number, files.decode(number, self.faults)) for number in numbers]
+        kept = [(number, image) for number, image in decoded if image is not None]
+        cut = [fit(image, self.size, self.resize) for _, image in kept]
         images = torch.from_numpy(np.stack([np.asarray(part) for part in cut])).permute(0, 3, 1, 2)
-        return images, pictures.labels[[number for number, _ in kept]]
+        return images, files.labels[[number for number, _ in kept]]
 
-    def _readable(self, pictures: Pictures, faults: Faults) -> int:
+    def _readable(self, files: ImageFiles, faults: Faults) -> int:
         console = Console(stderr=True)
         with ThreadPoolExecutor() as pool:
-            done = _mapped(pool, lambda number: pictures.decode(number, faults) is not None, len(pictures))
+            done = _mapped(pool, lambda number: files.decode(number, faults) is not None, len(files))
             shown = track(
-                done, "decoding", len(pictures), console=console, transient=True, disable=not console.is_terminal
+                done, "decoding", len(files), console=console, transient=True, disable=not console.is_terminal
             )
             return sum(shown)
 
     def _not_in_memory(self) -> OnebitError:
         return OnebitError(
-            f"the pictures of {self.name} are decoded as a batch wants them, not held in memory",
+            f"the images of {self.name} are decoded as a batch wants them, not held in memory",
             hint="take batches from onebit.data.DataModule",
         )
 

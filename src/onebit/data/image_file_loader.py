@@ -1,4 +1,4 @@
-"""Batches of pictures that are read and decoded as they are wanted."""
+"""Batches of images that are read and decoded as they are wanted."""
 
 import math
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ import torch
 from torch import Generator, Tensor
 
 from onebit.data.augment import lighting
+from onebit.data.image_files import Faults, ImageFiles
 from onebit.data.loader import Batch, Loader
-from onebit.data.pictures import Faults, Pictures
 from onebit.data.sampler import EpochSampler
 from onebit.errors import OnebitError
 from onebit.runtime.image import crop, fit
@@ -19,11 +19,11 @@ _TRIES = 10
 _RATIO = (math.log(3 / 4), math.log(4 / 3))
 
 
-class PictureAugmentation(NamedTuple):
-    """What becomes of a training picture: a random part of it, stretched; mirrored with probability 1/2; lighting.
+class ImageFileAugmentation(NamedTuple):
+    """What becomes of a training image: a random part of it, stretched; mirrored with probability 1/2; lighting.
 
     Attributes:
-        scale: of the part's area to the picture's, least and most. Where the most is above 1, parts that do not fit are
+        scale: of the part's area to the image's, least and most. Where the most is above 1, parts that do not fit are
             drawn again, so large parts come more often.
         lighting: standard deviation of the changes of colour; 0 for none.
     """
@@ -32,44 +32,44 @@ class PictureAugmentation(NamedTuple):
     lighting: float = 0.0
 
 
-AUGMENTATIONS: dict[str, PictureAugmentation | None] = {
+AUGMENTATIONS: dict[str, ImageFileAugmentation | None] = {
     "none": None,
-    "flip_crop": PictureAugmentation((0.08, 1.0)),
-    "reactnet": PictureAugmentation((0.08, 1.0), lighting=0.1),
-    "cyclebnn": PictureAugmentation((0.08, 1.25), lighting=0.1),
+    "flip_crop": ImageFileAugmentation((0.08, 1.0)),
+    "reactnet": ImageFileAugmentation((0.08, 1.0), lighting=0.1),
+    "cyclebnn": ImageFileAugmentation((0.08, 1.25), lighting=0.1),
 }
 
 
-class PictureLoader(Loader):
+class ImageFileLoader(Loader):
     """Iterates over the batches of an epoch as :class:`onebit.data.loader.Loader` does: stateful, the same again.
 
     Pillow decodes and resizes outside of Python's lock, so the workers are threads: nothing is copied between
     processes, and a batch is the same whichever worker makes it.
 
     Args:
-        pictures: where to read from.
-        numbers: of the pictures that are used, int64 (N,); the sampler counts these.
+        files: where to read from.
+        numbers: of the images that are used, int64 (N,); the sampler counts these.
         labels: int64 (N,), of these.
         size: (H, W) of the network's input.
         resize: of the shorter side, before the centre is cut; without augmentation only.
         augmentation: None takes the centre.
-        training: refuse a batch of which fewer than two pictures are left, which batch normalisation cannot use.
+        training: refuse a batch of which fewer than two images are left, which batch normalisation cannot use.
         mean, std: one per channel.
         device: where batches are wanted.
         sampler: the order of the epochs.
         num_workers: threads that make batches ahead; 0 makes each when it is asked for.
-        faults: what is done about pictures that cannot be read. A batch is the smaller by those left out.
+        faults: what is done about images that cannot be read. A batch is the smaller by those left out.
     """
 
     def __init__(
         self,
-        pictures: Pictures,
+        files: ImageFiles,
         numbers: Tensor,
         labels: Tensor,
         *,
         size: tuple[int, int],
         resize: int,
-        augmentation: PictureAugmentation | None,
+        augmentation: ImageFileAugmentation | None,
         training: bool,
         mean: Sequence[float],
         std: Sequence[float],
@@ -78,7 +78,7 @@ class PictureLoader(Loader):
         num_workers: int,
         faults: Faults,
     ) -> None:
-        self.pictures, self.numbers, self.labels = pictures, numbers, labels
+        self.files, self.numbers, self.labels = files, numbers, labels
         self.size, self.resize, self.augmentation = size, resize, augmentation
         self.mean, self.std = (torch.tensor(values, device=device).reshape(-1, 1, 1) for values in (mean, std))
         self.device, self.training = device, training
@@ -90,7 +90,7 @@ class PictureLoader(Loader):
         whole = [pixels for pixels in read if pixels is not None]
         if len(whole) < (min(2, len(read)) if self.training else 1):
             raise OnebitError(
-                f"{len(read) - len(whole)} of the {len(read)} pictures of a batch cannot be read: "
+                f"{len(read) - len(whole)} of the {len(read)} images of a batch cannot be read: "
                 f"{', '.join(list(self.faults.skipped)[-3:])}, ...",
                 hint="repair the data set; onebit data check names what is damaged",
             )
@@ -103,23 +103,23 @@ class PictureLoader(Loader):
 
     def _read(self, number: int, draws: Tensor) -> np.ndarray | None:
         """uint8 (3, H, W); None if it is left out."""
-        picture = self.pictures.decode(number, self.faults)
-        if picture is None:
+        image = self.files.decode(number, self.faults)
+        if image is None:
             return None
         if self.augmentation is None:
-            return np.asarray(fit(picture, self.size, self.resize)).transpose(2, 0, 1)
-        pixels = np.asarray(crop(picture, random_box(picture.size, draws, self.augmentation.scale), self.size))
+            return np.asarray(fit(image, self.size, self.resize)).transpose(2, 0, 1)
+        pixels = np.asarray(crop(image, random_box(image.size, draws, self.augmentation.scale), self.size))
         return (pixels[:, ::-1] if draws[-1] < 0.5 else pixels).transpose(2, 0, 1)
 
 
 def random_box(size: tuple[int, int], draws: Tensor, scale: tuple[float, float]) -> tuple[int, int, int, int]:
-    """A random part of a picture: Szegedy et al., "Going Deeper with Convolutions", CVPR 2015, section 6.
+    """A random part of an image: Szegedy et al., "Going Deeper with Convolutions", CVPR 2015, section 6.
 
-    Its area is uniform in ``scale`` times the picture's, the logarithm of its width to height uniform from 3:4 to 4:3.
+    Its area is uniform in ``scale`` times the image's, the logarithm of its width to height uniform from 3:4 to 4:3.
     A part that does not fit is drawn again; after ten it is the largest centre of an allowed proportion.
 
     Args:
-        size: (width, height) of the picture.
+        size: (width, height) of the image.
         draws: 22 numbers or more, uniform in [0, 1).
         scale: least and most.
 
