@@ -16,7 +16,7 @@ from torch.nn import functional
 from onebit import continual, data, models
 from onebit.continual import Split
 from onebit.data.augment import crop, flip
-from onebit.files import replacing
+from onebit.files import atomic_file
 
 BACKBONES: dict[str, tuple[dict[str, Any], str, str]] = {  # options, the module behind which the cut is, and the next
     "small": ({"in_shape": [3, 32, 32], "width": 32}, "blocks.5", "blocks.6"),
@@ -103,7 +103,7 @@ class Case:
             net.load_state_dict(torch.load(path, weights_only=True))
         else:
             _train(net, *self.seen, self.seed, path.stem)
-            with replacing(path) as temporary:
+            with atomic_file(path) as temporary:
                 torch.save(net.state_dict(), temporary)
         return net.eval()
 

@@ -43,7 +43,7 @@ from onebit.continual import (
     ReplayMemory,
 )
 from onebit.deploy import Teachable
-from onebit.files import replacing
+from onebit.files import atomic_file
 from onebit.runtime.learner import learner as teach
 from onebit.training.record import provenance, write_record
 
@@ -123,7 +123,7 @@ def one(stream: str, learner: str, seed: int, args: argparse.Namespace) -> dict[
         "matrix": result.matrix.tolist(),
         "provenance": provenance(),
     }
-    with replacing(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_text(json.dumps(run), "utf-8")
     return run
 

@@ -11,7 +11,7 @@ from onebit.errors import OnebitError
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str], *, force: bool = False) -> Iterator[Path]:
+def atomic_file(path: str | os.PathLike[str], *, force: bool = False) -> Iterator[Path]:
     """Yields a temporary path beside ``path``; on success syncs it and renames it to ``path``, else removes it.
 
     Args:
@@ -24,7 +24,7 @@ def replacing(path: str | os.PathLike[str], *, force: bool = False) -> Iterator[
 
     Example:
         >>> folder = getfixture("tmp_path")
-        >>> with replacing(folder / "a.txt") as temporary:
+        >>> with atomic_file(folder / "a.txt") as temporary:
         ...     _ = temporary.write_text("whole")
         >>> (folder / "a.txt").read_text()
         'whole'
@@ -49,7 +49,7 @@ def replacing(path: str | os.PathLike[str], *, force: bool = False) -> Iterator[
 
 
 @contextmanager
-def making(folder: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_dir(folder: str | os.PathLike[str]) -> Iterator[Path]:
     """Yields a temporary folder beside ``folder``; on success syncs it and renames it to ``folder``, else removes it.
 
     Raises:
@@ -58,7 +58,7 @@ def making(folder: str | os.PathLike[str]) -> Iterator[Path]:
 
     Example:
         >>> place = getfixture("tmp_path") / "store"
-        >>> with making(place) as temporary:
+        >>> with atomic_dir(place) as temporary:
         ...     _ = (temporary / "a.txt").write_text("whole")
         >>> [file.name for file in place.iterdir()]
         ['a.txt']

@@ -7,7 +7,7 @@ from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
 from onebit.errors import OnebitError
-from onebit.files import check_target, replacing
+from onebit.files import atomic_file, check_target
 from onebit.runtime import Program, load
 from onebit.runtime.program import c_identifier
 from onebit.tables import folding_table
@@ -30,7 +30,7 @@ def run(args: Namespace) -> dict[str, Any]:
         raise OnebitError(f"{output} ends neither in .h nor in .obp", hint=".h is a C header, .obp the program itself")
     check_target(output, force=args.force)
     program = Program(load(args.model), args.outputs)
-    with replacing(output, force=args.force) as temporary:
+    with atomic_file(output, force=args.force) as temporary:
         if output.suffix == ".h":
             temporary.write_text(program.c_header(output.stem), encoding="ascii")
         else:

@@ -21,7 +21,7 @@ from rich.console import Console
 
 from onebit.cli import build_parser
 from onebit.errors import OnebitError
-from onebit.files import making
+from onebit.files import atomic_dir
 from onebit.tables import folding_table
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def configure(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> dict[str, Any]:
     began = time.perf_counter()
-    place = making(args.keep) if args.keep else tempfile.TemporaryDirectory(prefix="onebit-demo-")
+    place = atomic_dir(args.keep) if args.keep else tempfile.TemporaryDirectory(prefix="onebit-demo-")
     with place as folder:
         result = _all_digits(Path(folder), args.seed) | _new_digits(Path(folder), args.seed)
     return result | {"seconds": time.perf_counter() - began}

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
-from onebit.files import check_target, replacing
+from onebit.files import atomic_file, check_target
 from onebit.tables import folding_table
 
 EXAMPLE = "onebit train recipes/digits_cyclebnn.yaml --output runs/digits --trainer.max_epochs 40"
@@ -47,7 +47,7 @@ def run(args: Namespace) -> dict[str, Any]:
 
     result = fit(recipe, output, resume=args.resume, force=args.force)
     if args.record is not None:
-        with replacing(args.record, force=args.force) as temporary:
+        with atomic_file(args.record, force=args.force) as temporary:
             temporary.write_bytes((Path(output) / "record.json").read_bytes())
     return result
 

@@ -10,7 +10,7 @@ from matplotlib.rcsetup import cycler
 from matplotlib.ticker import MaxNLocator
 
 from onebit.continual.metrics import Accuracies
-from onebit.files import replacing
+from onebit.files import atomic_file
 
 
 def plot_accuracies(runs: Mapping[str, Sequence[Accuracies]], path: str | Path, title: str = "") -> None:
@@ -45,5 +45,5 @@ def plot_accuracies(runs: Mapping[str, Sequence[Accuracies]], path: str | Path, 
     figure.legend(loc="outside right center")
     figure.suptitle(title)
     target = Path(path)
-    with replacing(target, force=True) as temporary:
+    with atomic_file(target, force=True) as temporary:
         figure.savefig(temporary, format=target.suffix[1:], dpi=120)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from onebit.errors import OnebitError
-from onebit.files import replacing
+from onebit.files import atomic_file
 
 FORMAT = "onebit stream 1"
 MOST_BYTES = 1 << 28
@@ -132,7 +132,7 @@ class Stream(Sequence[Experience]):
                 for experience in self.experiences
             ],
         }
-        with replacing(path, force=force) as temporary:
+        with atomic_file(path, force=force) as temporary:
             temporary.write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")
 
     @classmethod

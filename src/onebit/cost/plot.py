@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from onebit.cost.ledger import Ledger
 from onebit.cost.rule import FULL
-from onebit.files import replacing
+from onebit.files import atomic_file
 
 
 def plot_ledger(ledger: Ledger, path: str | PathLike[str], title: str = "", *, force: bool = False) -> None:
@@ -39,7 +39,7 @@ def plot_ledger(ledger: Ledger, path: str | PathLike[str], title: str = "", *, f
     )
     _pairs(below, kinds, real, counted, ("as PyTorch holds it", "operands at their widths"))
     below.set_xlabel(f"memory of training, batch of {ledger.batch}, MiB")
-    with replacing(path, force=force) as temporary:
+    with atomic_file(path, force=force) as temporary:
         figure.savefig(temporary, format=Path(path).suffix[1:], dpi=120)
 
 

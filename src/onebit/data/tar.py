@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from onebit.data.image_files import MOST_BYTES
 from onebit.errors import OnebitError
-from onebit.files import replacing
+from onebit.files import atomic_file
 from onebit.runtime.image import SUFFIXES
 
 INDEX = ".index"
@@ -62,7 +62,7 @@ def read_index(path: Path) -> Scan:
             return Scan(kept, {})
     scan = scan_shard(path)
     if not scan.faults and os.access(path.parent, os.W_OK):
-        with replacing(beside, force=True) as temporary:
+        with atomic_file(beside, force=True) as temporary:
             temporary.write_bytes(np.concatenate([stamp, scan.samples]).tobytes())
     return scan
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from onebit._engine import crc32c
 from onebit.errors import OnebitError
-from onebit.files import replacing
+from onebit.files import atomic_file
 from onebit.format import layout
 from onebit.format.codes import MetaType, TensorType, ValueType
 from onebit.format.epilogue import Constant
@@ -53,7 +53,7 @@ def write(
         OnebitError: the graph is outside the format, or ``path`` exists and ``force`` is not set.
     """
     content = serialize(graph, meta, extra)
-    with replacing(path, force=force) as temporary:
+    with atomic_file(path, force=force) as temporary:
         temporary.write_bytes(content)
     return len(content)
 

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from onebit.errors import OnebitError
-from onebit.files import replacing
+from onebit.files import atomic_file
 from onebit.training.checkpoint import read_checkpoint
 from onebit.training.lock import Lock
 from onebit.training.recipe import Recipe, parse_recipe
@@ -95,9 +95,9 @@ class RunFolder:
         for file in replaced:
             file.unlink(missing_ok=True)
         if resume is not None and not self.best.exists() and (best := Path(resume).parent / self.best.name).exists():
-            with replacing(self.best) as temporary:
+            with atomic_file(self.best) as temporary:
                 temporary.write_bytes(best.read_bytes())
-        with replacing(self.recipe, force=True) as temporary:
+        with atomic_file(self.recipe, force=True) as temporary:
             temporary.write_text(yaml.safe_dump(recipe.to_dict(), sort_keys=False), encoding="utf-8")
 
     def _holds(self, checkpoint: str | Path) -> bool:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from onebit.files import replacing
+from onebit.files import atomic_file
 from onebit.training.history import History
 
 
@@ -28,5 +28,5 @@ def plot_history(history: History, path: str | Path, title: str = "") -> None:
         axis.set_xlabel("step")
     figure.suptitle(title)
     target = Path(path)
-    with replacing(target, force=True) as temporary:
+    with atomic_file(target, force=True) as temporary:
         figure.savefig(temporary, format=target.suffix[1:], dpi=120)

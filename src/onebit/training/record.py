@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from onebit.files import replacing
+from onebit.files import atomic_file
 
 
 def write_record(path: str | Path, content: dict[str, Any]) -> None:
@@ -20,7 +20,7 @@ def write_record(path: str | Path, content: dict[str, Any]) -> None:
         path: the file; one that exists is replaced.
         content: what was run and what came out, in plain containers.
     """
-    with replacing(path, force=True) as temporary:
+    with atomic_file(path, force=True) as temporary:
         temporary.write_text(json.dumps({**content, "provenance": provenance()}, indent=1) + "\n", encoding="utf-8")
 
 

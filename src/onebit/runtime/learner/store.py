@@ -5,7 +5,7 @@ from pathlib import Path
 
 from onebit import _engine
 from onebit.errors import OnebitError
-from onebit.files import making, replacing
+from onebit.files import atomic_dir, atomic_file
 from onebit.runtime.model import Model, load
 
 STATE, MODEL = "learner.state", "model.obn"
@@ -21,8 +21,8 @@ def make_store(
         raise OnebitError("max_classes, max_experiences and history are above 0, and seed has 64 bits")
     if not 0 <= replay < 2**32:
         raise OnebitError(f"replay is {replay}", hint="give the number of samples to keep, or 0")
-    with making(place) as temporary:
-        with replacing(temporary / MODEL) as copy:
+    with atomic_dir(place) as temporary:
+        with atomic_file(temporary / MODEL) as copy:
             copy.write_bytes(model.path.read_bytes())
         if load(temporary / MODEL).sha256 != model.sha256:
             raise OnebitError(f"{model.path} changed since it was loaded", hint="load it again")
