@@ -171,12 +171,12 @@ def plan(chosen: str | None, epochs: int) -> list[Run]:
     return found
 
 
-def train(wanted: Iterable[Run], folder: Path, side_by_side: int, most: int | None) -> int | None:
-    """Trains what is not finished, ``most`` runs; returns how many may still be trained."""
-    commands = [run.command(folder) for run in wanted if not runs.is_finished(run.folder(folder))][:most]
+def train(wanted: Iterable[Run], folder: Path, side_by_side: int, max_runs: int | None) -> int | None:
+    """Trains what is not finished, at most ``max_runs`` runs; returns how many may still be trained."""
+    commands = [run.command(folder) for run in wanted if not runs.is_finished(run.folder(folder))][:max_runs]
     if commands:
         runs.train(commands, side_by_side)
-    return None if most is None else most - len(commands)
+    return None if max_runs is None else max_runs - len(commands)
 
 
 def finished(wanted: Iterable[Run], folder: Path) -> list[Run]:

@@ -25,7 +25,7 @@ from onebit.format.writer import write
 from onebit.training.record import write_record
 
 SEED = 0
-ROUNDS, LEAST_RUNS, SECONDS = 7, 3, 0.05  # the last two of one turn
+ROUNDS, MIN_RUNS, SECONDS = 7, 3, 0.05  # the last two of one turn
 SIDES = (64, 96, 128, 192, 256, 384, 512)
 CHANNELS = (32, 64, 128, 256, 512, 1024)
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
@@ -53,7 +53,7 @@ class Point:
         """Adds the median of some runs, the first left out."""
         times: list[float] = []
         end = time.perf_counter() + SECONDS
-        while len(times) <= LEAST_RUNS or time.perf_counter() < end:
+        while len(times) <= MIN_RUNS or time.perf_counter() < end:
             before = time.perf_counter_ns()
             self._session.run(self._input, [self._output])
             times.append((time.perf_counter_ns() - before) / 1e6)

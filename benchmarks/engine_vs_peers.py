@@ -31,7 +31,7 @@ from onebit.training.record import write_record
 PEERS = Path(__file__).parent / "peers"
 SEED = 0
 TOLERANCE = 1e-3  # of the answers in float32
-LEAST_RUNS, SECONDS, WARM_UP = 5, 0.25, 0.1  # of one turn
+MIN_RUNS, SECONDS, WARM_UP = 5, 0.25, 0.1  # of one turn
 OURS, KEYS = "onebit", ("engine", "network", "numbers", "isa")
 
 
@@ -91,13 +91,13 @@ def measure(folder: Path, images: Path, rounds: int) -> dict[str, Any]:
         for number in range(rounds):
             _say(f"round {number + 1} of {rounds}")
             for engine, index, row in turns if number % 2 == 0 else reversed(turns):
-                times = engine.times(index, LEAST_RUNS, SECONDS, WARM_UP)
+                times = engine.times(index, MIN_RUNS, SECONDS, WARM_UP)
                 row["round_ms"].append(float(np.median(times)))
     return {
         "what": "milliseconds of one image of 224 x 224, batch 1; untrained networks of 1000 classes",
         "seed": SEED,
         "rounds": rounds,
-        "turn": {"least_runs": LEAST_RUNS, "seconds": SECONDS, "warm_up_seconds": WARM_UP},
+        "turn": {"least_runs": MIN_RUNS, "seconds": SECONDS, "warm_up_seconds": WARM_UP},
         "images": len(x),
         "cpu_features": doctor.run(argparse.Namespace())["cpu_features"],
         "versions": versions,

@@ -55,8 +55,8 @@ def test_its_turns(engine: Path) -> None:
         assert (same["difference"], same["same_top1"]) == (0, 3)
         assert (other["difference"], other["same_top1"], other["how"]) == (1.5, 0, "2")
         assert same["file_bytes"] == (engine.parent / "images.npy").stat().st_size
-        assert len(running.times(0, least=5, seconds=0, warm_up=0)) == 5
-        times = running.times(1, least=1, seconds=0.05, warm_up=0)
+        assert len(running.times(0, min_runs=5, seconds=0, warm_up=0)) == 5
+        times = running.times(1, min_runs=1, seconds=0.05, warm_up=0)
         assert sum(times[:-1]) <= 50, "it goes on after its time"
         if Path("/proc/self/stat").exists():
             for _ in range(100):
@@ -64,7 +64,7 @@ def test_its_turns(engine: Path) -> None:
                     break
                 time.sleep(0.01)
             assert state(running._process.pid) == "T", "it runs although it is not its turn"
-        assert len(running.times(0, least=7, seconds=0, warm_up=0)) == 7
+        assert len(running.times(0, min_runs=7, seconds=0, warm_up=0)) == 7
     assert running._process.returncode is not None
 
 

@@ -12,9 +12,9 @@ from onebit.continual import Stream, new_classes, new_instances, new_instances_a
 SEEDS = st.integers(0, 2**31)
 
 
-def samples(classes: int, least: int) -> st.SearchStrategy[Tensor]:
-    """Labels of up to ``classes`` classes, each with ``least`` samples or more, in any order."""
-    sizes = st.lists(st.integers(least, least + 20), min_size=2, max_size=classes)
+def samples(classes: int, minimum: int) -> st.SearchStrategy[Tensor]:
+    """Labels of up to ``classes`` classes, each with ``minimum`` samples or more, in any order."""
+    sizes = st.lists(st.integers(minimum, minimum + 20), min_size=2, max_size=classes)
     return st.tuples(sizes, SEEDS).map(
         lambda drawn: torch.arange(len(drawn[0])).repeat_interleave(torch.tensor(drawn[0]))[
             torch.randperm(sum(drawn[0]), generator=torch.Generator().manual_seed(drawn[1]))

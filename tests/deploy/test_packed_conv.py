@@ -66,8 +66,8 @@ def cases(draw: st.DrawFn) -> Case:
     stride = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
     reach = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
     padding = tuple(draw(st.integers(0, min(3, reach[side % 2] - 1))) for side in range(4))
-    least = [max(1, reach[axis] - padding[axis] - padding[axis + 2]) for axis in (0, 1)]
-    sides = [side + draw(st.integers(0, 6)) for side in least]
+    smallest = [max(1, reach[axis] - padding[axis] - padding[axis + 2]) for axis in (0, 1)]
+    sides = [side + draw(st.integers(0, 6)) for side in smallest]
     torch.manual_seed(draw(st.integers(0, 2**31)))
     x = torch.randint(0, 2, (draw(st.integers(1, 3)), depth * groups, *sides)) * 2.0 - 1
     weight = torch.randint(0, 2, (outputs * groups, depth, *kernel)) * 2.0 - 1

@@ -224,7 +224,7 @@ def test_windows_that_overlap_too_often_are_refused(monkeypatch: pytest.MonkeyPa
     models.registry.insert_latent_sign(net, "blocks.0")
     graph = deploy.build(net, torch.randn(2, 2, 4, 4), cut=True)
     assert [node.kind for node in tail_nodes(graph)] == ["average_pool", "average_pool"]
-    monkeypatch.setattr("onebit.deploy.tail._MOST_WINDOWS", 3)
+    monkeypatch.setattr("onebit.deploy.tail._MAX_WINDOWS", 3)
     with pytest.raises(OnebitError, match="windows of it overlap"):
         tail_nodes(graph)
 

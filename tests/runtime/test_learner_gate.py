@@ -47,11 +47,11 @@ def test_a_good_lesson_passes_and_says_what_changed(learner: Learner) -> None:
     assert taught.operations["update"] == 250 * 24 * 2 * 4 * 8
 
 
-@pytest.mark.parametrize("least", [None, 0.99])
-def test_a_bad_lesson_changes_nothing(learner: Learner, least: float | None) -> None:
+@pytest.mark.parametrize("minimum", [None, 0.99])
+def test_a_bad_lesson_changes_nothing(learner: Learner, minimum: float | None) -> None:
     """Foxes taught as elks, and elks as foxes: the foxes held out are then elks."""
     wrong, names = noise_images(1, 60) + noise_images(2, 60), ["elk"] * 60 + ["fox"] * 60
-    gate = Gate(HELD_OUT[:8], TRUTH[:8], least)
+    gate = Gate(HELD_OUT[:8], TRUTH[:8], minimum)
     before, content = state(learner), file_of(learner)
     taught = learner.teach(wrong, names, experience="wrong", gate=gate)
     assert taught.refused

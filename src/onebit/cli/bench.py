@@ -35,7 +35,7 @@ _CAPTION = (
 )
 _WARM_UP_SECONDS = 0.3
 _SECONDS = 2.0
-_LEAST_RUNS, _MOST_RUNS = 20, 2000
+_MIN_RUNS, _MAX_RUNS = 20, 2000
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -135,7 +135,7 @@ def _measure(session: _engine.Session, model: onebit.Model) -> tuple[list[float]
     while time.perf_counter() < end:
         session.run(x, y)
     end = time.perf_counter() + _SECONDS
-    while len(times) < _LEAST_RUNS or (len(times) < _MOST_RUNS and time.perf_counter() < end):
+    while len(times) < _MIN_RUNS or (len(times) < _MAX_RUNS and time.perf_counter() < end):
         before = time.perf_counter_ns()
         session.run(x, y)
         times.append((time.perf_counter_ns() - before) / 1e6)

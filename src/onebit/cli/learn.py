@@ -271,10 +271,10 @@ def _lesson_options(args: Namespace, test: LabelledImages | None) -> dict[str, A
             raise OnebitError("--gate needs held-out images", hint="add --test FOLDER, or --hold-out 0.2 to teach")
         return options
     try:
-        least = 0.0 if args.gate is None else None if args.gate == "before" else float(args.gate)
+        minimum = 0.0 if args.gate is None else None if args.gate == "before" else float(args.gate)
     except ValueError:
         raise OnebitError(f"--gate is {args.gate}", hint="give a share from 0 to 1, or 'before'") from None
-    return options | {"gate": Gate(test.paths, test.names, least)}
+    return options | {"gate": Gate(test.paths, test.names, minimum)}
 
 
 def _state(learner: onebit.Learner) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from onebit.continual.streams import MOST_BYTES, Stream
+from onebit.continual.streams import MAX_BYTES, Stream
 from onebit.errors import OnebitError
 
 EXPERIENCES = {"NI_inc": 8, "NC_inc": 9, "NIC_inc": 79, "NIC_v2_79": 79, "NIC_v2_196": 196, "NIC_v2_391": 391}
@@ -78,8 +78,8 @@ class _Lists:
 
     def read(self, path: Path) -> Tensor:
         try:
-            if path.stat().st_size > MOST_BYTES:
-                raise OnebitError(f"{path} is larger than {MOST_BYTES} bytes", hint=_DAMAGED)
+            if path.stat().st_size > MAX_BYTES:
+                raise OnebitError(f"{path} is larger than {MAX_BYTES} bytes", hint=_DAMAGED)
             lines = path.read_text(encoding="utf-8").splitlines()
         except OSError as problem:
             raise OnebitError(f"{path}: {problem.strerror}", hint=_DAMAGED) from problem

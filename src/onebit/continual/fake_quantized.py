@@ -72,9 +72,9 @@ class Hybrid(Arithmetic):
 
     def error(self, error: Tensor) -> Tensor:
         """The quantised gradient of the logits, from p^ - onehot."""
-        levels, most = 2**self.forward_bits - 1, 2 ** (self.forward_bits - 1)
+        levels, maximum = 2**self.forward_bits - 1, 2 ** (self.forward_bits - 1)
         halves = torch.round(torch.round(error * levels) / 2)
-        return halves.clamp(-most, most - 1) * (2 / (levels * len(error)))
+        return halves.clamp(-maximum, maximum - 1) * (2 / (levels * len(error)))
 
     def gradient(self, gradient: Tensor) -> Tensor:
         """The quantised gradient of weight or features."""

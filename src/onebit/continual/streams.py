@@ -16,7 +16,7 @@ from onebit.errors import OnebitError
 from onebit.files import atomic_file
 
 FORMAT = "onebit stream 1"
-MOST_BYTES = 1 << 28
+MAX_BYTES = 1 << 28
 """Of a stream's file. One over CORe50 with file names has 4 MB."""
 
 
@@ -192,8 +192,8 @@ class _Reader:
 
     def _content(self) -> Any:
         try:
-            if self.path.stat().st_size > MOST_BYTES:
-                self._refuse(f"it is larger than {MOST_BYTES} bytes")
+            if self.path.stat().st_size > MAX_BYTES:
+                self._refuse(f"it is larger than {MAX_BYTES} bytes")
             return json.loads(self.path.read_bytes().decode("utf-8"))
         except OSError as problem:
             raise OnebitError(f"{self.path}: {problem.strerror}", hint="name the file of a stream") from problem

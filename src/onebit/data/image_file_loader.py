@@ -23,7 +23,7 @@ class ImageFileAugmentation(NamedTuple):
     """What becomes of a training image: a random part of it, stretched; mirrored with probability 1/2; lighting.
 
     Attributes:
-        scale: of the part's area to the image's, least and most. Where the most is above 1, parts that do not fit are
+        scale: of the part's area to the image's, from and to. Where the second is above 1, parts that do not fit are
             drawn again, so large parts come more often.
         lighting: standard deviation of the changes of colour; 0 for none.
     """
@@ -121,7 +121,7 @@ def random_box(size: tuple[int, int], draws: Tensor, scale: tuple[float, float])
     Args:
         size: (width, height) of the image.
         draws: 22 numbers or more, uniform in [0, 1).
-        scale: least and most.
+        scale: from and to.
 
     Returns:
         left, top, right, bottom in whole pixels.
@@ -140,7 +140,7 @@ def random_box(size: tuple[int, int], draws: Tensor, scale: tuple[float, float])
             left = int(values[2 * _TRIES] * (width - w + 1))
             top = int(values[2 * _TRIES + 1] * (height - h + 1))
             return left, top, left + w, top + h
-    least, most = (math.exp(bound) for bound in _RATIO)
-    w, h = min(width, round(height * most)), min(height, round(width / least))
+    lowest, highest = (math.exp(bound) for bound in _RATIO)
+    w, h = min(width, round(height * highest)), min(height, round(width / lowest))
     left, top = (width - w) // 2, (height - h) // 2
     return left, top, left + w, top + h

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 OnCorrupt = Literal["error", "skip"]
-MOST_BYTES = 1 << 28
+MAX_BYTES = 1 << 28
 """Of one image file. ImageNet's largest has 15 MB."""
 
 

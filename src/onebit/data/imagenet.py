@@ -12,7 +12,7 @@ from typing import ClassVar, Literal
 import numpy as np
 import torch
 
-from onebit.data.image_files import MOST_BYTES, ImageFiles, ImageFileSet
+from onebit.data.image_files import MAX_BYTES, ImageFiles, ImageFileSet
 from onebit.errors import OnebitError
 from onebit.runtime.image import SUFFIXES
 
@@ -112,9 +112,9 @@ class _Files(ImageFiles):
 
     def read(self, number: int) -> bytes:
         with open(self.name(number), "rb") as file:
-            content = file.read(MOST_BYTES + 1)
-        if len(content) > MOST_BYTES:
-            raise OnebitError(f"a file of more than {MOST_BYTES >> 20} MiB is no image to train on")
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise OnebitError(f"a file of more than {MAX_BYTES >> 20} MiB is no image to train on")
         return content
 
 

@@ -16,7 +16,7 @@ import torch
 from onebit.data.dataset import DataSet, Source, Split, check_labels, verify
 from onebit.errors import OnebitError
 
-_MOST_UNPACKED = 1032  # bytes that one byte of a gzip file can stand for
+_MAX_UNPACKED = 1032  # bytes that one byte of a gzip file can stand for
 _HINT = "delete it and get the data set again"
 
 
@@ -58,7 +58,7 @@ def _read(file: BinaryIO | gzip.GzipFile, path: Path) -> np.ndarray:
     shape = tuple(int(side) for side in np.frombuffer(header, ">u4"))
     stated = math.prod(shape)
     # A hostile file may state any size: nothing is reserved for more than its bytes can unpack to.
-    elements = file.read(stated) if stated <= _MOST_UNPACKED * path.stat().st_size else b""
+    elements = file.read(stated) if stated <= _MAX_UNPACKED * path.stat().st_size else b""
     if len(elements) < stated or file.read(1):
         found = f"only {len(elements)}" if len(elements) < stated else "more"
         raise OnebitError(f"{path}: states {stated} bytes of shape {shape} but holds {found}", hint=_HINT)

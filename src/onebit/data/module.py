@@ -18,7 +18,7 @@ from onebit.data.registry import create
 from onebit.data.sampler import EpochSampler, seeded
 from onebit.errors import OnebitError, nearest
 
-_MOST_ON_DEVICE = 4 << 30
+_MAX_ON_DEVICE = 4 << 30
 """Bytes of images that are kept on the training device, where they are then augmented; larger sets stay in memory."""
 
 _Steps = tuple[Callable[[Tensor, Generator], Tensor], ...]
@@ -191,7 +191,7 @@ class DataModule(LightningDataModule):
     ) -> Loader:
         images, labels = split
         device = images.device
-        if self.trainer and images.nbytes <= _MOST_ON_DEVICE:
+        if self.trainer and images.nbytes <= _MAX_ON_DEVICE:
             device = self.trainer.strategy.root_device
         colours = [torch.tensor(values, device=device) for values in (mean, std)]
         sides = images.shape[2], images.shape[3]

@@ -18,14 +18,14 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from onebit.data.image_files import MOST_BYTES
+from onebit.data.image_files import MAX_BYTES
 from onebit.errors import OnebitError
 from onebit.files import atomic_file
 from onebit.runtime.image import SUFFIXES
 
 INDEX = ".index"
 """What the name of a shard's index adds to the shard's."""
-_MOST_CLASSES = 1 << 24
+_MAX_CLASSES = 1 << 24
 _VERSION = 1
 _NUMBERS = np.dtype("<i8")
 
@@ -57,8 +57,8 @@ def read_index(path: Path) -> Scan:
     if content.startswith(stamp.tobytes()) and len(content) % stamp.nbytes == 0:
         kept = np.frombuffer(content, _NUMBERS).reshape(-1, 3)[1:]
         offset, size, label = kept.T
-        whole = (offset >= 0) & (size >= 0) & (size <= MOST_BYTES) & (offset <= status.st_size - size)
-        if (whole & (label >= 0) & (label < _MOST_CLASSES)).all():
+        whole = (offset >= 0) & (size >= 0) & (size <= MAX_BYTES) & (offset <= status.st_size - size)
+        if (whole & (label >= 0) & (label < _MAX_CLASSES)).all():
             return Scan(kept, {})
     scan = scan_shard(path)
     if not scan.faults and os.access(path.parent, os.W_OK):
@@ -91,10 +91,10 @@ def scan_shard(path: Path) -> Scan:
                 continue
             file.seek(labels[0].offset_data)
             text = file.read(min(labels[0].size, 20)).strip()
-            if not text.isdigit() or int(text) >= _MOST_CLASSES:
+            if not text.isdigit() or int(text) >= _MAX_CLASSES:
                 faults[name] = f"its label is {text[:20]!r}, not a number"
-            elif images[0].size > MOST_BYTES:
-                faults[name] = f"a file of more than {MOST_BYTES >> 20} MiB is no image to train on"
+            elif images[0].size > MAX_BYTES:
+                faults[name] = f"a file of more than {MAX_BYTES >> 20} MiB is no image to train on"
             else:
                 samples.append((images[0].offset_data, images[0].size, int(text)))
     return Scan(np.array(samples, _NUMBERS).reshape(-1, 3), faults)

@@ -16,9 +16,9 @@ from onebit.format.graph import Graph, Value
 from onebit.format.limits import MAX_OUTPUTS
 from onebit.format.writer import serialize
 
-_MOST_IMAGES = 64
-_MOST_THREADS = 16
-_MOST_BYTES = 2**28
+_MAX_IMAGES = 64
+_MAX_THREADS = 16
+_MAX_BYTES = 2**28
 _LONG = 10  # batches from which a progress bar is shown
 
 
@@ -36,9 +36,9 @@ def outputs(graph: Graph, images: Tensor, values: Sequence[Value], doing: str) -
     """
     names = [str(index) for index in range(len(values))]
     bytes_each = 4 * sum(math.prod(value.sides) for value in graph.values())
-    batch = max(1, min(_MOST_IMAGES, len(images), _MOST_BYTES // bytes_each))
+    batch = max(1, min(_MAX_IMAGES, len(images), _MAX_BYTES // bytes_each))
     model = _engine.Model.from_bytes(serialize(replace(graph, outputs=dict(zip(names, values, strict=True))), {}))
-    session = _engine.Session(model, batch, min(torch.get_num_threads(), _MOST_THREADS), "", names)
+    session = _engine.Session(model, batch, min(torch.get_num_threads(), _MAX_THREADS), "", names)
     console = Console(stderr=True)
     batches = images.split(batch)
     hidden = not console.is_terminal or len(batches) < _LONG

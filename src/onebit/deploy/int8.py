@@ -164,24 +164,24 @@ def quantize(
 
 
 def _settle(
-    graph: Graph, images: Tensor, layers: dict[Node, ConvInt8], most: int
+    graph: Graph, images: Tensor, layers: dict[Node, ConvInt8], max_changed: int
 ) -> tuple[Agreement, dict[Node, float]]:
     """Takes layers out of ``layers`` until at most ``most`` images change; returns how each of them moves a logit."""
     expected = _logits(graph, images, {})
     logits = _logits(graph, images, layers)
     doubtful = first = _changed(expected, logits)
     harm: dict[Node, float] = {}
-    if first.sum() > most:
+    if first.sum() > max_changed:
         alone = {conv: _logits(graph, images[first], {conv: layer}) for conv, layer in layers.items()}
         moved = {conv: _distance(expected[first], y) for conv, y in alone.items()}
         for conv in sorted(moved, key=lambda conv: -moved[conv]):
             del layers[conv]
             harm[conv] = moved[conv]
-            if _changed(expected[doubtful], _logits(graph, images[doubtful], layers)).sum() > most:
+            if _changed(expected[doubtful], _logits(graph, images[doubtful], layers)).sum() > max_changed:
                 continue  # without a look at the other images
             logits = _logits(graph, images, layers)
             changed = _changed(expected, logits)
-            if changed.sum() <= most:
+            if changed.sum() <= max_changed:
                 break
             doubtful = doubtful | changed
     return Agreement(

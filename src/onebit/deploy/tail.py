@@ -31,13 +31,13 @@ from onebit.format.layout import Meta
 from onebit.format.writer import tensor_count
 
 _LEVELS = 255
-_MOST_TERMS = 32767  # of a dot product, which a device keeps in 16 bits
+_MAX_TERMS = 32767  # of a dot product, which a device keeps in 16 bits
 _HIGHEST = 127
-_MOST_OTHERS = 0.25
-_LEAST, _LARGEST = 1e-30, 1e30  # of what makes levels
-_MOST_BACK = 2**24 // 255  # taps times output channels: the terms of a sum on the way back
-_MOST_SIDE = 64
-_MOST_WINDOWS = 4096  # of a pool, over one pixel
+_MAX_OTHERS = 0.25
+_MIN_MAGNITUDE, _MAX_MAGNITUDE = 1e-30, 1e30  # of what makes levels
+_MAX_BACK = 2**24 // 255  # taps times output channels: the terms of a sum on the way back
+_MAX_SIDE = 64
+_MAX_WINDOWS = 4096  # of a pool, over one pixel
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def describe(graph: Graph, images: Tensor, teachable: Teachable) -> tuple[dict[s
     values = [graph.outputs["latents"], *(node.output for node in nodes if not node.output.bits)]
     ranges = np.array(calibrate.ranges(graph, images, values), np.float32)
     for node, (low, high) in zip([None, *(node for node in nodes if not node.output.bits)], ranges, strict=True):
-        if not _LEAST < (max(high, 0) - min(low, 0)) / _LEVELS < _LARGEST:
+        if not _MIN_MAGNITUDE < (max(high, 0) - min(low, 0)) / _LEVELS < _MAX_MAGNITUDE:
             where = "the latents" if node is None else f"layer '{node.name}'"
             raise OnebitError(f"{where}: numbers from {low} to {high} make no 8-bit levels", hint="train longer")
     cut = graph.producer(values[0])
@@ -117,7 +117,7 @@ def latent_levels(conv: ConvBinary) -> tuple[NDArray[np.int8], float]:
     centred = latent - latent.mean(axis=(1, 2, 3), keepdims=True)
     latent = min(latent, centred, key=lambda w: np.count_nonzero((w < 0) != negative))
     largest = float(np.abs(latent).max())
-    if np.mean((latent < 0) != negative) > _MOST_OTHERS or largest == 0:
+    if np.mean((latent < 0) != negative) > _MAX_OTHERS or largest == 0:
         _refuse(conv, "its bits are not the signs of its latent weights", "quantise weights by a scaled sign")
     levels = np.rint(latent.astype(np.float64) / largest * _HIGHEST)
     return np.where((levels < 0) == negative, levels, np.where(negative, -1, 0)).astype(np.int8), largest
@@ -171,23 +171,23 @@ def _check(graph: Graph, node: Node) -> None:
         if node.groups != 1 or window.dilation != (1, 1) or node.last_attribute() != 0:
             _refuse(node, "it has groups, dilation or padding of ±1", "put the cut behind it")
         terms = node.weight[0].size
-        if terms > _MOST_TERMS:
-            _refuse(node, f"its dot product has more than {_MOST_TERMS} terms", "put the cut behind it")
-        if node.weight.size // node.weight.shape[-1] > _MOST_BACK or max(window.kernel) > _MOST_SIDE:
+        if terms > _MAX_TERMS:
+            _refuse(node, f"its dot product has more than {_MAX_TERMS} terms", "put the cut behind it")
+        if node.weight.size // node.weight.shape[-1] > _MAX_BACK or max(window.kernel) > _MAX_SIDE:
             _refuse(node, "it has too many output channels or too large a kernel", "put the cut behind it")
     if isinstance(node, ConvBinary):
         if len(graph.consumers(node.inputs[0])) != 1:
             _refuse(node, "another convolution reads the same bits", "put the cut behind both")
     elif isinstance(node, ConvFloat):
-        if not _LEAST < np.abs(node.weight).max() < _LARGEST:
+        if not _MIN_MAGNITUDE < np.abs(node.weight).max() < _MAX_MAGNITUDE:
             _refuse(node, "its weights make no levels", "train longer")
     elif isinstance(node, Binarize):
         if not (node.interval[:, 1] == np.inf).all():
             _refuse(node, "it is not +1 from a threshold upwards", "put the cut behind it")
     elif isinstance(node, MaxPool):
         sides = zip(node.window.kernel, node.window.stride, (node.output.h, node.output.w), strict=True)
-        if prod(min(side, -(-kernel // step)) for kernel, step, side in sides) > _MOST_WINDOWS:
-            _refuse(node, f"more than {_MOST_WINDOWS} windows of it overlap", "put the cut behind it")
+        if prod(min(side, -(-kernel // step)) for kernel, step, side in sides) > _MAX_WINDOWS:
+            _refuse(node, f"more than {_MAX_WINDOWS} windows of it overlap", "put the cut behind it")
         if isinstance(node, AveragePool) and any(node.window.padding):
             _refuse(node, "it has padding", "put the cut behind it")
     elif not isinstance(node, PadChannels | Pointwise):

@@ -274,6 +274,6 @@ class Graph:
                 raise OnebitError(f"output '{name}' is not a float value of the graph")
 
 
-def _check_count(what: str, items: Sequence[object], most: int) -> None:
-    if len(items) > most:
-        raise OnebitError(f"the graph has {len(items)} {what}; the format holds {most}")
+def _check_count(what: str, items: Sequence[object], maximum: int) -> None:
+    if len(items) > maximum:
+        raise OnebitError(f"the graph has {len(items)} {what}; the format holds {maximum}")

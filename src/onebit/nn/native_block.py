@@ -243,10 +243,10 @@ class NativeBlock:
             if type(quantizer) is not MagnitudeAwareSign:
                 return words, None
             magnitude = quantizer.magnitude(weight).numpy().reshape(-1)
-        least, most = magnitude.min(), magnitude.max()
-        if least == most == 1:
+        minimum, maximum = magnitude.min(), magnitude.max()
+        if minimum == maximum == 1:
             return words, None
-        return (words, magnitude) if least > 0 and most < np.inf else None
+        return (words, magnitude) if minimum > 0 and maximum < np.inf else None
 
     def _hands_on(self, block: Block) -> bool:
         """Whether only the next block sees the output."""

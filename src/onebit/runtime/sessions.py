@@ -8,7 +8,7 @@ from onebit import _engine
 
 _BULK_BYTES = 256 << 20  # the arena of a large batch stays under this
 _BULK_BATCH = 64
-_MOST_IDLE = 8
+_MAX_IDLE = 8
 
 
 class Sessions:
@@ -58,7 +58,7 @@ class Sessions:
     def _keep(self, output: str, session: _engine.Session) -> None:
         with self._lock:
             self._idle.append(((output, session.batch), session))
-            del self._idle[:-_MOST_IDLE]
+            del self._idle[:-_MAX_IDLE]
 
 
 def _power_of_two(count: int) -> int:

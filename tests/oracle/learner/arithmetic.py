@@ -10,9 +10,9 @@ from torch import Tensor
 
 from tests.oracle.learner.head import LEVELS, Factor, noise16
 
-MOST_MASTER = 1 << 30  # M, N, A, P
-MOST_GRADIENT = 32767
-MOST_WEIGHT = 127
+MAX_MASTER = 1 << 30  # M, N, A, P
+MAX_GRADIENT = 32767
+MAX_WEIGHT = 127
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,12 @@ def normalise(total: Tensor, unit: float) -> Gradient | None:
         >>> normalise(torch.tensor([1 << 20, -32]), 1.0)
         Gradient(levels=tensor([16384,     0]), unit=64.0)
     """
-    most = int(total.abs().max())
-    shift = max(0, most.bit_length() - 15)
+    maximum = int(total.abs().max())
+    shift = max(0, maximum.bit_length() - 15)
     unit = unit * 2.0**shift
-    if most == 0 or not 0 < unit < math.inf:
+    if maximum == 0 or not 0 < unit < math.inf:
         return None
-    return Gradient(round_shift(total, shift).clamp(-MOST_GRADIENT, MOST_GRADIENT), unit)
+    return Gradient(round_shift(total, shift).clamp(-MAX_GRADIENT, MAX_GRADIENT), unit)
 
 
 def add(first: Gradient | None, second: Gradient | None) -> Gradient | None:
@@ -84,20 +84,20 @@ def stochastic_8_bits(product: Tensor, key: int) -> tuple[Tensor, float]:
     def scaled(v: Tensor) -> Tensor:
         return v >> shift if shift >= 0 else v << -shift
 
-    inverse = (MOST_WEIGHT << 39) // int(scaled(product.abs().max()))
+    inverse = (MAX_WEIGHT << 39) // int(scaled(product.abs().max()))
     noise = noise16(key, product.numel()).reshape(product.shape)
     return (scaled(product) * inverse + (noise << 23)) >> 39, 2.0**shift * (2.0**39 / inverse)
 
 
-def stepped(masters: Tensor, sums: Tensor, rate: float, key: int, first: int, most: int) -> Tensor:
+def stepped(masters: Tensor, sums: Tensor, rate: float, key: int, first: int, maximum: int) -> Tensor:
     """masters − floor(rate · sums + u), saturated; the entries' noise has the indices from ``first`` on."""
     shift = max(0, int(sums.abs().max()).bit_length() - 31)
     rate = rate * 2.0**shift
     factor = Factor.of(rate if 0 < rate < math.inf else 0.0)
     noise = noise16(key, first + sums.numel())[first:].reshape(sums.shape)
     update = (factor.multiply(sums >> shift, 16) + noise) >> 16
-    return torch.where(sums == 0, masters, (masters - update).clamp(-most, most))
+    return torch.where(sums == 0, masters, (masters - update).clamp(-maximum, maximum))
 
 
-def fixed(value: NDArray[np.float64] | float, most: int = MOST_MASTER) -> Tensor:
-    return torch.as_tensor(np.rint(np.clip(value, -most, most))).long()
+def fixed(value: NDArray[np.float64] | float, maximum: int = MAX_MASTER) -> Tensor:
+    return torch.as_tensor(np.rint(np.clip(value, -maximum, maximum))).long()

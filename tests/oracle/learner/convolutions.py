@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tests.oracle.learner.arithmetic import (
-    MOST_WEIGHT,
+    MAX_WEIGHT,
     Gradient,
     Levels,
     fixed,
@@ -21,7 +21,7 @@ from tests.oracle.learner.nodes import Node
 from tests.oracle.learner.packed_tail import PackedNode
 from tests.oracle.learner.windows import Windows
 
-_LARGEST = 96  # the level of the largest weight of the file, so that weights may grow by a third
+_FILE_MAX = 96  # the level of the largest weight of the file, so that weights may grow by a third
 _PARTS = 8  # a master has this many bits more than the level that the products take
 _FRACTION = 24  # sums of levels by levels are large, so that M is small
 
@@ -92,7 +92,7 @@ class BinaryConvolution(Convolution):
         self.centre = fixed(lower * 32768)
         self.width = int(fixed(source.step * 32768, 1 << 22))
         self.quadratic = quadratic
-        self.largest, self.unit = largest, largest / MOST_WEIGHT
+        self.largest, self.unit = largest, largest / MAX_WEIGHT
 
     def inputs(self, x: Tensor) -> Tensor:
         return torch.where(x >= self.threshold, 1.0, -1.0).double()
@@ -109,7 +109,7 @@ class BinaryConvolution(Convolution):
         return normalise(sums * self.slope(x), unit * 2.0**-14)
 
     def update_weights(self, sums: Tensor, unit: float, rate: float, key: int) -> None:
-        self.weight = stepped(self.weight, sums, rate * (unit * 127 / self.largest), key, 0, MOST_WEIGHT)
+        self.weight = stepped(self.weight, sums, rate * (unit * 127 / self.largest), key, 0, MAX_WEIGHT)
 
 
 class RealConvolution(Convolution):
@@ -118,7 +118,7 @@ class RealConvolution(Convolution):
     def __init__(self, node: PackedNode, source: Levels, out: Levels, residual: Levels | None) -> None:
         assert node.tensors[0] is not None
         weight = node.tensors[0].astype(np.float64)
-        level = float(np.abs(weight).max()) / _LARGEST
+        level = float(np.abs(weight).max()) / _FILE_MAX
         masters = fixed(weight / level * (1 << _PARTS))
         super().__init__(node, masters, level * source.step, out, residual, _FRACTION)
         self.step, self.level, self.unit = source.step, level, level * 2.0**-_PARTS
@@ -134,4 +134,4 @@ class RealConvolution(Convolution):
 
     def update_weights(self, sums: Tensor, unit: float, rate: float, key: int) -> None:
         rate = rate * (unit / self.level / self.unit)
-        self.weight = stepped(self.weight, sums, rate, key, 0, MOST_WEIGHT << _PARTS)
+        self.weight = stepped(self.weight, sums, rate, key, 0, MAX_WEIGHT << _PARTS)

@@ -69,8 +69,8 @@ class Factor:
             return torch.zeros_like(v)
         if shift >= 0:
             return round_div(product, 1 << shift)
-        most = (1 << 62) >> -shift
-        return product.sign() << 62 if most == 0 else product.clamp(-most, most) << -shift
+        maximum = (1 << 62) >> -shift
+        return product.sign() << 62 if maximum == 0 else product.clamp(-maximum, maximum) << -shift
 
 
 class Random:

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from onebit.format.codes import Activation, Op
 from tests.oracle.learner.arithmetic import (
-    MOST_GRADIENT,
-    MOST_MASTER,
+    MAX_GRADIENT,
+    MAX_MASTER,
     Gradient,
     Levels,
     fixed,
@@ -91,7 +91,7 @@ class Node:
         elif self.activation == Activation.HARDTANH:
             behind = torch.where(z.abs() > self.limit, 0, g)
         elif self.activation == Activation.PRELU:
-            bent = round_shift(g * self.masters[_A], 16).clamp(-MOST_GRADIENT, MOST_GRADIENT)
+            bent = round_shift(g * self.masters[_A], 16).clamp(-MAX_GRADIENT, MAX_GRADIENT)
             behind = torch.where(z < 0, bent, g)
             slope = torch.where(z < 0, g * round_shift(z, 16), 0)
         sums = [total.flatten(0, -2).sum(dim=0) for total in (behind * s, behind, slope, g)]
@@ -109,7 +109,7 @@ class Node:
         scales[_A] = unit * step * 65536
         for j, scale in enumerate(scales):
             if self.trained[j]:
-                self.masters[j] = stepped(self.masters[j], sums[j], rate * scale, key, j * channels, MOST_MASTER)
+                self.masters[j] = stepped(self.masters[j], sums[j], rate * scale, key, j * channels, MAX_MASTER)
 
     def to_input(self, product: Tensor, unit: float) -> Gradient | None:
         """The gradient of a pointwise node's input from G' M."""

@@ -38,10 +38,10 @@ def test_normalised_gradients_keep_15_bits(values: list[int], unit: float) -> No
     assert gradient.levels.abs().max() <= 32767
     factor = gradient.unit / unit
     assert factor == 2.0 ** round(math.log2(factor)) >= 1
-    most = int(total.abs().max())
+    maximum = int(total.abs().max())
     # half a step; one step for what saturates: 32767.5 and more
     assert (gradient.levels.double() * factor - total.double()).abs().max() <= (0.5 if factor == 1 else 1) * factor
-    assert factor == 1 or most / factor >= 2**14
+    assert factor == 1 or maximum / factor >= 2**14
 
 
 @given(GRADIENTS, UNITS, st.data())

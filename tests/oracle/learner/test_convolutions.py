@@ -64,11 +64,11 @@ def test_levels_of_real_weights() -> None:
 
 def test_real_weights_step_as_sgd_does_and_saturate() -> None:
     conv = real(2, (1, 1), (1, 1), [0, 0, 0, 0])
-    before, most = conv.weight * conv.unit, 127 * 256 * conv.unit
+    before, maximum = conv.weight * conv.unit, 127 * 256 * conv.unit
     sums = torch.randint(-3000, 3000, conv.weight.shape, generator=torch.Generator().manual_seed(2))
     gradient = sums.double() * 1e-4 / conv.level  # of the weights, 1e-4 being one of the sums
     conv.update_weights(sums, 1e-4, 0.01, key=3)
-    expected = (before - 0.01 * gradient).clamp(-most, most)
+    expected = (before - 0.01 * gradient).clamp(-maximum, maximum)
     assert (conv.weight * conv.unit - expected).abs().max() <= conv.unit * 1.001
     conv.update_weights(torch.full_like(sums, -1000), 1.0, 1e3, key=3)
     assert (conv.weight == 127 * 256).all()

@@ -119,7 +119,7 @@ def integer_gradients(
     """What a step of rate 1 would subtract, in real units, before it is rounded."""
     steps: list[Tensor] = []
 
-    def recorded(masters: Tensor, sums: Tensor, rate: float, key: int, first: int, most: int) -> Tensor:
+    def recorded(masters: Tensor, sums: Tensor, rate: float, key: int, first: int, maximum: int) -> Tensor:
         steps.append(sums.double() * rate)
         return masters
 

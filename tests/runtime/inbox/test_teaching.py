@@ -32,7 +32,7 @@ def test_each_image_is_taught_once(digits_model: Path, digit_folder: Path, tmp_p
 
 def test_a_refused_lesson_is_said_and_not_tried_again(digits_model: Path, digit_folder: Path, tmp_path: Path) -> None:
     one = next((digit_folder / "9").iterdir())
-    gate = Gate([one], ["another"], least=1)  # no answer is right
+    gate = Gate([one], ["another"], minimum=1)  # no answer is right
     options = {"rest": 0.1, "until_idle": 0.5, "gate": gate, "steps": 1}
     with onebit.Learner.create(tmp_path / "store", onebit.load(digits_model)) as learner:
         assert [lesson.refused for lesson in teach_arrivals(learner, digit_folder / "9", "nine", **options)] == [True]

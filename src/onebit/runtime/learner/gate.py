@@ -16,11 +16,11 @@ class Gate:
     Attributes:
         images: as in :meth:`onebit.Learner.teach`; not those of the lesson.
         names: the class of each.
-        least: share of right answers over all of them, 0 to 1, that lets the lesson through; None: not less than before
-            the lesson. With 0 every lesson passes and is only measured.
+        minimum: accuracy on all of them, 0 to 1, that lets the lesson through; None: not less than before the lesson.
+            With 0 every lesson passes and is only measured.
 
     Raises:
-        OnebitError: no image, not one name an image, or ``least`` is no share.
+        OnebitError: no image, not one name an image, or ``minimum`` is no share.
 
     Example:
         >>> Gate(["a.png", "b.png"], ["cat"])
@@ -31,7 +31,7 @@ class Gate:
 
     images: Images
     names: Sequence[str]
-    least: float | None = None
+    minimum: float | None = None
 
     def __post_init__(self) -> None:
         if len(self.images) != len(self.names) or not len(self.names):
@@ -39,12 +39,12 @@ class Gate:
                 f"the gate has {len(self.images)} images and {len(self.names)} names",
                 hint="give one name an image, and at least one image",
             )
-        if self.least is not None and not 0 <= self.least <= 1:
-            raise OnebitError(f"the gate's least accuracy is {self.least}", hint="give a share from 0 to 1")
+        if self.minimum is not None and not 0 <= self.minimum <= 1:
+            raise OnebitError(f"the gate's minimum accuracy is {self.minimum}", hint="give a share from 0 to 1")
 
     def passes(self, before: "Accuracy", after: "Accuracy") -> bool:
         """Whether a lesson that changed the answers so may be kept."""
-        return after.all >= (before.all if self.least is None else self.least)
+        return after.all >= (before.all if self.minimum is None else self.minimum)
 
 
 @dataclass(frozen=True)
