@@ -72,14 +72,16 @@ def measure(seed: int, epochs: int, folder: Path) -> dict[str, dict[str, float]]
                 head.learn(features(lesson.train), lesson.train_labels + known)
             known += len(names)
         assert list(learner.classes) == NAMES
-        answers = {"cwr_star_integers": lambda images: torch.from_numpy(learner.scores(images.numpy()).argmax(axis=1))}
-        answers |= {name: lambda images, head=head: head.predict(features(images)) for name, head in heads.items()}
+        predictors = {
+            "cwr_star_integers": lambda images: torch.from_numpy(learner.scores(images.numpy()).argmax(axis=1))
+        }
+        predictors |= {name: lambda images, head=head: head.predict(features(images)) for name, head in heads.items()}
         return {
             name: {
-                "old": _share(answer(old.test), old.test_labels),
-                "new": _share(answer(new.test), new.test_labels + len(OLD)),
+                "old": _share(predict(old.test), old.test_labels),
+                "new": _share(predict(new.test), new.test_labels + len(OLD)),
             }
-            for name, answer in answers.items()
+            for name, predict in predictors.items()
         }
 
 
@@ -93,8 +95,8 @@ class _digits:
         self.train, self.test = (images / 255 - mean) / std, (test / 255 - mean) / std
 
 
-def _share(answers: Tensor, labels: Tensor) -> float:
-    return float((answers == labels).double().mean())
+def _share(predicted: Tensor, labels: Tensor) -> float:
+    return float((predicted == labels).double().mean())
 
 
 def _spread(values: list[float]) -> dict[str, float]:

@@ -52,11 +52,11 @@ class Engine:
         self.settings: list[dict[str, Any]] = hello["settings"]
         self._process.send_signal(signal.SIGSTOP)
 
-    def times(self, setting: int, least: int, seconds: float, warm_up: float) -> list[float]:
+    def times(self, setting: int, min_runs: int, seconds: float, warm_up: float) -> list[float]:
         """Milliseconds of each run of one setting, after a warm-up (see ``worker.Setting.times``)."""
         self._process.send_signal(signal.SIGCONT)
         assert self._process.stdin is not None
-        request = {"setting": setting, "least": least, "seconds": seconds, "warm_up": warm_up}
+        request = {"setting": setting, "min_runs": min_runs, "seconds": seconds, "warm_up": warm_up}
         print(json.dumps(request), file=self._process.stdin, flush=True)
         times: list[float] = self._read()
         self._process.send_signal(signal.SIGSTOP)

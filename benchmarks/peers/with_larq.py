@@ -48,12 +48,12 @@ def settings(folder: Path, threads: int) -> list[Setting]:
     for name, network in NETWORKS.items():
         path = folder / f"{name}.tflite"
         content = path.read_bytes()
-        ways = {
+        variants = {
             f"{kernel} kernel{delegate}": _way(content, threads, kernel == "indirect", bool(delegate))
             for kernel in ("indirect", "default")
             for delegate in ("", ", XNNPACK")
         }
-        how, run = fastest(ways, inputs[0])
+        how, run = fastest(variants, inputs[0])
         result.append(Setting(network, "1 bit, float32", path, inputs, run, folder / f"{name}.npy", how=how))
     return result
 

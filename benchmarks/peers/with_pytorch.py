@@ -27,16 +27,16 @@ def settings(folder: Path, threads: int) -> list[Setting]:
     inputs = list(images.split(1))
     result = []
     for numbers, bfloat in (("float32", False), ("bfloat16", True)):
-        ways = {"eager": _way(net, bfloat), "torch.compile with freezing": _way(torch.compile(net), bfloat)}
+        variants = {"eager": _variant(net, bfloat), "torch.compile with freezing": _variant(torch.compile(net), bfloat)}
         if not bfloat:
             traced = torch.jit.freeze(torch.jit.trace(net, inputs[0]))
-            ways["torch.jit.optimize_for_inference"] = _way(torch.jit.optimize_for_inference(traced), bfloat)
-        how, run = fastest(ways, inputs[0])
+            variants["torch.jit.optimize_for_inference"] = _variant(torch.jit.optimize_for_inference(traced), bfloat)
+        how, run = fastest(variants, inputs[0])
         result.append(Setting("ResNet-18", numbers, path, inputs, run, folder / "resnet18.npy", how=how))
     return result
 
 
-def _way(net: Callable[[Tensor], Tensor], bfloat: bool) -> Callable[[Any], Any]:
+def _variant(net: Callable[[Tensor], Tensor], bfloat: bool) -> Callable[[Any], Any]:
     @torch.no_grad()  # inference_mode would keep torch.compile from freezing
     def run(x: Tensor) -> Any:
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat):

@@ -66,15 +66,15 @@ class Setting:
             "same_top1": int((got.argmax(axis=1) == expected.argmax(axis=1)).sum()),
         }
 
-    def times(self, least: int, seconds: float, warm_up: float) -> list[float]:
+    def times(self, min_runs: int, seconds: float, warm_up: float) -> list[float]:
         """Milliseconds of each run, over the images in turn: at least so many runs and so long, after a warm-up."""
         self._repeat(2, warm_up)
-        return self._repeat(least, seconds)
+        return self._repeat(min_runs, seconds)
 
-    def _repeat(self, least: int, seconds: float) -> list[float]:
+    def _repeat(self, min_runs: int, seconds: float) -> list[float]:
         times: list[float] = []
         end = time.perf_counter() + seconds
-        while len(times) < least or time.perf_counter() < end:
+        while len(times) < min_runs or time.perf_counter() < end:
             x = self.inputs[len(times) % len(self.inputs)]
             before = time.perf_counter_ns()
             self.run(x)
@@ -82,7 +82,7 @@ class Setting:
         return times
 
 
-def fastest(ways: dict[str, Callable[[Any], Any]], x: Any) -> tuple[str, Callable[[Any], Any]]:
+def fastest(variants: dict[str, Callable[[Any], Any]], x: Any) -> tuple[str, Callable[[Any], Any]]:
     """The way, of several, whose best of a few runs is the shortest."""
 
     def best(run: Callable[[Any], Any]) -> float:
@@ -94,8 +94,8 @@ def fastest(ways: dict[str, Callable[[Any], Any]], x: Any) -> tuple[str, Callabl
             times.append(time.perf_counter() - before)
         return min(times)
 
-    name = min(ways, key=lambda way: best(ways[way]))
-    return name, ways[name]
+    name = min(variants, key=lambda name: best(variants[name]))
+    return name, variants[name]
 
 
 def main() -> None:

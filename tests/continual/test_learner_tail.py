@@ -40,8 +40,8 @@ def test_learns_new_digits_and_keeps_the_old(
         accuracies = []
         for part, low, high in (("old", 0, OLD), ("new", OLD, 10)):
             held_out = digits.indices(digits.test, low, high)
-            answers = names[learner.scores(digits.images[held_out].numpy()).argmax(axis=1)]
-            accuracies.append(float(np.mean(answers == digits.labels[held_out].numpy().astype(str))))
+            predicted = names[learner.scores(digits.images[held_out].numpy()).argmax(axis=1)]
+            accuracies.append(float(np.mean(predicted == digits.labels[held_out].numpy().astype(str))))
             record_property(part, accuracies[-1])
         assert accuracies[0] > 0.8
         assert accuracies[1] > 0.7

@@ -48,7 +48,7 @@ def packed(net: nn.Module, folder: Path, x: Tensor, isa: str = "", output: str =
     return onebit.load(path, isa=isa)(x.numpy(), output)
 
 
-def answers(graph: Graph, folder: Path, x: Tensor, output: str, isa: str) -> NDArray[np.float32]:
+def outputs(graph: Graph, folder: Path, x: Tensor, output: str, isa: str) -> NDArray[np.float32]:
     """What the engine makes of a graph; (N, C, H, W)."""
     path = folder / "graph.obn"
     write(path, graph, {}, force=True)

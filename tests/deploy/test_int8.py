@@ -15,7 +15,7 @@ from onebit.deploy.int8 import byte_grid, in_bytes, quantize_weight
 from onebit.errors import OnebitError
 from onebit.format.graph import ConvFloat, ConvInt8, Graph, Value
 from onebit.format.window import Window
-from tests.deploy.nets import ISAS, answers
+from tests.deploy.nets import ISAS, outputs
 
 SETTINGS = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -123,13 +123,13 @@ def cases(draw: st.DrawFn) -> Case:
 def test_the_engine_computes_what_the_page_says(tmp_path: Path, case: Case) -> None:
     expected = case.transcribed()
     for isa in ISAS:
-        assert np.array_equal(answers(case.graph(case.layer), tmp_path, case.x, "y", isa), expected), isa
+        assert np.array_equal(outputs(case.graph(case.layer), tmp_path, case.x, "y", isa), expected), isa
 
 
 @SETTINGS
 @given(case=cases())
 def test_the_error_of_a_layer_is_bounded(tmp_path: Path, case: Case) -> None:
-    expected = answers(case.graph(case.conv), tmp_path, case.x, "y", "")
+    expected = outputs(case.graph(case.conv), tmp_path, case.x, "y", "")
     scale = case.layer.epilogue.scale * case.layer.multiplier
     before = np.ones(len(scale)) if case.conv.epilogue.scale is None else case.conv.epilogue.scale
     weight = np.abs(case.conv.weight * before[:, None, None, None])
@@ -152,8 +152,8 @@ def test_padding_is_an_exact_zero(tmp_path: Path, case: Case) -> None:
     wide = ConvInt8(
         "wide", [source], layer.output, layer.weight, bare, 1, layer.epilogue, layer.multiplier, layer.zero_point
     )
-    padded = answers(case.graph(layer), tmp_path, case.x, "y", "")
-    assert np.array_equal(answers(case.graph(wide), tmp_path, x, "y", ""), padded)
+    padded = outputs(case.graph(layer), tmp_path, case.x, "y", "")
+    assert np.array_equal(outputs(case.graph(wide), tmp_path, x, "y", ""), padded)
 
 
 @pytest.mark.parametrize(

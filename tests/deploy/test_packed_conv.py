@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from onebit.format.graph import Binarize, ConvBinary, Graph, Value
 from onebit.format.window import Window
-from tests.deploy.nets import ISAS, answers
+from tests.deploy.nets import ISAS, outputs
 
 CHANNELS = st.one_of(st.integers(1, 9), st.sampled_from([31, 32, 33, 63, 64, 65, 96, 130]))
 SETTINGS = settings(
@@ -78,7 +78,7 @@ def cases(draw: st.DrawFn) -> Case:
 @SETTINGS
 @given(case=cases())
 def test_dot_products_are_those_of_conv2d(tmp_path, isa: str, case: Case) -> None:
-    assert np.array_equal(answers(case.graph(), tmp_path, case.x, "y", isa), case.expected().numpy())
+    assert np.array_equal(outputs(case.graph(), tmp_path, case.x, "y", isa), case.expected().numpy())
 
 
 @pytest.mark.parametrize("isa", ISAS)
@@ -92,4 +92,4 @@ def test_intervals_on_the_dot_product(tmp_path, isa: str, case: Case, data: st.D
     expected = case.expected().numpy()
     lower, upper = interval.T[:, :, None, None]
     inside = (expected >= lower) & (expected <= upper)
-    assert np.array_equal(answers(case.graph(interval), tmp_path, case.x, "y", isa), np.where(inside, 1.0, -1.0))
+    assert np.array_equal(outputs(case.graph(interval), tmp_path, case.x, "y", isa), np.where(inside, 1.0, -1.0))

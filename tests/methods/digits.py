@@ -12,13 +12,13 @@ def digits() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Training images and labels, test images and labels; images normalised."""
     source = data.create("digits")
     mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (source.mean, source.std))
-    (train, labels), (test, answers) = source.train(), source.test()
-    return (train / 255 - mean) / std, labels, (test / 255 - mean) / std, answers
+    (train, labels), (test, test_labels) = source.train(), source.test()
+    return (train / 255 - mean) / std, labels, (test / 255 - mean) / std, test_labels
 
 
 def accuracy_after(method: Method, seed: int, *, full_precision: bool = False, steps: int = 200) -> float:
     """Test accuracy on the digits of a small network that ``method`` trains."""
-    train, labels, test, answers = digits()
+    train, labels, test, test_labels = digits()
     torch.manual_seed(seed)
     net = models.create("small", width=16, full_precision=full_precision)
     method.attach(net)
@@ -33,4 +33,4 @@ def accuracy_after(method: Method, seed: int, *, full_precision: bool = False, s
         optimizer.step()
         decay.step()
     with torch.no_grad():
-        return float((net.eval()(test).argmax(1) == answers).float().mean())
+        return float((net.eval()(test).argmax(1) == test_labels).float().mean())

@@ -39,8 +39,8 @@ METHODS: list[Callable[[], Method]] = [BiReal, IRNet, ReCU, bop, second_order_bo
 def digits() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     source = data.create("digits")
     mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (source.mean, source.std))
-    (train, labels), (test, answers) = source.train(), source.test()
-    return (train / 255 - mean) / std, labels, (test / 255 - mean) / std, answers
+    (train, labels), (test, test_labels) = source.train(), source.test()
+    return (train / 255 - mean) / std, labels, (test / 255 - mean) / std, test_labels
 
 
 class Run:
@@ -52,7 +52,7 @@ class Run:
         method.attach(self.net)
         self.optimizer = torch.optim.AdamW(self.net.parameters(), lr=1e-2, weight_decay=1e-5)
         self.decay = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, STEPS)
-        self.images, self.labels, self.test, self.answers = digits()
+        self.images, self.labels, self.test, self.test_labels = digits()
 
     def train(self, start: int, end: int) -> None:
         for t in range(start, end):
@@ -69,7 +69,7 @@ class Run:
 
     @torch.no_grad()
     def accuracy(self) -> float:
-        return float((self.net.eval()(self.test).argmax(1) == self.answers).float().mean())
+        return float((self.net.eval()(self.test).argmax(1) == self.test_labels).float().mean())
 
     def parts(self) -> list[Any]:
         return [self.net, self.method, self.optimizer, self.decay]

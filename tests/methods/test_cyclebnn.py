@@ -200,13 +200,13 @@ def test_evaluation_is_elementwise_monotone_and_depends_on_the_bits(scaling: str
 def test_only_consistent_scaling_answers_in_evaluation_as_in_training() -> None:
     torch.manual_seed(0)
     a = (torch.randn(1, 4, 6, 6) * 0.1 + 0.02).expand(5, -1, -1, -1)  # every sample has the same scale
-    answers = {}
+    accuracies = {}
     for consistent in (False, True):
         quantizer = CyclicActivationSign(2, consistent)
         trained = [quantizer(a) for _ in range(3)][-1]
-        answers[consistent] = (quantizer.eval()(a) == trained).float().mean()
-    assert answers[True] == 1
-    assert answers[False] < 0.9
+        accuracies[consistent] = (quantizer.eval()(a) == trained).float().mean()
+    assert accuracies[True] == 1
+    assert accuracies[False] < 0.9
 
 
 @pytest.mark.parametrize("quantizer", [CyclicActivationSign(3, False), CyclicWeightSign(3, True)])

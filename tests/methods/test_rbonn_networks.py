@@ -81,14 +81,14 @@ def test_learns_the_digits_and_answers_the_same_packed(
 ) -> None:
     digits = data.create("digits")
     mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (digits.mean, digits.std))
-    (train, labels), (test, answers) = digits.train(), digits.test()
+    (train, labels), (test, test_labels) = digits.train(), digits.test()
     train, test = ((images / 255 - mean) / std for images in (train, test))
     net, method = models.create("small", width=16), make_method(variant)
     method.attach(net)
     chosen = [torch.randint(len(train), (32,)) for _ in range(STEPS)]
     iterate(net, method, [(train[batch], labels[batch]) for batch in chosen])
     with torch.no_grad():
-        accuracy = float((net.eval()(test).argmax(1) == answers).float().mean())
+        accuracy = float((net.eval()(test).argmax(1) == test_labels).float().mean())
     record_property("top1", accuracy)
     assert accuracy > minimum
     assert_same_answer(net, tmp_path, test[:32])

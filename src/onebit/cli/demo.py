@@ -283,8 +283,8 @@ def _naive(model: "Model", checkpoint: Path, seed: int) -> float:
     return _share(head.predict(features(images, data)).numpy(), labels.numpy())
 
 
-def _share(answers: "NDArray[Any]", truth: "NDArray[Any]") -> float:
-    return float((answers == truth).mean())
+def _share(predicted: "NDArray[Any]", truth: "NDArray[Any]") -> float:
+    return float((predicted == truth).mean())
 
 
 def _yes(value: bool) -> str:

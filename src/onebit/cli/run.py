@@ -35,11 +35,11 @@ def show(result: dict[str, Any], console: Console) -> None:
 
 
 def _answer(model: onebit.Model, path: str) -> dict[str, Any]:
-    answer = model.predict(path)
+    prediction = model.predict(path)
     return {
         "path": path,
-        "label": answer.label,
-        "index": answer.index,
-        "score": answer.score,
-        "scores": [float(score) for score in answer.scores],
+        "label": prediction.label,
+        "index": prediction.index,
+        "score": prediction.score,
+        "scores": [float(score) for score in prediction.scores],
     }

@@ -210,20 +210,20 @@ class _Product:
 
 class _Bilinear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, way: _Product) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, spec: _Product) -> Tensor:
         ctx.save_for_backward(x, weight)
-        ctx.way = way
-        return way.product(x, weight)
+        ctx.spec = spec
+        return spec.product(x, weight)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         x, weight = ctx.saved_tensors
-        way = ctx.way
-        x = fake_quantize(x, way.saved_bits) if way.saved_bits else x.detach()
-        operands = x.requires_grad_(), fake_quantize(weight, way.input_bits).requires_grad_()
+        spec = ctx.spec
+        x = fake_quantize(x, spec.saved_bits) if spec.saved_bits else x.detach()
+        operands = x.requires_grad_(), fake_quantize(weight, spec.input_bits).requires_grad_()
         with torch.enable_grad():
-            dx, dw = torch.autograd.grad(way.product(*operands), operands, gradient)
-        return dx, fake_quantize(dw, way.weight_bits), None
+            dx, dw = torch.autograd.grad(spec.product(*operands), operands, gradient)
+        return dx, fake_quantize(dw, spec.weight_bits), None
 
 
 class _RealForward:
@@ -247,12 +247,12 @@ class _Head(torch.autograd.Function):
     """Cross-entropy, with the gradients of :class:`Hybrid` and :class:`FullyQuantized`."""
 
     @staticmethod
-    def forward(ctx: Any, features: Tensor, weight: Tensor, labels: Tensor, known: Tensor, way: Hybrid) -> Tensor:
-        logits = way.logits(features, weight).masked_fill(~known, -torch.inf)
-        error = fake_quantize(torch.softmax(logits, dim=1), way.forward_bits, 0, 1)
+    def forward(ctx: Any, features: Tensor, weight: Tensor, labels: Tensor, known: Tensor, spec: Hybrid) -> Tensor:
+        logits = spec.logits(features, weight).masked_fill(~known, -torch.inf)
+        error = fake_quantize(torch.softmax(logits, dim=1), spec.forward_bits, 0, 1)
         error[torch.arange(len(labels)), labels] -= 1
-        error = way.error(error) * known  # zero may lie between two levels
-        ctx.save_for_backward(way.gradient(error @ weight), way.gradient(error.T @ way.inputs(features)))
+        error = spec.error(error) * known  # zero may lie between two levels
+        ctx.save_for_backward(spec.gradient(error @ weight), spec.gradient(error.T @ spec.inputs(features)))
         return functional.cross_entropy(logits, labels)
 
     @staticmethod

@@ -73,8 +73,8 @@ class Distillation(Method):
             raise OnebitError("Distillation has seen no batch", hint="call the network in training mode first")
         (x, logits), self._seen = self._seen, None
         with torch.no_grad():
-            answers = self.teacher.to(x.device)(x)
-        return soft_cross_entropy(logits, answers)
+            targets = self.teacher.to(x.device)(x)
+        return soft_cross_entropy(logits, targets)
 
     def cost_rule(self) -> CostRule:
         """Changes no operand."""

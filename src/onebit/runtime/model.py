@@ -176,11 +176,11 @@ class Model:
             return self.predict([image])[0]
         if self.outputs.get("logits", (0, 1, 1))[1:] != (1, 1):
             raise OnebitError("the model is no classifier: its logits are larger than one pixel", hint="call it")
-        answers: list[Prediction] = []
+        predictions: list[Prediction] = []
         for begin in range(0, len(image), _BULK):
             logits = self.run(self.input_of(image[begin : begin + _BULK]), "logits")
-            answers += map(self._prediction, softmax(logits.reshape(len(logits), -1)))
-        return answers
+            predictions += map(self._prediction, softmax(logits.reshape(len(logits), -1)))
+        return predictions
 
     def run(self, images: NDArray[np.float32], output: str) -> NDArray[np.float32]:
         """Runs the network in the engine's order, channels last; the runtime's own way, without a copy.

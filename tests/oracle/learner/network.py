@@ -68,7 +68,7 @@ class QuantizedTail:
     """
 
     def __init__(self, packed: PackedTail) -> None:
-        self.levels = {value: Levels.of(*extent) for value, extent in packed.ranges.items()}
+        self.levels = {value: Levels.of(*bounds) for value, bounds in packed.ranges.items()}
         self.first, self.last = packed.latents, packed.features
         latents = self.levels[self.first]
         scale, step = torch.from_numpy(packed.scale), torch.tensor(latents.step)
@@ -157,8 +157,8 @@ class QuantizedTail:
         """The gradient of the input from G' M; a convolution's weights take their step."""
         if not isinstance(node, Convolution):
             return node.to_input(product, unit)
-        h, worth = stochastic_8_bits(product, keys[0])
-        unit = unit * node.out.step * 2.0**-node.fraction * worth
+        h, scale = stochastic_8_bits(product, keys[0])
+        unit = unit * node.out.step * 2.0**-node.fraction * scale
         by_weight, by_input = node.gradients(h, x)
         backed = node.through(by_input, x, unit)  # before the weights change
         node.update_weights(by_weight, unit, rate, keys[1])
@@ -223,9 +223,9 @@ class QuantizedTailLearner(QuantizedCWRStar):
             )
         weight = torch.from_numpy(packed.weight)
         bias = None if packed.bias is None else torch.from_numpy(packed.bias)
-        extent = packed.ranges[packed.features]
+        bounds = packed.ranges[packed.features]
         super().__init__(
-            weight, bias, packed.samples, extent, num_classes, seed=seed, batch=batch, learning_rate=learning_rate
+            weight, bias, packed.samples, bounds, num_classes, seed=seed, batch=batch, learning_rate=learning_rate
         )
         self.tail = QuantizedTail(packed)
         self.capacity, self.epochs, self.replayed = capacity, epochs, replayed

@@ -72,10 +72,10 @@ def test_eight_bits_are_within_a_level(values: list[int], key: int) -> None:
     product = torch.tensor(values)
     if not any(values):
         return
-    levels, worth = stochastic_8_bits(product, key)
+    levels, scale = stochastic_8_bits(product, key)
     assert levels.min() >= -128
     assert levels.max() <= 127
-    exact = product.double() / worth
+    exact = product.double() / scale
     # a level; and what the 30 bits of h' cut off, 2^-29 of the largest at most
     assert (levels.double() - exact).abs().max() <= 1 + 127 * 2.0**-28
     assert 127 * (1 - 2.0**-16) <= exact.abs().max() <= 127 * (1 + 2.0**-28)  # the inverse has 17 bits
@@ -84,8 +84,8 @@ def test_eight_bits_are_within_a_level(values: list[int], key: int) -> None:
 def test_eight_bits_are_unbiased() -> None:
     product = torch.full((1 << 16,), 12345)
     product[0] = 100_000
-    levels, worth = stochastic_8_bits(product, key=7)
-    exact = 12345 / worth
+    levels, scale = stochastic_8_bits(product, key=7)
+    exact = 12345 / scale
     deviation = math.sqrt((exact % 1) * (1 - exact % 1) / len(product))
     assert abs(float(levels[1:].double().mean()) - exact) < 4 * deviation
 

@@ -135,8 +135,8 @@ def integer_gradients(
         if isinstance(node, Convolution):
             found[place.output, "weight"] = next(taken) * node.unit
         step = node.out.step
-        worth = (step / node.source / 2**node.fraction * node.variance, step / 65536, 1 / 65536, step / 65536)
-        for name, there, unit_of in zip(NAMES, node.trained, worth, strict=True):
+        scales = (step / node.source / 2**node.fraction * node.variance, step / 65536, 1 / 65536, step / 65536)
+        for name, there, unit_of in zip(NAMES, node.trained, scales, strict=True):
             if there:
                 found[place.output, name] = next(taken) * unit_of
     assert next(taken, None) is None

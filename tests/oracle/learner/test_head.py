@@ -104,10 +104,10 @@ def test_the_native_learner_gives_the_same_bits(
         seen = [int(name) for name, _ in native.classes]
         shares = np.empty((len(features), len(seen)), np.uint32)
         native.predict(features.numpy(), shares)
-        answers = torch.tensor(seen)[torch.from_numpy(shares.astype(np.int64)).argmax(dim=1)]
+        predicted = torch.tensor(seen)[torch.from_numpy(shares.astype(np.int64)).argmax(dim=1)]
         best = np.sort(shares, axis=1)
         clear = torch.from_numpy(best[:, -1] > best[:, -2])
-        assert (answers == reference.predict(features))[clear].all()
+        assert (predicted == reference.predict(features))[clear].all()
 
 
 @pytest.mark.slow

@@ -266,7 +266,7 @@ def test_the_native_learner_gives_the_same_bits(
         shares = native.scores(data.images[asked].numpy())
     best = np.sort(shares, axis=1)
     clear = torch.from_numpy(best[:, -1] > best[:, -2])
-    answers = torch.tensor(seen)[torch.from_numpy(shares).argmax(dim=1)]
-    assert (answers == reference.predict(latents[asked]))[clear].all()
+    predicted = torch.tensor(seen)[torch.from_numpy(shares).argmax(dim=1)]
+    assert (predicted == reference.predict(latents[asked]))[clear].all()
     assert clear.any()
     assert all((c.weight != w).any() for c, w in zip(convolutions, first, strict=True))

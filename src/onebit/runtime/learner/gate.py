@@ -62,14 +62,14 @@ class Accuracy:
     new: float | None
 
     @classmethod
-    def of(cls, answers: Sequence[str], truth: Sequence[str], known: Collection[str]) -> "Accuracy":
-        """Of answers to images whose classes are ``truth``; ``known``: the classes before the lesson.
+    def of(cls, predicted: Sequence[str], truth: Sequence[str], known: Collection[str]) -> "Accuracy":
+        """Of classes predicted for images whose classes are ``truth``; ``known``: the classes before the lesson.
 
         Example:
             >>> Accuracy.of(["cat", "cat", "fox"], ["cat", "dog", "fox"], {"cat", "dog"})
             Accuracy(all=0.6666666666666666, old=0.5, new=1.0)
         """
-        right = np.array([answer == name for answer, name in zip(answers, truth, strict=True)])
+        right = np.array([found == name for found, name in zip(predicted, truth, strict=True)])
         old = np.array([name in known for name in truth])
         shares = [float(right[part].mean()) if part.any() else None for part in (old, ~old)]
         return cls(float(right.mean()), *shares)
