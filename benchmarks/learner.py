@@ -1,4 +1,4 @@
-"""What a lesson takes on the device, beside PyTorch on the same work, on one core.
+"""What an experience takes on the device, beside PyTorch on the same work, on one core.
 
 The head: a mini-batch of CWR*, 50 samples of 512 features, 50 classes. The tail: 50 images of a new class, 32 × 32,
 taught to Bi-Real-Net-18 cut before its last three binary convolutions, with 300 latents to replay. Weights and images
@@ -51,7 +51,7 @@ class Pooled(nn.Module):
 
 
 def ours(model: Path, names: list[str], options: dict[str, Any]) -> dict[str, Any]:
-    script = Path(__file__).with_name("lesson.py")
+    script = Path(__file__).with_name("experience.py")
     words = ["--names", json.dumps(names), "--rounds", "1", "--options", json.dumps(options)]
     made = subprocess.run([sys.executable, str(script), str(model), *words], check=True, capture_output=True)
     return json.loads(made.stdout)
@@ -64,18 +64,18 @@ def milliseconds(work: Callable[[], object]) -> float:
 
 
 def torch_head(simulated: bool) -> Callable[[int], float]:
-    """Milliseconds of a lesson of so many mini-batches."""
+    """Milliseconds of an update of so many mini-batches."""
     features, labels = torch.randn(BATCH, FEATURES), torch.arange(BATCH) % CLASSES
     past = torch.ones(CLASSES, dtype=torch.int64)
 
-    def lesson(steps: int) -> float:
+    def update(steps: int) -> float:
         arithmetic = continual.Hybrid((float(features.min()), float(features.max()))) if simulated else None
         learner = continual.CWRStar(
             torch.randn(CLASSES, FEATURES), past, steps=steps, batch=BATCH, arithmetic=arithmetic
         )
         return milliseconds(lambda: learner.learn(features, labels))
 
-    return lesson
+    return update
 
 
 def torch_tail(net: nn.Module, simulated: bool) -> Callable[[], float]:
@@ -83,7 +83,7 @@ def torch_tail(net: nn.Module, simulated: bool) -> Callable[[], float]:
     latents = parts.latents(torch.randn(IMAGES + ITEMS, *SHAPE))
     past = torch.tensor([1000] * OLD + [0])
 
-    def lesson() -> float:
+    def update() -> float:
         memory = continual.ReplayMemory(ITEMS)
         memory.update(latents[IMAGES:], torch.arange(ITEMS) % OLD)
         learner = continual.AR1Star(
@@ -99,7 +99,7 @@ def torch_tail(net: nn.Module, simulated: bool) -> Callable[[], float]:
         )
         return milliseconds(lambda: learner.learn(latents[:IMAGES], torch.full((IMAGES,), OLD)))
 
-    return lesson
+    return update
 
 
 def spread(values: list[float]) -> dict[str, float]:
@@ -108,21 +108,21 @@ def spread(values: list[float]) -> dict[str, float]:
 
 
 def measure_head(folder: Path, rounds: int) -> dict[str, Any]:
-    """Microseconds of a mini-batch: a lesson of 2 n less one of n, so that what a lesson takes once is left out."""
+    """Microseconds of a mini-batch: an update of 2 n less one of n, so that what an update takes once is left out."""
     model = folder / "head.obn"
     deploy.export(Pooled(), model, torch.randn(64, FEATURES, 1, 1), classes=[str(i) for i in range(CLASSES - 1)])
     names = [*(str(i) for i in range(CLASSES - 1)), "new"]
     took: dict[str, list[float]] = {"native": [], "PyTorch, float32": [], "PyTorch, simulated": []}
     references = {"PyTorch, float32": torch_head(False), "PyTorch, simulated": torch_head(True)}
     for _ in range(rounds):
-        lessons = [
+        experiences = [
             ours(model, names, {"batch": BATCH, "steps": steps, "learning_rate": RATE})["lessons"][0]
             for steps in (STEPS, 2 * STEPS)
         ]
-        took["native"].append(1e3 * (lessons[1]["update"] - lessons[0]["update"]) / STEPS)
-        for name, lesson in references.items():
+        took["native"].append(1e3 * (experiences[1]["update"] - experiences[0]["update"]) / STEPS)
+        for name, update in references.items():
             steps = STEPS // 5
-            took[name].append(1e3 * (lesson(2 * steps) - lesson(steps)) / steps)
+            took[name].append(1e3 * (update(2 * steps) - update(steps)) / steps)
     products = 2 * BATCH * CLASSES * FEATURES
     joules = {"native": products * energy.joule(8, 8), "PyTorch, float32": products * energy.joule(32, 32)}
     return {"microseconds": {name: spread(values) for name, values in took.items()}, "joule": joules}
@@ -140,9 +140,9 @@ def measure_tail(folder: Path, rounds: int) -> dict[str, Any]:
     took: dict[str, list[float]] = {}
     for _ in range(rounds):
         made = ours(model, ["new"] * IMAGES, TAIL)
-        (lesson,) = made["lessons"]
-        operations = lesson.pop("operations")
-        for part, value in {**lesson, "lesson": sum(lesson.values())}.items():
+        (experience,) = made["lessons"]
+        operations = experience.pop("operations")
+        for part, value in {**experience, "lesson": sum(experience.values())}.items():
             took.setdefault(f"native, {part}", []).append(value)
         for name, reference in references.items():
             took.setdefault(f"{name}, update", []).append(reference())

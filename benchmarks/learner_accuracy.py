@@ -66,10 +66,10 @@ def measure(seed: int, epochs: int, folder: Path) -> dict[str, dict[str, float]]
     with onebit.Learner.create(folder / "store", model, seed=seed) as learner:
         known = len(OLD)
         for names in EXPERIENCES:
-            lesson = _digits(names)
-            learner.teach(lesson.train.numpy(), [names[label] for label in lesson.train_labels.tolist()])
+            experience = _digits(names)
+            learner.teach(experience.train.numpy(), [names[label] for label in experience.train_labels.tolist()])
             for head in heads.values():
-                head.learn(features(lesson.train), lesson.train_labels + known)
+                head.learn(features(experience.train), experience.train_labels + known)
             known += len(names)
         assert list(learner.classes) == NAMES
         predictors = {

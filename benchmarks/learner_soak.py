@@ -1,7 +1,7 @@
 """A thousand experiences on one learner: do its memory and its file stay as they are?
 
-Each experience is one lesson of noise images of a few classes, which trains head and tail and replays latents, on a
-file on the disk, in a process without PyTorch, as on a device; now and then a class is forgotten or a lesson taken
+Each experience is noise images of a few classes, which train head and tail and replays latents, on a
+file on the disk, in a process without PyTorch, as on a device; now and then a class is forgotten or an experience taken
 back. The resident memory and the file's size are read after every ROUND experiences. They are flat if the line through
 the readings of memory, less the first fifth, rises by less than FLAT_BYTES, and the file's size was always the same.
 Linux only.
@@ -73,7 +73,7 @@ def main() -> int:
     late = np.array(resident[len(resident) // 5 :], np.float64)
     growth = float(np.polyfit(np.arange(len(late)), late, 1)[0] * (len(late) - 1))
     result = {
-        "what": f"{args.experiences:,} lessons of {IMAGES} images, one learner with a tail",
+        "what": f"{args.experiences:,} experiences of {IMAGES} images, one learner with a tail",
         "seed": SEED,
         "experiences": args.experiences,
         "counted": report["experiences"],

@@ -192,7 +192,7 @@ def test_a_list_and_another_name(
     assert "list.csv, line 17: there is no file" in capsys.readouterr().err
 
 
-def test_what_a_lesson_changed(store: str, digit_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_an_experience_changed(store: str, digit_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     taught = learn(capsys, "teach", store, str(digit_folder), "--hold-out", "0.25")
     assert taught["samples"] == 24
     assert taught["before"] == {"all": 0.0, "old": None, "new": 0.0}

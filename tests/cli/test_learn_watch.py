@@ -127,7 +127,7 @@ def test_one_class_and_a_time_limit(store: str, digit_folder: Path, capsys: pyte
     ]
     assert cli.main(words) == 0
     printed = capsys.readouterr()
-    assert "1 lessons learned from 8 images" in printed.out
+    assert "1 experiences learned from 8 images" in printed.out
     assert "8 images learned, new: six" in printed.err
 
 

@@ -1,4 +1,4 @@
-"""A device's learner among the strategies: the same lessons and answers as without the strategy."""
+"""A device's learner among the strategies: the same experiences and answers as without the strategy."""
 
 from pathlib import Path
 

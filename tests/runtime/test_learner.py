@@ -147,7 +147,7 @@ def test_the_state_is_locked_and_belongs_to_one_backbone(tmp_path: Path, model: 
         (noise_images(1), "fox", {"learning_rate": float("nan")}),
     ],
 )
-def test_bad_lessons_change_nothing(tmp_path: Path, model: onebit.Model, images, names, options) -> None:
+def test_bad_experiences_change_nothing(tmp_path: Path, model: onebit.Model, images, names, options) -> None:
     with onebit.Learner.create(tmp_path / "store", model) as learner:
         before = (tmp_path / "store" / "learner.state").read_bytes()
         with pytest.raises(OnebitError):

@@ -28,11 +28,11 @@ def file_of(learner: Learner) -> bytes:
     return (learner.folder / "learner.state").read_bytes()
 
 
-def test_a_good_lesson_passes_and_says_what_changed(learner: Learner) -> None:
+def test_a_good_experience_passes_and_says_what_changed(learner: Learner) -> None:
     before = learner.scores(HELD_OUT).argmax(axis=1)
     names = list(learner.classes)
-    lesson, truth = noise_images(1) + noise_images(2), ["fox"] * 12 + ["elk"] * 12
-    taught = learner.teach(lesson, truth, experience="x", gate=Gate(HELD_OUT, TRUTH))
+    images, truth = noise_images(1) + noise_images(2), ["fox"] * 12 + ["elk"] * 12
+    taught = learner.teach(images, truth, experience="x", gate=Gate(HELD_OUT, TRUTH))
     assert taught.counted
     assert not taught.refused
     assert taught.new == ("elk",)
@@ -48,7 +48,7 @@ def test_a_good_lesson_passes_and_says_what_changed(learner: Learner) -> None:
 
 
 @pytest.mark.parametrize("minimum", [None, 0.99])
-def test_a_bad_lesson_changes_nothing(learner: Learner, minimum: float | None) -> None:
+def test_a_bad_experience_changes_nothing(learner: Learner, minimum: float | None) -> None:
     """Foxes taught as elks, and elks as foxes: the foxes held out are then elks."""
     wrong, names = noise_images(1, 60) + noise_images(2, 60), ["elk"] * 60 + ["fox"] * 60
     gate = Gate(HELD_OUT[:8], TRUTH[:8], minimum)
@@ -67,7 +67,7 @@ def test_a_bad_lesson_changes_nothing(learner: Learner, minimum: float | None) -
     assert state(learner) != before
 
 
-def test_a_gated_lesson_is_the_same_lesson(tmp_path: Path, learner: Learner) -> None:
+def test_a_gated_experience_is_the_same_experience(tmp_path: Path, learner: Learner) -> None:
     learner.teach(noise_images(2), "elk", experience="x")
     plain = state(learner)
     learner.rollback()
@@ -83,7 +83,7 @@ def test_an_experience_that_was_counted_is_not_tried(learner: Learner) -> None:
     assert taught.new == ()
 
 
-def test_a_lesson_that_is_interrupted_is_dropped(learner: Learner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_experience_that_is_interrupted_is_dropped(learner: Learner, monkeypatch: pytest.MonkeyPatch) -> None:
     before, calls = state(learner), []
     answer = Learner._answers
 

@@ -44,13 +44,13 @@ def configure(parser: ArgumentParser) -> None:
     teach.add_argument("images", nargs="*", default=[], help=_IMAGES)
     teach.add_argument("--experience", help="an id, counted once (default: made from the images themselves)")
     teach.add_argument("--hold-out", type=float, help="share of the images that are held out in place of --test")
-    _add_lesson(teach)
+    _add_experience(teach)
     teach.add_argument("--watch", help=SUPPRESS)  # as the action does
     _add_watch(teach, shown=False)
 
     watch = action("watch", "learn from the images that arrive in a folder", "inbox/ --until-idle 60")
     watch.add_argument("folder", help="where images arrive, in a subfolder per class")
-    _add_lesson(watch)
+    _add_experience(watch)
     _add_watch(watch, shown=True)
 
     action("show", "list the classes", "")
@@ -63,12 +63,12 @@ def configure(parser: ArgumentParser) -> None:
     action("check", "read every byte of the store again", "")
 
 
-def _add_lesson(parser: ArgumentParser) -> None:
+def _add_experience(parser: ArgumentParser) -> None:
     parser.add_argument("--name", help="the class of all images")
     parser.add_argument("--test", help="held-out images, a folder or a list; accuracy on them is reported")
     parser.add_argument(
         "--gate",
-        help="keep a lesson only if this share of the held-out images is answered right, or 'before': as many as "
+        help="keep an experience only if this share of the held-out images is answered right, or 'before': as many as "
         "before it",
     )
     parser.add_argument("--steps", type=int, default=STEPS, help="mini-batches of SGD, where the head alone learns")
@@ -101,11 +101,11 @@ def show(result: dict[str, Any], console: Console) -> None:
     console.print(table)
     if "lessons" in result:
         console.print(
-            f"{result['lessons']} lessons learned from {result['samples']} images, {result['refused']} refused by the "
-            "gate"
+            f"{result['lessons']} experiences learned from {result['samples']} images, {result['refused']} refused by "
+            "the gate"
         )
     elif "counted" in result:
-        for line in _lesson_lines(result):
+        for line in _experience_lines(result):
             console.print(line)
     if "unfinished" in result:
         broken = f"; {result['unfinished']} unfinished by a power cut (harmless)" if result["unfinished"] else ""
@@ -116,7 +116,7 @@ def show(result: dict[str, Any], console: Console) -> None:
     )
 
 
-def _lesson_lines(result: dict[str, Any]) -> list[str]:
+def _experience_lines(result: dict[str, Any]) -> list[str]:
     if result["after"] is not None:
         shares = [
             f"{what} {100 * before:.1f} -> {100 * result['after'][part]:.1f} %"
@@ -158,7 +158,7 @@ def _teach(args: Namespace) -> dict[str, Any]:
     test = None
     if args.hold_out is not None:
         images, test = images.split(args.hold_out)
-    options = _lesson_options(args, test)
+    options = _experience_options(args, test)
     console = Console(stderr=True)
     with (
         onebit.Learner.open(args.store) as learner,
@@ -183,11 +183,11 @@ def _watch(args: Namespace) -> dict[str, Any]:
     def skipped(path: Path, reason: str) -> None:
         console.print(f"{path}: {reason}; passed over until it changes")
 
-    options = _lesson_options(args, None) | {"seconds": args["for"], "until_idle": args.until_idle}
+    options = _experience_options(args, None) | {"seconds": args["for"], "until_idle": args.until_idle}
     with onebit.Learner.open(args.store) as learner:
-        lessons = teach_arrivals(learner, args.folder, args.name, rest=args.rest, skipped=skipped, **options)
+        experiences = teach_arrivals(learner, args.folder, args.name, rest=args.rest, skipped=skipped, **options)
         try:
-            for taught in lessons:
+            for taught in experiences:
                 if taught.refused:
                     totals["refused"] += 1
                 elif taught.counted:
@@ -262,8 +262,8 @@ def _check_teach(args: Namespace) -> None:
         raise OnebitError("--test and --hold-out are two ways to say the same", hint="give one of them")
 
 
-def _lesson_options(args: Namespace, test: LabelledImages | None) -> dict[str, Any]:
-    """Those of :meth:`onebit.Learner.teach`. Held-out images without --gate let every lesson pass."""
+def _experience_options(args: Namespace, test: LabelledImages | None) -> dict[str, Any]:
+    """Those of :meth:`onebit.Learner.teach`. Held-out images without --gate let every experience pass."""
     options = {name: args[name] for name in _TRAINING}
     test = test if args.test is None else read_images([args.test])
     if test is None:

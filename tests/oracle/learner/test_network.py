@@ -163,7 +163,7 @@ def test_samples_of_a_class_count_with_its_items(packed: PackedTail, latents: Te
     assert torch.equal(learner.past, torch.tensor([*packed.samples, 0, 0]) + items + new)
 
 
-def test_lessons_repeat(packed: PackedTail, latents: Tensor) -> None:
+def test_experiences_repeat(packed: PackedTail, latents: Tensor) -> None:
     data = cut_digits(WEAK)
     taught = data.indices(data.train, 2, 4)[:40]
     learners = [QuantizedTailLearner(packed, 4, epochs=1, seed=seed) for seed in (3, 3, 4)]

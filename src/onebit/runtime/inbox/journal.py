@@ -9,8 +9,8 @@ from pathlib import Path
 class Journal:
     """The taught images, by the hash of their bytes and class; it survives a power cut.
 
-    It is a text file of lines, ``begin EXPERIENCE HASH...`` before a lesson and ``end EXPERIENCE`` after it. A lesson
-    that was begun and not ended came through if the learner counts its experience.
+    It is a text file of lines: ``begin EXPERIENCE HASH...`` before an experience is taught, ``end EXPERIENCE`` after
+    it. One that was begun and not ended came through if the learner counts it.
 
     Args:
         path: the file, made when it is first needed.
@@ -44,12 +44,12 @@ class Journal:
         return digest in self._hashes
 
     def begin(self, experience: str, hashes: list[str]) -> None:
-        """Before the lesson; on the medium when it returns."""
+        """Before the experience; on the medium when it returns."""
         self._append(" ".join(["begin", experience, *hashes]))
         self._open[experience] = hashes
 
     def end(self, experience: str) -> None:
-        """After the lesson, whether it was learned or refused: its images are not taught again."""
+        """After the experience, whether it was learned or refused: its images are not taught again."""
         self._append(f"end {experience}")
         self._close(experience)
 
@@ -64,5 +64,5 @@ class Journal:
 
 
 def hash_of(content: bytes, name: str) -> str:
-    """SHA-256 of a image's class and bytes."""
+    """SHA-256 of an image's class and bytes."""
     return hashlib.sha256(name.encode() + b"\0" + content).hexdigest()

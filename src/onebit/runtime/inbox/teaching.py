@@ -1,4 +1,4 @@
-"""Watch a folder and teach: each batch of images that arrives in it is a lesson."""
+"""Watch a folder and teach: each batch of images that arrives in it is an experience."""
 
 import hashlib
 import os
@@ -37,10 +37,10 @@ def teach_arrivals(
     skipped: Callable[[Path, str], None] = _warn,
     **options: Any,
 ) -> Iterator[Taught]:
-    """Teaches what arrives in a folder, each image once, batch by batch, and yields what came of each lesson.
+    """Teaches what arrives in a folder, each image once, batch by batch, and yields what came of each experience.
 
     What was taught is written down in the learner's folder, so that a later call, or one after a power cut, teaches
-    nothing twice. A lesson that a gate refused is not tried again.
+    nothing twice. An experience that a gate refused is not tried again.
 
     Args:
         learner: is taught; it stays open, and locked.
@@ -64,7 +64,7 @@ def teach_arrivals(
         >>> (place / "inbox" / "cat").mkdir(parents=True)
         >>> Image.new("L", (8, 8)).save(place / "inbox" / "cat" / "a.png")
         >>> with Learner.create(place / "store", load(place / "m.obn")) as learner:
-        ...     [lesson.new for lesson in teach_arrivals(learner, place / "inbox", rest=0.1, until_idle=1)]
+        ...     [taught.new for taught in teach_arrivals(learner, place / "inbox", rest=0.1, until_idle=1)]
         [('cat',)]
     """
     if not rest >= 0:
@@ -72,7 +72,7 @@ def teach_arrivals(
     watch = Watch(Path(folder), name, rest)
     journal = Journal(learner.folder / JOURNAL, learner.counted)
 
-    def lessons() -> Iterator[Taught]:
+    def experiences() -> Iterator[Taught]:
         began = last = time.monotonic()
         while True:
             batch, now = watch.look(), time.monotonic()
@@ -89,7 +89,7 @@ def teach_arrivals(
                 return
             time.sleep(min(0.2, rest / 2))
 
-    return lessons()
+    return experiences()
 
 
 Fresh = dict[str, tuple[NDArray[np.uint8], str]]  # hash -> pixels and class

@@ -22,7 +22,7 @@ class _Seen:
 class Watch:
     """Hands out the images that arrive in a folder, each once, when they are whole.
 
-    A image is whole when its size and date rest: two looks find the same, and nothing wrote to it for ``rest``
+    An image is whole when its size and date rest: two looks find the same, and nothing wrote to it for ``rest``
     seconds (one that was renamed into place brings its date along, so it need not wait). Names that start with a dot or
     do not end as images do are passed over: write to such a name and rename, and nothing can be taken too early. A
     batch is handed out when all that is there is whole, or when its first image has waited ten times ``rest``.

@@ -1,4 +1,4 @@
-"""The gate that a lesson must pass: held-out images, and how well they are answered."""
+"""The gate that an experience must pass: held-out images, and how well they are answered."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from onebit.runtime.learner.features import Images
 
 @dataclass(frozen=True)
 class Gate:
-    """Held-out images that a learner must answer well enough, or the lesson is dropped.
+    """Held-out images that a learner must answer well enough, or the experience is dropped.
 
     Attributes:
-        images: as in :meth:`onebit.Learner.teach`; not those of the lesson.
+        images: as in :meth:`onebit.Learner.teach`; not those of the experience.
         names: the class of each.
-        minimum: accuracy on all of them, 0 to 1, that lets the lesson through; None: not less than before the lesson.
-            With 0 every lesson passes and is only measured.
+        minimum: accuracy on all of them, 0 to 1, that lets the experience through; None: not less than before it. With
+            0 every experience passes and is only measured.
 
     Raises:
         OnebitError: no image, not one name an image, or ``minimum`` is no share.
@@ -43,7 +43,7 @@ class Gate:
             raise OnebitError(f"the gate's minimum accuracy is {self.minimum}", hint="give a share from 0 to 1")
 
     def passes(self, before: "Accuracy", after: "Accuracy") -> bool:
-        """Whether a lesson that changed the answers so may be kept."""
+        """Whether an experience that changed the answers so may be kept."""
         return after.all >= (before.all if self.minimum is None else self.minimum)
 
 
@@ -53,8 +53,8 @@ class Accuracy:
 
     Attributes:
         all: over all images.
-        old: over those of classes that were known before the lesson; None if there are none.
-        new: over the others; None if there are none. Before the lesson it is 0.
+        old: over those of classes that were known before the experience; None if there are none.
+        new: over the others; None if there are none. Before the experience it is 0.
     """
 
     all: float
@@ -63,7 +63,7 @@ class Accuracy:
 
     @classmethod
     def of(cls, predicted: Sequence[str], truth: Sequence[str], known: Collection[str]) -> "Accuracy":
-        """Of classes predicted for images whose classes are ``truth``; ``known``: the classes before the lesson.
+        """Of classes predicted for images whose classes are ``truth``; ``known``: the classes before the experience.
 
         Example:
             >>> Accuracy.of(["cat", "cat", "fox"], ["cat", "dog", "fox"], {"cat", "dog"})

@@ -13,9 +13,16 @@ from numpy.typing import NDArray
 
 from onebit import _engine
 from onebit.errors import OnebitError
+from onebit.runtime.learner.experience import (
+    Stopwatch,
+    Taught,
+    check_text,
+    head_operations,
+    labels_of,
+    replay_operations,
+)
 from onebit.runtime.learner.features import Images, features_of
 from onebit.runtime.learner.gate import Accuracy, Gate
-from onebit.runtime.learner.lesson import Stopwatch, Taught, check_text, head_operations, labels_of, replay_operations
 from onebit.runtime.learner.store import MODEL, STATE, make_store
 from onebit.runtime.model import Model, Prediction, load
 
@@ -146,8 +153,8 @@ class Learner:
             names: the class of each image, or of all; a name that is not known becomes a new class.
             experience: an id; one that was counted before is not counted again. By default it is made from the
                 images' features and names, so that the same call twice counts once.
-            gate: held-out images; the lesson is committed only if they are answered well enough with it. Else nothing
-                changes, and the answer says so.
+            gate: held-out images; the experience is committed only if enough of them are then classified right. Else
+                nothing changes, and the result says so.
             steps: mini-batches of SGD, 250 unless said otherwise; not used where a tail learns.
             batch: images per mini-batch, 50.
             learning_rate: of SGD; the default, 0.1, suits features whose spread is about 1.
@@ -175,14 +182,14 @@ class Learner:
             known, items, tail = self.classes, self.replay[0], self._native.tail_operations
             before = after = None
             if gate is not None:
-                before = after = Accuracy.of(self._answers(held_out[0]), gate.names, known)
+                before = after = Accuracy.of(self._predicted_names(held_out[0]), gate.names, known)
             with clock.measure("update"):
                 training = steps, batch, learning_rate, epochs, tail_rate, replayed
                 counted = self._native.prepare(features, labels, experience, *training)
             try:
                 classes, refused = self.classes, False
                 if counted and gate is not None and before is not None:
-                    after = Accuracy.of(self._answers(held_out[0]), gate.names, known)
+                    after = Accuracy.of(self._predicted_names(held_out[0]), gate.names, known)
                     refused = not gate.passes(before, after)
                 with clock.measure("commit"):
                     if counted and not refused:
@@ -215,7 +222,7 @@ class Learner:
     def predict(self, image: Any) -> Prediction:
         """Names what is on one image (a path, a Pillow image or uint8 (H, W, 3) or (H, W)).
 
-        ``index`` and ``scores`` of the answer are in the order of :attr:`classes`.
+        ``index`` and ``scores`` of the prediction are in the order of :attr:`classes`.
 
         Raises:
             OnebitError: it is no image, or no class is known.
@@ -294,7 +301,7 @@ class Learner:
         self._native.predict(features, result)
         return result.astype(np.float32) / np.float32(_ONE)
 
-    def _answers(self, features: NDArray[np.float32]) -> list[str]:
+    def _predicted_names(self, features: NDArray[np.float32]) -> list[str]:
         """The most likely class of each; no name if none is known yet."""
         names = list(self.classes)
         return [names[index] for index in self._scores(features).argmax(axis=1)] if names else [""] * len(features)

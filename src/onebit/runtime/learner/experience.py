@@ -1,4 +1,4 @@
-"""One lesson of a learner: what it is taught from, what came of it, and what it took."""
+"""One experience of a learner: what it is taught from, what came of it, and what it took."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ class Taught:
         refused: the gate was not passed.
         new: names of the classes that are new, or would be had the gate not refused them.
         samples: images of this experience.
-        before, after: accuracy on the gate's images without and with the lesson; None without a gate.
+        before, after: accuracy on the gate's images without and with the experience; None without a gate.
         milliseconds: ``features`` (reading the images, the gate's too, and running the backbone on them), ``update``
             (training the head) and ``commit`` (until it is on the medium).
         operations: estimated multiply-accumulates: ``features`` and ``update``.
@@ -40,7 +40,7 @@ class Taught:
 
 @dataclass
 class Stopwatch:
-    """What the parts of a lesson took."""
+    """What the parts of an experience took."""
 
     milliseconds: dict[str, float] = field(default_factory=dict)
 
@@ -63,7 +63,7 @@ def head_operations(weights: int, samples: int, steps: int, batch: int) -> int:
 
 
 def replay_operations(each: int, samples: int, items: int, epochs: int, batch: int, replayed: int) -> int:
-    """Multiply-accumulates of a lesson with replay, if training with one sample takes ``each``.
+    """Multiply-accumulates of an experience with replay, if training with one sample takes ``each``.
 
     Example:
         >>> replay_operations(each=10, samples=60, items=300, epochs=1, batch=50, replayed=36)  # 60, and 5 times 36

@@ -1,7 +1,7 @@
-"""One process of benchmarks/learner.py: lessons on random images, by the base install alone, on one core.
+"""One process of benchmarks/learner.py: experiences on random images, by the base install alone, on one core.
 
-Prints JSON: the milliseconds of each lesson by part, and the most memory beyond that of the loaded model, which has
-run: until the lesson is committed (the learner is made in it too), and while it is taken back.
+Prints JSON: the milliseconds of each experience by part, and the most memory beyond that of the loaded model, which has
+run: until the experience is committed (the learner is made in it too), and while it is taken back.
 """
 
 import argparse
@@ -44,7 +44,7 @@ def main() -> None:
     model(images)
     before = resident()["now"]
     forget_peak()
-    lessons, peaks = [], {"teach": 0, "rollback": 0}
+    experiences, peaks = [], {"teach": 0, "rollback": 0}
 
     def note(part: str) -> None:
         peaks[part] = max(peaks[part], resident()["peak"] - before)
@@ -53,13 +53,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, onebit.Learner.create(Path(folder) / "store", model) as learner:
         for _ in range(args.rounds):
             taught = learner.teach(images, args.names, "lesson", **args.options)
-            lessons.append({**taught.milliseconds, "operations": taught.operations})
+            experiences.append({**taught.milliseconds, "operations": taught.operations})
             note("teach")
             learner.rollback()
             note("rollback")
         state = learner.check()["bytes"]
         items = learner.replay
-    print(json.dumps({"lessons": lessons, "peak_bytes": peaks, "state_bytes": state, "replay": items}))
+    print(json.dumps({"lessons": experiences, "peak_bytes": peaks, "state_bytes": state, "replay": items}))
 
 
 if __name__ == "__main__":
