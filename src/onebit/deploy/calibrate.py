@@ -1,4 +1,4 @@
-"""What the engine makes of a graph before it is exported: the numbers that the file will give, on every machine."""
+"""What the engine computes from a graph before it is exported: the numbers that the file will give on every machine."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ from onebit.format.writer import serialize
 _MAX_IMAGES = 64
 _MAX_THREADS = 16
 _MAX_BYTES = 2**28
-_LONG = 10  # batches from which a progress bar is shown
+_LONG = 10  # batches; a progress bar is shown from here on
 
 
 def outputs(graph: Graph, images: Tensor, values: Sequence[Value], doing: str) -> Iterator[list[NDArray[np.float32]]]:
@@ -28,11 +28,11 @@ def outputs(graph: Graph, images: Tensor, values: Sequence[Value], doing: str) -
     Args:
         graph: folded.
         images: float32 (N, C, H, W).
-        values: what to compute: at most 64 values of the graph that are floats and not its input.
+        values: at most 64 values of the graph that are floats and not its input.
         doing: for the progress bar.
 
     Yields:
-        One array a value, (n, h, w, c), of the next n images.
+        One array (n, h, w, c) per value, for the next n images.
     """
     names = [str(index) for index in range(len(values))]
     bytes_each = 4 * sum(math.prod(value.sides) for value in graph.values())

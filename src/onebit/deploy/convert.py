@@ -1,4 +1,4 @@
-"""One call of a module in the network, and the registry of what makes nodes of it."""
+"""One call of a module in the network, and the registry of the functions that make nodes of it."""
 
 from dataclasses import dataclass
 from functools import singledispatch
@@ -26,7 +26,7 @@ class Wire:
 
 @dataclass(frozen=True)
 class Site:
-    """One call in the network: the graph so far, the layer's name, what went in and came out."""
+    """One call in the network: the graph so far, the layer's name, its input and its output."""
 
     graph: Graph
     name: str
@@ -73,7 +73,7 @@ def converts(module: nn.Module) -> bool:
 
 @singledispatch
 def convert(module: Any, site: Site) -> Wire:
-    """Adds the nodes of ``module`` to the graph and returns what it makes.
+    """Adds the nodes of ``module`` to the graph and returns its output.
 
     Raises:
         OnebitError: the format has no operator for it.

@@ -42,7 +42,7 @@ class Step:
 
 @dataclass(frozen=True)
 class PerChannel:
-    """Steps in a row.
+    """Steps, one after the other.
 
     Example:
         >>> function = PerChannel((Step(torch.nn.Hardtanh(), rank=4),))

@@ -48,11 +48,11 @@ def export(
     teachable: Teachable | None = None,
     force: bool = False,
 ) -> Report:
-    """Packs a network into an ``.obn`` file, which answers as the network does in evaluation mode.
+    """Packs a network into an ``.obn`` file, whose outputs are those of the network in evaluation mode.
 
     Binary layers agree bit for bit; the rest is computed in binary32, so logits agree to rounding. With
-    ``real_valued="int8"`` only the top-1 of the calibration images is sure to agree, but for a share that you tolerate:
-    see :mod:`onebit.deploy.int8`.
+    ``real_valued="int8"`` only the top-1 on the calibration images is guaranteed, except for the share
+    ``int8_tolerance``: see :mod:`onebit.deploy.int8`.
 
     Args:
         net: on the CPU; its mode is left as it is. Its dense layer in the attribute ``head`` marks the features.
@@ -61,16 +61,15 @@ def export(
             them each quantiser is checked, so real images are better than noise.
         classes: names in the order of the logits.
         samples: how many training images each class had.
-        mean: of the normalisation ``(pixel / 255 - mean) / std``, one number per channel; 0 if none.
-        std: of the same; 1 if none.
+        mean, std: the normalisation is ``(pixel / 255 - mean) / std``, one number per channel; 0 and 1 if none.
         resize: how the network was evaluated: an image's shorter side becomes this many pixels and the centre is cut;
             none if images are stretched to the network's size.
         provenance: JSON-able; who trained it with what. Time, user and versions are added under ``exported``.
         calibration: images as ``example``, over which the ranges of the features and of the inputs of int8 layers are
             measured and on which int8 is checked; ``example`` if none. For int8 give real ones, some hundreds.
         real_valued: numbers of the layers that are not binary: "float32", or "int8" for as many as can be without
-            another top-1 on a calibration image.
-        int8_tolerance: share of the calibration images, from 0 to 1, whose top-1 may change all the same.
+            changing the top-1 of a calibration image.
+        int8_tolerance: share of the calibration images, from 0 to 1, whose top-1 may change.
         teachable: also write what a device needs to train the part behind the network's
             :class:`~onebit.nn.LatentSign`.
         force: replace a file that exists.
@@ -169,7 +168,7 @@ def _folded(net: nn.Module, example: Tensor, cut: bool) -> tuple[Graph, list[str
 
 
 def _pixels(mean: Sequence[float] | None, std: Sequence[float] | None) -> tuple[float, float] | None:
-    """The least and the largest that ``(pixel / 255 - mean) / std`` can be."""
+    """The range of ``(pixel / 255 - mean) / std``."""
     if mean is None or std is None:
         return None
     bounds = [(pixel - m) / s for m, s in zip(mean, std, strict=True) for pixel in (0, 1)]

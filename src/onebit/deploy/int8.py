@@ -31,7 +31,7 @@ _Layers = Mapping[Node, ConvInt8]
 
 @dataclass(frozen=True)
 class Agreement:
-    """How the answers with int8 layers compare with those in float32.
+    """How the logits with int8 layers compare with those in float32.
 
     Attributes:
         images: calibration images compared.
@@ -129,7 +129,7 @@ def quantize(
 ) -> tuple[Agreement, dict[Node, str]]:
     """Turns real-valued convolutions and dense layers to int8, in place, as far as the images keep their top-1.
 
-    If too many do not, layers go back to float32, first the one that alone moves the logits of those images most,
+    If too many do not, layers go back to float32, first the one that alone changes the logits of those images most,
     until enough do. The answers compared are the engine's own.
 
     Args:

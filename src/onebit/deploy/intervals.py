@@ -26,7 +26,7 @@ def insert_intervals(graph: Graph) -> None:
     Modules between a value and a quantiser that alone reads them disappear into the interval.
 
     Raises:
-        OnebitError: a quantiser is not an interval a channel, or a binary layer's output transform is not affine.
+        OnebitError: a quantiser is not one interval per channel, or a binary layer's output transform is not affine.
     """
     for value in graph.values():
         readers = _readers(graph, value)

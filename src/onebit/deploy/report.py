@@ -1,4 +1,4 @@
-"""What an export packed and what not."""
+"""The report of an export: what it packed and what not."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field

@@ -1,8 +1,8 @@
 """The teachable tail: what a file needs so that a device can train the last blocks of a packed network.
 
-The tail is every node that lies between the value ``latents``, which a :class:`onebit.nn.LatentSign` makes, and
-``features``. The file holds it as inference needs it; what is added here are the ranges of its values, the latent
-weights behind its bits, and latents to replay (docs/file-format.md).
+The tail is every node between the value ``latents``, which a :class:`onebit.nn.LatentSign` makes, and
+``features``. The file holds it as inference needs it; added here are the ranges of its values, the latent weights
+behind its bits, and latents to replay (docs/file-format.md).
 """
 
 from collections.abc import Sequence
@@ -31,13 +31,13 @@ from onebit.format.layout import Meta
 from onebit.format.writer import tensor_count
 
 _LEVELS = 255
-_MAX_TERMS = 32767  # of a dot product, which a device keeps in 16 bits
+_MAX_TERMS = 32767  # per dot product, which a device keeps in 16 bits
 _HIGHEST = 127
-_MAX_OTHERS = 0.25
-_MIN_MAGNITUDE, _MAX_MAGNITUDE = 1e-30, 1e30  # of what makes levels
-_MAX_BACK = 2**24 // 255  # taps times output channels: the terms of a sum on the way back
+_MAX_MISMATCH = 0.25  # share of packed signs that are not those of the latent weights
+_MIN_MAGNITUDE, _MAX_MAGNITUDE = 1e-30, 1e30  # what 8-bit levels can be made of
+_MAX_BACKWARD_TERMS = 2**24 // 255  # taps times output channels: the terms of a sum in the backward pass
 _MAX_SIDE = 64
-_MAX_WINDOWS = 4096  # of a pool, over one pixel
+_MAX_WINDOWS = 4096  # of a pool that overlap in one pixel
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ class Teachable:
 
     Attributes:
         images: float32 (R, C, H, W), normalised as in training; none if nothing is to be replayed. The file keeps one
-            bit for each of their latents.
-        labels: the class of each, as in the logits. Where a device has room for fewer, it keeps some, spread evenly
-            over them.
+            bit per latent.
+        labels: the class of each image, as in the logits. A device with room for fewer keeps some, spread evenly over
+            them.
     """
 
     images: Tensor | None = None
@@ -61,7 +61,7 @@ def describe(graph: Graph, images: Tensor, teachable: Teachable) -> tuple[dict[s
     Args:
         graph: folded, with the outputs ``latents`` and ``features``.
         images: float32 (N, C, H, W); the ranges are measured on them.
-        teachable: what is to be replayed.
+        teachable: the samples to replay.
 
     Raises:
         OnebitError: the network has no cut, or its tail cannot be trained; says why.
@@ -94,7 +94,7 @@ def describe(graph: Graph, images: Tensor, teachable: Teachable) -> tuple[dict[s
 
 
 def summary(graph: Graph, teachable: Teachable) -> str:
-    """What a device can train, for people."""
+    """One line for people about what a device can train."""
     trained = [node for node in tail_nodes(graph) if isinstance(node, ConvBinary | ConvFloat | Pointwise)]
     latents, count = graph.outputs["latents"], 0 if teachable.images is None else len(teachable.images)
     size = latents.h * latents.w * -(-latents.c // 32) * 4
@@ -102,14 +102,14 @@ def summary(graph: Graph, teachable: Teachable) -> str:
 
 
 def latent_levels(conv: ConvBinary) -> tuple[NDArray[np.int8], float]:
-    """The latent weights as integers of −127 to 127, and the largest magnitude of a latent weight, which is worth 127.
+    """The latent weights as integers from −127 to 127, and the magnitude of the largest, which 127 stands for.
 
-    A level's bit is its sign with sign(0) = +1, and the packed one. Methods bend weights before their sign: they
-    subtract a channel's mean, or round. So the weights are taken with or without their channels' means, whichever has
-    the bits better, and where a bit is another all the same, as near zero, the level is 0 or −1.
+    The sign of a level, with sign(0) = +1, is the packed one. Methods change weights before their sign: they subtract
+    the mean per channel, or round. Use whichever variant, with or without that mean, matches the packed signs better;
+    where a sign still differs (near zero), store 0 or −1.
 
     Raises:
-        OnebitError: more than a quarter of the packed bits are not the signs of the latent weights.
+        OnebitError: more than a quarter of the packed signs are not those of the latent weights.
     """
     negative, latent = conv.weight < 0, conv.latent
     if latent is None:
@@ -117,7 +117,7 @@ def latent_levels(conv: ConvBinary) -> tuple[NDArray[np.int8], float]:
     centred = latent - latent.mean(axis=(1, 2, 3), keepdims=True)
     latent = min(latent, centred, key=lambda w: np.count_nonzero((w < 0) != negative))
     largest = float(np.abs(latent).max())
-    if np.mean((latent < 0) != negative) > _MAX_OTHERS or largest == 0:
+    if np.mean((latent < 0) != negative) > _MAX_MISMATCH or largest == 0:
         _refuse(conv, "its bits are not the signs of its latent weights", "quantise weights by a scaled sign")
     levels = np.rint(latent.astype(np.float64) / largest * _HIGHEST)
     return np.where((levels < 0) == negative, levels, np.where(negative, -1, 0)).astype(np.int8), largest
@@ -173,7 +173,7 @@ def _check(graph: Graph, node: Node) -> None:
         terms = node.weight[0].size
         if terms > _MAX_TERMS:
             _refuse(node, f"its dot product has more than {_MAX_TERMS} terms", "put the cut behind it")
-        if node.weight.size // node.weight.shape[-1] > _MAX_BACK or max(window.kernel) > _MAX_SIDE:
+        if node.weight.size // node.weight.shape[-1] > _MAX_BACKWARD_TERMS or max(window.kernel) > _MAX_SIDE:
             _refuse(node, "it has too many output channels or too large a kernel", "put the cut behind it")
     if isinstance(node, ConvBinary):
         if len(graph.consumers(node.inputs[0])) != 1:

@@ -16,7 +16,7 @@ from onebit.format.graph import ConvBinary
 
 _LIMIT = 2.0**100  # beyond it a float is taken to fall as the limit does; modules stay finite up to it
 _GRID = 1025
-_FAN = 17  # points a channel in a round of the search: 16 times narrower each round
+_FAN = 17  # points per channel in a round of the search: 16 times narrower each round
 _NEAR = 64  # floats beside a threshold that are tried again
 
 
@@ -71,7 +71,7 @@ def float_intervals(function: PerChannel, channels: int) -> NDArray[np.float32]:
 
 
 def affine_epilogue(conv: ConvBinary, function: PerChannel) -> Epilogue:
-    """The scale and bias a channel that ``function`` applies to the dot product of ``conv``.
+    """The scale and bias per channel that ``function`` applies to the dot product of ``conv``.
 
     Raises:
         NotPerChannel: the function bends.
@@ -84,7 +84,7 @@ def affine_epilogue(conv: ConvBinary, function: PerChannel) -> Epilogue:
     scale = torch.where(bias == 0, results[1], (results[4] - results[3]) / (2 * reach))
     error = (results - (points.double()[:, None] * scale + bias)).abs()
     if not (error <= 1e-6 * results.abs().amax(dim=0)).all():
-        raise NotPerChannel("it is not a scale and a bias a channel")
+        raise NotPerChannel("it is not one scale and one bias per channel")
     return Epilogue(
         scale=None if bool((scale == 1).all()) else scale.numpy(), bias=None if not bias.any() else bias.numpy()
     )
@@ -127,7 +127,7 @@ def _floats(order: Tensor) -> Tensor:
 
 
 def _search(function: PerChannel, outside: Tensor, inside: Tensor, mirrored: bool = False) -> Tensor:
-    """The least number in (outside, inside], a channel, that is inside; on the mirrored number line if asked."""
+    """The smallest number per channel in (outside, inside] that is inside; on the mirrored number line if asked."""
     side = -1 if mirrored else 1
     steps = torch.arange(_FAN)[:, None]
     while bool((inside - outside > 1).any()):

@@ -18,10 +18,10 @@ CALIBRATION_IMAGES = 512
 
 
 def calibration_images(info: dict[str, Any], *, noise: bool = False) -> tuple[Tensor, str]:
-    """Images for ``deploy.export(..., example)``, spread over the training part, and what they are.
+    """Images for ``deploy.export(..., example)``, spread over the training part, and where they are from.
 
     Args:
-        info: of the checkpoint; its data set is read.
+        info: the checkpoint's; its data set is read.
         noise: without training images, random noise. Agreement on noise says nothing, so int8 and a trained tail need
             real images.
 
@@ -52,8 +52,8 @@ def replay_images(info: dict[str, Any], count: int) -> Teachable:
     """Training images drawn at random, balanced across classes, for ``deploy.export(..., teachable=)``.
 
     Args:
-        info: of the checkpoint; its data set is read, and its ``seed`` is that of the draw.
-        count: of images; 0 for a tail without latents to replay.
+        info: the checkpoint's; its data set is read, and its ``seed`` is that of the draw.
+        count: images; 0 for a tail without latents to replay.
 
     Raises:
         OnebitError: ``count`` is negative, or the training images are not here.
@@ -71,7 +71,7 @@ def replay_images(info: dict[str, Any], count: int) -> Teachable:
     images, labels = _training_part(info, 4 * count)
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(info["seed"]))
     one_hot = torch.nn.functional.one_hot(labels[order])
-    nth = one_hot.cumsum(dim=0)[torch.arange(len(order)), labels[order]]  # of its class
+    nth = one_hot.cumsum(dim=0)[torch.arange(len(order)), labels[order]]  # within its class
     chosen = order[nth.argsort(stable=True)][:count]
     return Teachable(_normalized(images[chosen], info), labels[chosen].tolist())
 
@@ -80,10 +80,10 @@ def evaluation_resize(info: dict[str, Any]) -> int | None:
     """What ``deploy.export(..., resize=)`` takes: how the data set of the checkpoint cuts its test images.
 
     Args:
-        info: of the checkpoint. The images themselves need not be here.
+        info: the checkpoint's. The images themselves need not be here.
 
     Returns:
-        None if they are stretched, as those of all data sets are that are held in memory.
+        None if they are stretched, as in all data sets that are held in memory.
 
     Example:
         >>> evaluation_resize({"data": {"name": "imagenet", "options": {"size": 112}}})
@@ -111,7 +111,7 @@ def _normalized(images: Tensor, info: dict[str, Any]) -> Tensor:
 def _training_part(info: dict[str, Any], count: int) -> tuple[Tensor, Tensor]:
     """Training images, uint8 (N, C, H, W), of the classes that the network knows, and these as numbers of its logits.
 
-    Of a data set that does not fit into memory, about ``count`` of them, spread over it.
+    From a data set that does not fit into memory, about ``count`` images, spread over it.
     """
     data_set = _data_set(info)
     images, labels = data_set.sample(count) if isinstance(data_set, ImageFileSet) else data_set.train()

@@ -24,7 +24,7 @@ class Activation(enum.IntEnum):
 
 
 class Estimator(enum.IntEnum):
-    """What stands for the derivative of sign(x − t): 1 where |x − t| ≤ 1, or max(0, 2 − 2|x − t|)."""
+    """The estimator of the derivative of sign(x − t): 1 where |x − t| ≤ 1, or max(0, 2 − 2|x − t|)."""
 
     CLIPPED = 1
     QUADRATIC = 2

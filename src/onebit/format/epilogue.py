@@ -14,7 +14,7 @@ Constant = NDArray[Any] | None
 
 @dataclass(frozen=True)
 class Epilogue:
-    """``y = activation(y · scale + bias + residual) + post``, each a channel; kept in float64 until it is written."""
+    """``y = activation(y · scale + bias + residual) + post``, all per channel; kept in float64 until it is written."""
 
     scale: NDArray[np.float64] | None = None
     bias: NDArray[np.float64] | None = None

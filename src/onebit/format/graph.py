@@ -16,7 +16,7 @@ from onebit.format.window import Window
 
 @dataclass(eq=False)
 class Value:
-    """An image of h × w × c a sample: floats, or bits."""
+    """An image of h × w × c per sample: floats, or bits."""
 
     h: int
     w: int

@@ -1,6 +1,6 @@
-"""How large what an ``.obn`` file holds may be (docs/file-format.md)."""
+"""The limits of what an ``.obn`` file holds (docs/file-format.md)."""
 
-MAX_COUNT = 65536  # of nodes, values and tensors
+MAX_COUNT = 65536  # nodes, values and tensors, each
 MAX_OUTPUTS = 64
 MAX_SIDE = 2**24
 MAX_ELEMENTS = 2**28

@@ -36,7 +36,7 @@ def _binary(layer: BinaryConv2d | BinaryLinear, site: Site) -> Wire:
     bits = _binarized(layer, site)
     alpha = np.abs(weight).reshape(len(weight), -1).max(axis=1)
     if not np.array_equal(np.abs(weight), np.broadcast_to(alpha[:, None, None, None], weight.shape)):
-        site.refuse("its weights are not ±α with one α an output channel")
+        site.refuse("its weights are not ±α with one α per output channel")
     signs = np.where(weight < 0, -1, 1).astype(np.int8)
     output = site.output()
     function = PerChannel((_scaled(alpha, layer), Step(layer.output_transform, site.y.dim())))
@@ -74,7 +74,7 @@ def _binarized(layer: BinaryLayer, site: Site) -> Value:
         lower, upper = (_like(bound, site) for bound in bounds.T)
         if not torch.equal(quantizer(site.x) > 0, (site.x >= lower) & (site.x <= upper)):
             site.refuse(
-                f"its input quantizer ({type(quantizer).__name__}) is not a threshold a channel: "
+                f"its input quantizer ({type(quantizer).__name__}) is not one threshold per channel: "
                 "on the example it gives other signs than on single values"
             )
     output = Value(*value.sides, bits=True)
