@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-"""What files in a folder of images are read as images."""
+"""Endings of the files in a folder that are read as images."""
 _MODES = {1: "L", 3: "RGB"}
 
 
@@ -50,7 +50,7 @@ def to_input(
 def to_pixels(image: Any, shape: tuple[int, int, int], resize: int | None = None) -> NDArray[np.uint8]:
     """One image in the form that networks see: turned as its EXIF says, grey or RGB, and :func:`fit` to the size.
 
-    Of an animation it is the first frame; transparency is left out.
+    An animation gives its first frame; transparency is left out.
 
     Args:
         image: a path, a Pillow image, or an array uint8 (H, W, 3) or (H, W).
@@ -100,7 +100,7 @@ def fit(image: "Image", size: tuple[int, int], resize: int | None = None) -> "Im
     """An image in the size of a network, as it is evaluated: bilinear. One that has this size stays as it is.
 
     Args:
-        image: of any size.
+        image: has any size.
         size: (H, W) of the network.
         resize: its shorter side becomes this many pixels and its centre is cut, see :func:`centre_box`; None stretches
             the whole image.

@@ -1,4 +1,4 @@
-"""A packed model: an ``.obn`` file and what it answers."""
+"""A packed model: an ``.obn`` file, loaded and run."""
 
 import json
 import os
@@ -28,8 +28,8 @@ class Layer:
         kind: the operator (``conv_binary``, ``conv_float``, ... in the file format).
         input_shape, output_shape: (C, H, W).
         weight_bits: 1, 32, or 0 without weights.
-        bytes: of its constants in the file.
-        operations: multiply-accumulates a sample, those in the padding left out.
+        bytes: size of its constants in the file.
+        operations: multiply-accumulates per sample, those in the padding left out.
         traffic: bytes of its inputs, output and constants, a sample.
     """
 
@@ -67,7 +67,7 @@ def load(path: str | os.PathLike[str], *, threads: int = 1, isa: str = "") -> "M
         path: the file.
         threads: threads one call may use.
         isa: an instruction set (see ``onebit doctor``); by default the one in the environment variable ``ONEBIT_ISA``,
-            else the best that this CPU has. The answers are the same bits on each.
+            else the best that this CPU has. The results are the same bits on each.
 
     Raises:
         OnebitError: there is no such file, it is damaged, or the instruction set is not here.

@@ -46,7 +46,7 @@ class Program:
         self.outputs = {name: model.outputs[name] for name in outputs or model.outputs}
 
     def __call__(self, x: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-        """Runs the program here: the bits that the device will answer.
+        """Runs the program here: the bits that the device will give.
 
         Args:
             x: float32 (C, H, W), normalised as in training.

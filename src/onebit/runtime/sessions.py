@@ -12,11 +12,11 @@ _MAX_IDLE = 8
 
 
 class Sessions:
-    """Lends sessions to threads: one thread a session at a time, least recently used ones dropped.
+    """Lends sessions to threads, each to one thread at a time; drops the least recently used ones.
 
     Args:
         native: the engine's model.
-        threads: threads a session runs with.
+        threads: threads per session.
         isa: instruction set, or "" for the engine's choice.
     """
 

@@ -61,7 +61,7 @@ def read_images(items: Sequence[str | os.PathLike[str]], name: str | None = None
         items: a folder with a subfolder per class; or a list (``.csv``, ``.tsv``, ``.txt``) with a line ``path,class``
             or ``path<TAB>class`` per image, paths relative to its folder; or, with ``name``, images and folders of
             them.
-        name: the class of all.
+        name: the class of all images.
 
     Raises:
         OnebitError: there is no image, a class has none, or a line of a list is wrong (its number is said).

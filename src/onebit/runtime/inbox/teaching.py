@@ -37,7 +37,7 @@ def teach_arrivals(
     skipped: Callable[[Path, str], None] = _warn,
     **options: Any,
 ) -> Iterator[Taught]:
-    """Teaches what arrives in a folder, each image once, batch by batch, and yields what came of each experience.
+    """Teaches what arrives in a folder, each image once, batch by batch, and yields the result of each experience.
 
     What was taught is written down in the learner's folder, so that a later call, or one after a power cut, teaches
     nothing twice. An experience that a gate refused is not tried again.
@@ -45,12 +45,12 @@ def teach_arrivals(
     Args:
         learner: is taught; it stays open, and locked.
         folder: has a subfolder per class; with ``name`` the images lie in it itself.
-        name: the class of all.
+        name: the class of all images.
         rest: seconds without a change after which a file is complete.
-        seconds: to watch; without end by default.
+        seconds: how long to watch; without end by default.
         until_idle: ends when nothing came for so many seconds.
         skipped: is called with the path of a file that cannot be read and the reason; by default it warns.
-        options: of :meth:`onebit.Learner.teach`, but for ``experience``.
+        options: those of :meth:`onebit.Learner.teach`, except ``experience``.
 
     Raises:
         OnebitError: there is no such folder, or ``rest`` is negative; while it runs, as :meth:`onebit.Learner.teach`.

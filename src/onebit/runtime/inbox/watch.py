@@ -29,7 +29,7 @@ class Watch:
 
     Args:
         folder: has a subfolder per class; with ``name`` the images lie in it itself.
-        name: the class of all.
+        name: the class of all images.
         rest: seconds.
         clock: seconds, for the rests; the date of files is compared with the system's clock.
 

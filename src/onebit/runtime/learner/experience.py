@@ -1,4 +1,4 @@
-"""One experience of a learner: what it is taught from, what came of it, and what it took."""
+"""The result of teaching one experience, and the time and operations that it took."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from onebit.runtime.learner.gate import Accuracy
 
 @dataclass(frozen=True)
 class Taught:
-    """What came of one :meth:`onebit.Learner.teach`.
+    """The result of one :meth:`onebit.Learner.teach`.
 
     Attributes:
         experience: the id under which it is counted.
@@ -40,7 +40,7 @@ class Taught:
 
 @dataclass
 class Stopwatch:
-    """What the parts of an experience took."""
+    """The time that the parts of an update took."""
 
     milliseconds: dict[str, float] = field(default_factory=dict)
 
@@ -63,7 +63,7 @@ def head_operations(weights: int, samples: int, steps: int, batch: int) -> int:
 
 
 def replay_operations(each: int, samples: int, items: int, epochs: int, batch: int, replayed: int) -> int:
-    """Multiply-accumulates of an experience with replay, if training with one sample takes ``each``.
+    """Multiply-accumulates of training with replay, if one sample takes ``each``.
 
     Example:
         >>> replay_operations(each=10, samples=60, items=300, epochs=1, batch=50, replayed=36)  # 60, and 5 times 36
@@ -74,14 +74,14 @@ def replay_operations(each: int, samples: int, items: int, epochs: int, batch: i
 
 
 def labels_of(images: Images, names: str | Sequence[str]) -> list[str]:
-    """A name an image, whether one was given for all or one for each.
+    """One name per image, whether one was given for all or one for each.
 
     Raises:
-        OnebitError: there is no image, not one name an image, or a name is no text.
+        OnebitError: there is no image, not one name per image, or a name is no text.
     """
     labels = [names] * len(images) if isinstance(names, str) else list(names)
     if len(labels) != len(images):
-        raise OnebitError(f"there are {len(images)} images and {len(labels)} names", hint="give one name an image")
+        raise OnebitError(f"there are {len(images)} images and {len(labels)} names", hint="give one name per image")
     if not labels:
         raise OnebitError("there is no image to learn from", hint="give at least one")
     check_text(*labels)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from onebit.runtime.model import Model
 
 Images = Sequence[Any] | NDArray[np.float32]
-_BULK = 16  # of images whose values are in memory together
+_BULK = 16  # images whose values are in memory together
 
 
 def features_of(
@@ -26,11 +26,10 @@ def features_of(
         lots: each with at least one image: paths, Pillow images or arrays uint8 (H, W, 3) or (H, W); or one array
             float32 (N, C, H, W), normalised as in training.
         progress: is called with (images done, images).
-        output: ``features``, or ``latents`` where the learner teaches a tail.
+        output: ``features``, or ``latents`` where the learner trains a tail.
 
     Returns:
-        float32 (images, numbers of the output), a lot; those of an output larger than a pixel are in the order
-        height, width, channels.
+        One float32 array per lot, shape (N, D); spatial outputs are flattened in HWC order.
 
     Raises:
         OnebitError: an image cannot be read, or has another shape.

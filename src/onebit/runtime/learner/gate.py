@@ -1,4 +1,4 @@
-"""The gate that an experience must pass: held-out images, and how well they are answered."""
+"""The gate that an experience must pass: held-out images, and how many of them are classified right."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -11,22 +11,22 @@ from onebit.runtime.learner.features import Images
 
 @dataclass(frozen=True)
 class Gate:
-    """Held-out images that a learner must answer well enough, or the experience is dropped.
+    """Held-out images that a learner must classify well enough, or the experience is dropped.
 
     Attributes:
         images: as in :meth:`onebit.Learner.teach`; not those of the experience.
-        names: the class of each.
+        names: the class of each image.
         minimum: accuracy on all of them, 0 to 1, that lets the experience through; None: not less than before it. With
             0 every experience passes and is only measured.
 
     Raises:
-        OnebitError: no image, not one name an image, or ``minimum`` is no share.
+        OnebitError: no image, not one name per image, or ``minimum`` is no share.
 
     Example:
         >>> Gate(["a.png", "b.png"], ["cat"])
         Traceback (most recent call last):
         ...
-        onebit.errors.OnebitError: the gate has 2 images and 1 names (give one name an image, and at least one image)
+        onebit.errors.OnebitError: the gate has 2 images and 1 names (give one name per image, and at least one image)
     """
 
     images: Images
@@ -37,19 +37,19 @@ class Gate:
         if len(self.images) != len(self.names) or not len(self.names):
             raise OnebitError(
                 f"the gate has {len(self.images)} images and {len(self.names)} names",
-                hint="give one name an image, and at least one image",
+                hint="give one name per image, and at least one image",
             )
         if self.minimum is not None and not 0 <= self.minimum <= 1:
             raise OnebitError(f"the gate's minimum accuracy is {self.minimum}", hint="give a share from 0 to 1")
 
     def passes(self, before: "Accuracy", after: "Accuracy") -> bool:
-        """Whether an experience that changed the answers so may be kept."""
+        """Whether an experience may be kept that changed the accuracy from ``before`` to ``after``."""
         return after.all >= (before.all if self.minimum is None else self.minimum)
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Shares of right answers on held-out images, all known classes competing.
+    """Accuracy on held-out images, all known classes competing.
 
     Attributes:
         all: over all images.
@@ -63,7 +63,7 @@ class Accuracy:
 
     @classmethod
     def of(cls, predicted: Sequence[str], truth: Sequence[str], known: Collection[str]) -> "Accuracy":
-        """Of classes predicted for images whose classes are ``truth``; ``known``: the classes before the experience.
+        """The accuracy of classes ``predicted`` for images of the classes ``truth``; ``known``: the classes before.
 
         Example:
             >>> Accuracy.of(["cat", "cat", "fox"], ["cat", "dog", "fox"], {"cat", "dog"})

@@ -89,7 +89,7 @@ class Learner:
             max_classes: fixes the file's size, together with the next two and ``replay``.
             max_experiences: ids that are remembered; then the oldest is forgotten.
             history: commits that :meth:`rollback` can go back.
-            seed: of the order of samples and of rounding, 64 bits.
+            seed: 64 bits, for the order of samples and for rounding.
             replay: for a model with a teachable tail: how many samples are kept to learn them again. With 0 the head
                 alone learns, as it does for every other model.
 
@@ -157,14 +157,14 @@ class Learner:
                 nothing changes, and the result says so.
             steps: mini-batches of SGD, 250 unless said otherwise; not used where a tail learns.
             batch: images per mini-batch, 50.
-            learning_rate: of SGD; the default, 0.1, suits features whose spread is about 1.
+            learning_rate: SGD's; the default, 0.1, suits features whose spread is about 1.
             epochs: over the new images, where a tail learns; 10.
-            tail_rate: of SGD on the tail, where one learns; 0.1.
-            replayed: of a mini-batch, samples that were kept, where a tail learns; by default 36 of 50.
+            tail_rate: SGD's on the tail, where one learns; 0.1.
+            replayed: replayed samples per mini-batch, where a tail learns; by default 36 of 50.
             progress: is called with (images done, images) while the backbone runs, the gate's images included.
 
         Raises:
-            OnebitError: no image, an image that cannot be read, not one name an image, a name that cannot be used, or
+            OnebitError: no image, an image that cannot be read, not one name per image, a name that cannot be used, or
                 no room for another class. Then nothing was learned.
         """
         labels = labels_of(images, names)
