@@ -19,14 +19,14 @@ def configure(parser: ArgumentParser) -> None:
         "--real-valued",
         type=Literal["float32", "int8"],
         default="float32",
-        help="numbers of the layers that are not binary; int8 only where no training image gets another top-1",
+        help="numbers of the layers that are not binary; int8 only where it changes the top-1 of no training image",
     )
     parser.add_argument(
         "--int8-tolerance",
         type=float,
         default=0.0,
         metavar="SHARE",
-        help="share of the training images looked at, 0 to 1, whose top-1 may change in int8",
+        help="share of the calibration images, 0 to 1, whose top-1 may change in int8",
     )
     parser.add_argument(
         "--teachable",
@@ -38,7 +38,7 @@ def configure(parser: ArgumentParser) -> None:
         type=int,
         default=300,
         metavar="N",
-        help="training images whose latents, of one bit, a teachable file brings along; as many of each class",
+        help="number of training images to store as 1-bit replay latents, balanced across classes",
     )
     parser.add_argument("--force", action="store_true", help="replace a file that exists")
 

@@ -50,7 +50,7 @@ def show(result: dict[str, Any], console: Console) -> None:
         "features": f"{_short(result['features_range'])} over the calibration images"
         if result["features_range"]
         else "",
-        "work": f"{operations:,} multiply-accumulates a sample, {packed / operations:.1%} at one bit"
+        "work": f"{operations:,} multiply-accumulates per sample, {packed / operations:.1%} at one bit"
         if operations
         else "",
         "weights": f"sha256 {result['sha256']}",

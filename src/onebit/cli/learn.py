@@ -35,10 +35,10 @@ def configure(parser: ArgumentParser) -> None:
 
     new = action("new", "make a learner from a packed model", "digits.obn")
     new.add_argument("model", help="the packed model")
-    new.add_argument("--max-classes", type=int, default=64, help="most classes; fixes the file's size")
+    new.add_argument("--max-classes", type=int, default=64, help="maximum number of classes; fixes the file's size")
     new.add_argument("--history", type=int, default=8, help="commits that rollback can go back")
     new.add_argument("--replay", type=int, default=REPLAY, help="samples that a tail keeps; 0: the head alone learns")
-    new.add_argument("--seed", type=int, default=0, help="of the order of samples and of rounding")
+    new.add_argument("--seed", type=int, default=0, help="seed of the order of samples and of rounding")
 
     teach = action("teach", "learn from labelled images, once", "images/ --hold-out 0.2 --gate before")
     teach.add_argument("images", nargs="*", default=[], help=_IMAGES)
@@ -54,9 +54,9 @@ def configure(parser: ArgumentParser) -> None:
     _add_watch(watch, shown=True)
 
     action("show", "list the classes", "")
-    action("forget", "wipe a class, and every earlier commit", "seven").add_argument("name", help="of the class")
+    action("forget", "wipe a class, and every earlier commit", "seven").add_argument("name", help="name of the class")
     rename = action("rename", "give a class another name", "7 seven")
-    rename.add_argument("name", help="of the class")
+    rename.add_argument("name", help="name of the class")
     rename.add_argument("new_name", help="its new name")
     rollback = action("rollback", "go back to an earlier commit", "--commits 2")
     rollback.add_argument("--commits", type=int, default=1, help="how many commits to go back")
@@ -68,17 +68,17 @@ def _add_experience(parser: ArgumentParser) -> None:
     parser.add_argument("--test", help="held-out images, a folder or a list; accuracy on them is reported")
     parser.add_argument(
         "--gate",
-        help="keep an experience only if this share of the held-out images is answered right, or 'before': as many as "
-        "before it",
+        help="keep an experience only if this share of the held-out images is classified right, or 'before': as many "
+        "as before it",
     )
     parser.add_argument("--steps", type=int, default=STEPS, help="mini-batches of SGD, where the head alone learns")
     parser.add_argument("--batch", type=int, default=BATCH, help="images per mini-batch")
-    parser.add_argument("--learning-rate", type=float, default=LEARNING_RATE, help="of SGD")
-    parser.add_argument("--epochs", type=int, default=EPOCHS, help="over the images, where a tail learns")
+    parser.add_argument("--learning-rate", type=float, default=LEARNING_RATE, help="learning rate of SGD")
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="epochs over the images, where a tail learns")
     parser.add_argument(
         "--replayed", type=int, help="replayed samples per mini-batch, where a tail learns (default: 36 of 50)"
     )
-    parser.add_argument("--tail-rate", type=float, default=TAIL_RATE, help="of SGD on the tail")
+    parser.add_argument("--tail-rate", type=float, default=TAIL_RATE, help="learning rate of SGD on the tail")
 
 
 def _add_watch(parser: ArgumentParser, *, shown: bool) -> None:
@@ -259,7 +259,7 @@ def _check_teach(args: Namespace) -> None:
     if not args.watch and (args["for"] is not None or args.until_idle is not None):
         raise OnebitError("--for and --until-idle say when watching ends", hint="see onebit learn watch --help")
     if args.test is not None and args.hold_out is not None:
-        raise OnebitError("--test and --hold-out are two ways to say the same", hint="give one of them")
+        raise OnebitError("--test and --hold-out exclude each other", hint="give one of them")
 
 
 def _experience_options(args: Namespace, test: LabelledImages | None) -> dict[str, Any]:

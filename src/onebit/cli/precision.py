@@ -1,4 +1,4 @@
-"""``onebit precision``: the lowest precision at which a recipe's training gets anywhere."""
+"""``onebit precision``: the lowest precision at which a recipe's training makes progress."""
 
 from dataclasses import asdict
 from typing import Any
