@@ -1,4 +1,4 @@
-"""The one exception for what a caller can mend, and a hint for a name that nothing has."""
+"""The one exception for what a caller can mend, and a hint for an unknown name."""
 
 import difflib
 from collections.abc import Iterable
@@ -31,10 +31,10 @@ def nearest(name: str, known: Iterable[str], otherwise: str, cutoff: float = 0.6
     """A hint that asks for the known name that is most like ``name``, or for those that begin with it.
 
     Args:
-        name: what nothing is called.
-        known: what there is.
-        otherwise: the hint if nothing is like it.
-        cutoff: least likeness, 0 to 1, see :func:`difflib.get_close_matches`.
+        name: the unknown name.
+        known: the known names.
+        otherwise: the hint if none is like it.
+        cutoff: minimum likeness, 0 to 1, see :func:`difflib.get_close_matches`.
 
     Example:
         >>> nearest("resnet", ["resnet18", "resnet34", "vgg"], "there are 3")

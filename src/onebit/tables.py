@@ -12,8 +12,8 @@ def folding_table(*headings: str, **options: Any) -> Table:
     """A table that folds its cells where the terminal is narrow, so that no name and no number is cut.
 
     Args:
-        headings: of the columns; none is shown if all are empty.
-        options: of ``rich.table.Table``.
+        headings: one per column; none is shown if all are empty.
+        options: those of ``rich.table.Table``.
 
     Example:
         >>> [column.overflow for column in folding_table("layer", "ms").columns]

@@ -29,7 +29,7 @@ def read_file_lists(run: str | os.PathLike[str], files: Sequence[str], labels: T
 
     Args:
         run: the folder with the lists.
-        files: of the training part: ``data.create("core50").train_files``.
+        files: those of the training part: ``data.create("core50").train_files``.
         labels: int64 (N,), of the same.
 
     Raises:
@@ -62,7 +62,7 @@ def read_test_list(run: str | os.PathLike[str], files: Sequence[str], labels: Te
 
     Args:
         run: the folder with the lists.
-        files, labels: of the test part.
+        files, labels: those of the test part.
 
     Raises:
         OnebitError: as :func:`read_file_lists`.

@@ -96,7 +96,7 @@ def split(net: nn.Module, at: str) -> Split:
 
 
 def _input(graph: fx.Graph, name: str) -> fx.Node:
-    """What enters a module."""
+    """The input of a module."""
     calls = [node for node in graph.nodes if node.op == "call_module"]
     own = [node for node in calls if node.target == name]
     if len(own) != 1:

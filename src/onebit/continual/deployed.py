@@ -18,7 +18,7 @@ class Deployed(Strategy):
     Args:
         learner: is taught in place; stays open.
         trained: experiences at the start of the stream that the model was trained on. They are not taught again.
-        options: of :meth:`onebit.Learner.teach`.
+        options: those of :meth:`onebit.Learner.teach`.
 
     Raises:
         OnebitError: the learner knows a class whose name is no number.

@@ -193,9 +193,9 @@ class _Product:
 
     Args:
         product: the map.
-        input_bits: of W where it makes dx.
-        weight_bits: of dW.
-        saved_bits: of x where it makes dW; 0 if x is binary.
+        input_bits: width of W where it makes dx.
+        weight_bits: width of dW.
+        saved_bits: width of x where it makes dW; 0 if x is binary.
     """
 
     def __init__(
@@ -262,7 +262,7 @@ class _Head(torch.autograd.Function):
 
 
 def _parameters(tail: nn.Module) -> Iterator[tuple[nn.Parameter, bool]]:
-    """Those that are quantised, all but BatchNorm's; and whether each is the latent weight of a binary layer."""
+    """The quantised parameters, all but BatchNorm's; and whether each is the latent weight of a binary layer."""
     for module in tail.modules():
         if not isinstance(module, _NORMS):
             for name, parameter in module.named_parameters(recurse=False):

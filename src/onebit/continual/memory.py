@@ -23,7 +23,7 @@ class ReplayMemory:
     Args:
         capacity: latents.
         binarizer: for one bit per value; None keeps float32.
-        seed: of the choice.
+        seed: for the choice.
 
     Source: Pellegrini, Graffieti, Lomonaco, Maltoni, "Latent replay for real-time continual learning", 2020,
     section III.
@@ -51,7 +51,7 @@ class ReplayMemory:
 
     @property
     def bytes(self) -> int:
-        """What it takes when full; 0 before the first update, since it knows no shape."""
+        """Its size when full; 0 before the first update, since it knows no shape."""
         if self.shape is None:
             return 0
         return self.capacity * item_bytes(math.prod(self.shape), self.binarizer is not None)

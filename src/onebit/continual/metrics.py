@@ -1,4 +1,4 @@
-"""What a learner kept and what it forgot, from its accuracy on each experience after each experience."""
+"""How much a learner kept and forgot, from its accuracy on each experience after each experience."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

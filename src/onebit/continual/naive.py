@@ -27,11 +27,11 @@ class NaiveFineTuning(Strategy):
         weight: (K, d), the head; all classes that will come have a row. From :meth:`Split.rows`.
         past: int64 (K,), samples seen of each class, 0 for those to come.
         tail: the layers between inputs and head; it is copied. None: the inputs are features.
-        steps: mini-batches an experience; the samples are shuffled whenever all have been used.
+        steps: mini-batches per experience; the samples are shuffled whenever all have been used.
         batch: samples per mini-batch.
-        learning_rate, momentum, weight_decay: of SGD.
+        learning_rate, momentum, weight_decay: SGD's.
         arithmetic: in which it computes, float or fake-quantised; belongs to this learner alone.
-        seed: of the shuffling.
+        seed: for the shuffling.
 
     Example:
         >>> head = NaiveFineTuning(torch.zeros(2, 1), torch.zeros(2, dtype=torch.int64))
@@ -101,7 +101,7 @@ class NaiveFineTuning(Strategy):
         return weight.detach()
 
     def _encoded(self, inputs: Tensor) -> Tensor:
-        """What the tail sees of inputs."""
+        """The input of the tail for these inputs."""
         return inputs
 
     def _batches(self, inputs: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

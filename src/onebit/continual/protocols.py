@@ -3,7 +3,7 @@
 Source: Lomonaco and Maltoni, "CORe50: a new dataset and benchmark for continuous object recognition", 2017, section 3;
 NICv2: Lomonaco, Maltoni, Pellegrini, "Rehearsal-free continual learning over small non-i.i.d. batches", 2020.
 
-A *session* is a set of samples taken together, as CORe50 has them; of a data set without any, :func:`random_sessions`
+A *session* is a set of samples taken together, as CORe50 has them; for a data set without any, :func:`random_sessions`
 makes some.
 """
 
@@ -58,7 +58,7 @@ def new_instances(
     Args:
         labels: int64 (N,).
         experiences: how many; for CIFAR-10 10, each with 500 images per class.
-        seed: of the dealing.
+        seed: for the dealing.
         sessions: int64 (N,), or None.
         data: name of the data set.
 
@@ -97,7 +97,7 @@ def new_instances_and_classes(
         sessions: int64 (N,).
         first: classes of the first experience.
         units: classes of every other.
-        seed: of the order.
+        seed: for the order.
         data: name of the data set.
 
     Raises:

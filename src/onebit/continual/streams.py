@@ -17,12 +17,12 @@ from onebit.files import atomic_file
 
 FORMAT = "onebit stream 1"
 MAX_BYTES = 1 << 28
-"""Of a stream's file. One over CORe50 with file names has 4 MB."""
+"""The size limit of a stream's file. One over CORe50 with file names has 4 MB."""
 
 
 @dataclass(frozen=True)
 class Experience:
-    """What is taught at once.
+    """The samples that are taught at once.
 
     Attributes:
         id: unique in its stream; a learner that knows it does not count the experience again.

@@ -17,7 +17,7 @@ def crop(images: Tensor, generator: Generator, padding: int | None = None, fill:
     Args:
         images: uint8 (N, C, H, W).
         generator: source of randomness.
-        padding: pixels a side; by default an eighth of the height: 4 of CIFAR's 32.
+        padding: pixels per side; by default an eighth of the height: 4 of CIFAR's 32.
         fill: the colour, one value per channel or one for all; black by default.
     """
     count, channels, height, width = images.shape

@@ -19,7 +19,7 @@ from onebit.data.registry import find
 from onebit.errors import OnebitError
 
 ATTEMPTS = 3
-"""How often a transfer that breaks off is taken up again before giving up."""
+"""How often a transfer that breaks off is resumed before giving up."""
 _TIMEOUT = (10, 60)  # seconds to connect, and between two blocks
 _BLOCK = 1 << 18
 

@@ -26,7 +26,7 @@ class Folder(DataSet):
         path: the folder.
         size: side of the square that every image is resized to, or (height, width).
         test_share: part of each class that is held out for the test, where the folder has no test part.
-        seed: of that split.
+        seed: for that split.
         root: the folder that a relative path starts from, if the path does not exist by itself.
 
     Raises:
@@ -101,7 +101,7 @@ class Folder(DataSet):
 
     @property
     def test_files(self) -> tuple[str, ...]:
-        """As `train_files`, of `test`."""
+        """As `train_files`, for `test`."""
         return tuple(path.relative_to(self.folder()).as_posix() for path, _ in self._parts[1])
 
     def train(self) -> Split:

@@ -20,11 +20,11 @@ _RATIO = (math.log(3 / 4), math.log(4 / 3))
 
 
 class ImageFileAugmentation(NamedTuple):
-    """What becomes of a training image: a random part of it, stretched; mirrored with probability 1/2; lighting.
+    """What is done to a training image: a random part of it, stretched; mirrored with probability 1/2; lighting.
 
     Attributes:
-        scale: of the part's area to the image's, from and to. Where the second is above 1, parts that do not fit are
-            drawn again, so large parts come more often.
+        scale: lower and upper bound of the part's share of the image's area. Where the upper one is above 1, parts that
+            do not fit are drawn again, so large parts come more often.
         lighting: standard deviation of the changes of colour; 0 for none.
     """
 
@@ -48,10 +48,10 @@ class ImageFileLoader(Loader):
 
     Args:
         files: where to read from.
-        numbers: of the images that are used, int64 (N,); the sampler counts these.
-        labels: int64 (N,), of these.
+        numbers: the images that are used, int64 (N,); the sampler counts these.
+        labels: int64 (N,), theirs.
         size: (H, W) of the network's input.
-        resize: of the shorter side, before the centre is cut; without augmentation only.
+        resize: the shorter side before the centre is cut; without augmentation only.
         augmentation: None takes the centre.
         training: refuse a batch of which fewer than two images are left, which batch normalisation cannot use.
         mean, std: one per channel.
@@ -121,7 +121,7 @@ def random_box(size: tuple[int, int], draws: Tensor, scale: tuple[float, float])
     Args:
         size: (width, height) of the image.
         draws: 22 numbers or more, uniform in [0, 1).
-        scale: from and to.
+        scale: lower and upper bound of its share of the area.
 
     Returns:
         left, top, right, bottom in whole pixels.

@@ -1,4 +1,4 @@
-"""Data sets whose images stay in their files: what they offer, and what becomes of a damaged one."""
+"""Data sets whose images stay in their files: what they offer, and what is done about a damaged one."""
 
 import os
 from abc import ABC, abstractmethod
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 OnCorrupt = Literal["error", "skip"]
 MAX_BYTES = 1 << 28
-"""Of one image file. ImageNet's largest has 15 MB."""
+"""The size limit of an image file. ImageNet's largest has 15 MB."""
 
 
 class Faults:
-    """What is done about an image or a shard that cannot be read, and what was.
+    """What to do about an image or a shard that cannot be read, and a record of those met.
 
     Args:
         on_corrupt: ``error`` raises at the first; ``skip`` leaves it out and counts it.
@@ -73,7 +73,7 @@ class ImageFiles(ABC):
 
     @abstractmethod
     def name(self, number: int) -> str:
-        """Where an image lies, for people."""
+        """The place of an image, for people."""
 
     @abstractmethod
     def read(self, number: int) -> bytes:
@@ -132,12 +132,12 @@ class ImageFileSet(DataSet):
 
     @property
     def mean(self) -> tuple[float, ...]:
-        """Of ImageNet's training part, as all who train on it take it."""
+        """The usual one for ImageNet's training part."""
         return 0.485, 0.456, 0.406
 
     @property
     def std(self) -> tuple[float, ...]:
-        """Of ImageNet's training part, as all who train on it take it."""
+        """The usual one for ImageNet's training part."""
         return 0.229, 0.224, 0.225
 
     @cached_property

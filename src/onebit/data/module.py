@@ -47,13 +47,13 @@ class DataModule(LightningDataModule):
         name: a data set of `onebit.data.names()`.
         options: arguments of the data set.
         batch_size: images per batch and process.
-        augment: of the training part: ``none``; ``flip_crop``: crop with padding 4, flip; ``cyclebnn``: these, then
+        augment: for the training part: ``none``; ``flip_crop``: crop with padding 4, flip; ``cyclebnn``: these, then
             AutoAugment's CIFAR-10 policy, then Cutout of 16 pixels (pixels of CIFAR's 32; in proportion for others),
             with the data set's mean colour where ``flip_crop`` has black.
-            Of images that stay in their files: ``flip_crop``: a random part of 0.08 to 1 of the area, flip;
+            For images that stay in their files: ``flip_crop``: a random part of 0.08 to 1 of the area, flip;
             ``reactnet``: the same, then lighting of 0.1; ``cyclebnn``: 0.08 to 1.25, flip, lighting of 0.1.
         classes: keep only these classes (names or numbers) and relabel them 0..k-1 in this order; None keeps all.
-        seed: of order and augmentation: batch i of epoch e is the same in every run.
+        seed: for order and augmentation: batch i of epoch e is the same in every run.
         num_workers: threads that prepare batches ahead; 0 prepares each when it is asked for.
         normalize: False takes pixel / 255 as it is: mean 0, std 1.
         validation: training images that are held out and make up the validation part, the same ones whatever the seed;
@@ -117,7 +117,7 @@ class DataModule(LightningDataModule):
 
     @property
     def train_labels(self) -> Tensor:
-        """Of the training part, int64 (N,)."""
+        """The labels of the training part, int64 (N,)."""
         if isinstance(self.data_set, ImageFileSet):
             return self._relabelled(self.data_set.train_images.labels)[1]
         return self.train_split[1]
@@ -248,7 +248,7 @@ class DataModule(LightningDataModule):
 class Transform:
     """Bytes to network input: augmentation of bytes, normalisation, augmentation of numbers; channels_last.
 
-    ``colour`` is the data set's mean colour, of pixel / 255, normalised or not: what is uncovered gets it.
+    ``colour`` is the data set's mean of pixel / 255 per channel, and fills what is uncovered.
     """
 
     def __init__(

@@ -35,7 +35,7 @@ class EpochSampler:
         count: number of images.
         batch_size: images per batch and process.
         shuffle: a random order, another one each epoch; else the given order, and nothing is filled up.
-        seed: of the orders.
+        seed: for the orders.
         rank: number of this process.
         world: number of processes.
 

@@ -24,7 +24,7 @@ from onebit.files import atomic_file
 from onebit.runtime.image import SUFFIXES
 
 INDEX = ".index"
-"""What the name of a shard's index adds to the shard's."""
+"""The suffix of a shard's index."""
 _MAX_CLASSES = 1 << 24
 _VERSION = 1
 _NUMBERS = np.dtype("<i8")
@@ -101,7 +101,7 @@ def scan_shard(path: Path) -> Scan:
 
 
 def member_name(shard: Path, member: str) -> str:
-    """How people are told of a member."""
+    """The name of a member, for people."""
     return f"{shard}, member {member}"
 
 
