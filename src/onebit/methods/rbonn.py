@@ -425,7 +425,7 @@ def _count(channels: int, share: float) -> int:
 
 
 class UnscaledGradient(nn.Module):
-    """Shows a module behind the layer's product the gradient that it would have before the scale α_c.
+    """Wraps a gradient module so that it sees the gradient before scaling by α_c.
 
     Forward: y = module(x).
 

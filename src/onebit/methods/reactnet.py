@@ -11,8 +11,8 @@ linearly to zero. Weight decay is 1e-5 in step 1, none in step 2. It acts on the
 released code, on the thresholds of RSign and the shifts of RPReLU, but not on slopes, BatchNorm and the dense layer.
 
 **AdamBNN** (Liu et al., "How Do Adam and Training Strategies Help BNNs Optimization?", ICML 2021, arXiv 2106.11309) is
-the same with 5e-6 in step 1, and none in step 2: decay lets weights forget where they began, which step 1 needs, at the
-price of signs that do not settle, which step 2 cannot pay.
+the same with 5e-6 in step 1, and none in step 2: weight decay helps step 1 escape its initialisation but makes signs
+oscillate.
 
 A recipe's ``initial`` names the checkpoint that step 2 starts from.
 

@@ -48,7 +48,7 @@ def cyclic_bits(t: int, total: int, bits: Bits, cycles: int, schedule: Schedule 
 
 
 def time_at(schedule: Schedule, *ranges: Bits) -> list[tuple[float, tuple[int, ...]]]:
-    """How long several widths that follow one schedule hold, in a long cycle.
+    """Fraction of a cycle spent at each combination of bit widths.
 
     Args:
         schedule: the form of a cycle.
