@@ -35,8 +35,8 @@ from torch.nn import functional
 import onebit.nn
 from onebit import methods, models
 from onebit.data.loader import Loader
-from onebit.data.module import Transform
 from onebit.data.sampler import EpochSampler
+from onebit.data.transform import Transform
 from onebit.training.optimizer import make_optimizer
 from onebit.training.recipe import OptimizerConfig
 

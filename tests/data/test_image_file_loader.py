@@ -67,6 +67,17 @@ def test_every_image_comes_once_an_epoch_over_the_processes(places):
     assert sorted(seen) == sorted(plain)
 
 
+def test_training_images_are_held_out_for_validation(places):
+    made, whole = module(places, augment="none", validation=9), module(places, augment="none")
+    validated = list(made.val_dataloader())
+    assert sum(len(labels) for _, labels in validated) == 9
+    assert same(validated, module(places, augment="cyclebnn", validation=9, seed=8).val_dataloader()), "not augmented"
+    assert len(made.train_labels) == len(whole.train_labels) - 9
+    parts = made.train_dataloader(), validated
+    seen = sorted(image.numpy().tobytes() for part in parts for images, _ in part for image in images)
+    assert seen == sorted(image.numpy().tobytes() for images, _ in whole.train_dataloader() for image in images)
+
+
 def test_the_test_part_is_the_centre_of_the_resized_image(places):
     made = module(places)
     images, labels = next(iter(made.test_dataloader()))

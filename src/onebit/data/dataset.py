@@ -6,17 +6,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import pooch
 import torch
 from torch import Tensor
 
+from onebit.data.part import MemoryPart, Part, Split
+from onebit.data.transform import AUGMENTATIONS
 from onebit.errors import OnebitError
 
-Split = tuple[Tensor, Tensor]
-"""Images uint8 (N, C, H, W) and labels int64 (N,)."""
-
+PartName = Literal["train", "test"]
 
 _AGAIN = "delete {folder} and get the data set again: onebit data get NAME"
 
@@ -44,12 +44,14 @@ class DataSet(ABC):
         counts: the images of the training and of the test part, where the publication fixes them.
         folders: where its files lie under the root, the first that exists is taken; empty if it has none.
         source: where `onebit.data.get` finds them; None if nowhere.
+        augmentations: what `DataModule` may do to its training images.
     """
 
     name: ClassVar[str]
     counts: ClassVar[tuple[int, int] | None] = None
     folders: ClassVar[tuple[str, ...]] = ()
     source: ClassVar[Source | None] = None
+    augmentations: ClassVar[tuple[str, ...]] = tuple(AUGMENTATIONS)
 
     def __init__(self, root: str | os.PathLike[str] | None = None) -> None:
         self.root = Path(root) if root is not None else default_root()
@@ -91,6 +93,19 @@ class DataSet(ABC):
     @abstractmethod
     def test(self) -> Split:
         """The test part, as `train`."""
+
+    def part(self, name: PartName) -> Part:
+        """The training or the test part, from which `DataModule` takes its batches."""
+        return MemoryPart(*(self.train() if name == "train" else self.test()), self.mean)
+
+    def sample(self, count: int) -> Split:
+        """Training images for statistics: all of them, or about ``count`` where they are not held in memory."""
+        return self.train()
+
+    @property
+    def skipped(self) -> dict[str, str]:
+        """The images and shards that this process left out so far because they are damaged, and why."""
+        return {}
 
     def check(self) -> dict[str, Any]:
         """Reads all of it, and with that compares checksums, shapes and labels; then counts.

@@ -12,7 +12,8 @@ from typing import ClassVar, Literal
 import numpy as np
 import torch
 
-from onebit.data.image_files import MAX_BYTES, ImageFiles, ImageFileSet
+from onebit.data.image_file_set import ImageFileSet
+from onebit.data.image_files import MAX_BYTES, ImageFiles
 from onebit.errors import OnebitError
 from onebit.runtime.image import SUFFIXES
 
@@ -30,7 +31,7 @@ class ImageNet(ImageFileSet):
     Args:
         path: the folder that holds ``train`` and ``val``; by default the first of `folders` under the root. A relative
             path that does not exist by itself starts from the root.
-        size, resize, on_corrupt, root: see :class:`onebit.data.image_files.ImageFileSet`.
+        size, resize, on_corrupt, root: see :class:`onebit.data.image_file_set.ImageFileSet`.
 
     Raises:
         OnebitError: a folder or the list is missing, a class has no training image or the list names none that

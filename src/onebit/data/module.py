@@ -1,40 +1,19 @@
 """Batches for training, validation and test as a Lightning data module."""
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property, partial
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningDataModule
-from torch import Generator, Tensor
+from torch import Tensor
 
-from onebit.data import augment as augmentation
-from onebit.data.autoaugment import auto_augment
-from onebit.data.dataset import DataSet, Split
-from onebit.data.image_file_loader import AUGMENTATIONS, ImageFileLoader
-from onebit.data.image_files import ImageFileSet
+from onebit.data.dataset import DataSet
 from onebit.data.loader import Loader
+from onebit.data.part import Batching, Part, Split
 from onebit.data.registry import create
 from onebit.data.sampler import EpochSampler, seeded
 from onebit.errors import OnebitError, nearest
-
-_MAX_ON_DEVICE = 4 << 30
-"""Bytes of images that are kept on the training device, where they are then augmented; larger sets stay in memory."""
-
-_Steps = tuple[Callable[[Tensor, Generator], Tensor], ...]
-
-
-def _cyclebnn(fill: Sequence[int], hole: Tensor) -> tuple[_Steps, _Steps]:
-    crop, policy = partial(augmentation.crop, fill=fill), partial(auto_augment, fill=fill)
-    return (crop, augmentation.flip, policy), (partial(augmentation.cutout, fill=hole),)
-
-
-# What is done to the bytes of the images, and what to the numbers, by the mean colour in bytes and in numbers.
-_AUGMENTATIONS: dict[str, Callable[[Sequence[int], Tensor], tuple[_Steps, _Steps]]] = {
-    "none": lambda fill, hole: ((), ()),
-    "flip_crop": lambda fill, hole: ((augmentation.crop, augmentation.flip), ()),
-    "cyclebnn": _cyclebnn,
-}
 
 
 class DataModule(LightningDataModule):
@@ -57,7 +36,7 @@ class DataModule(LightningDataModule):
         num_workers: threads that prepare batches ahead; 0 prepares each when it is asked for.
         normalize: False takes pixel / 255 as it is: mean 0, std 1.
         validation: training images that are held out and make up the validation part, the same ones whatever the seed;
-            0 validates on the test part. Not for images that stay in their files.
+            0 validates on the test part.
 
     Raises:
         OnebitError: an argument names nothing that exists, or the data set is missing or damaged.
@@ -86,11 +65,9 @@ class DataModule(LightningDataModule):
         self.batch_size, self.augment, self.seed = batch_size, augment, seed
         self.num_workers, self.normalize = num_workers, normalize
         self.data_set: DataSet = create(name, **self.options)
-        known = AUGMENTATIONS if isinstance(self.data_set, ImageFileSet) else _AUGMENTATIONS
+        known = self.data_set.augmentations
         if augment not in known:
             raise OnebitError(f"there is no augmentation '{augment}' of {name}", hint=f"choose from {', '.join(known)}")
-        if validation and isinstance(self.data_set, ImageFileSet):
-            raise OnebitError(f"{name} cannot hold out training images", hint="drop data.validation")
         self.validation = validation
         self._kept = None if classes is None else _numbers(classes, self.data_set)
 
@@ -118,9 +95,7 @@ class DataModule(LightningDataModule):
     @property
     def train_labels(self) -> Tensor:
         """The labels of the training part, int64 (N,)."""
-        if isinstance(self.data_set, ImageFileSet):
-            return self._relabelled(self.data_set.train_images.labels)[1]
-        return self.train_split[1]
+        return self._parts[0].labels
 
     @property
     def samples(self) -> tuple[int, ...]:
@@ -130,45 +105,46 @@ class DataModule(LightningDataModule):
     @property
     def skipped(self) -> dict[str, str]:
         """The images and shards that this process left out so far because they are damaged, and why."""
-        return self.data_set.faults.skipped if isinstance(self.data_set, ImageFileSet) else {}
+        return self.data_set.skipped
 
-    @cached_property
+    @property
     def train_split(self) -> Split:
         """The training part, of the kept classes, without what is held out: images uint8 (N, C, H, W), int64 (N,)."""
-        return self._parts[0]
+        return self._parts[0].split()
+
+    @property
+    def test_split(self) -> Split:
+        """The test part, as `train_split`."""
+        return self._test.split()
 
     @cached_property
-    def _parts(self) -> tuple[Split, Split]:
-        """What is trained on, and what is held out."""
-        images, labels = self._keep(self.data_set.train())
+    def _parts(self) -> tuple[Part, Part]:
+        """The images to train on, and those held out."""
+        whole = self._keep(self.data_set.part("train"))
+        labels = whole.labels
         if not self.validation:
-            return (images, labels), (images[:0], labels[:0])
+            return whole, whole.select(torch.arange(0), labels[:0])
         if self.validation >= len(labels):
             raise OnebitError(
                 f"{self.validation} of {len(labels)} training images are to be held out", hint="lower data.validation"
             )
         order = torch.randperm(len(labels), generator=seeded(len(labels)))
         held, rest = (order[part].sort().values for part in (slice(self.validation), slice(self.validation, None)))
-        return (images[rest], labels[rest]), (images[held], labels[held])
+        return whole.select(rest, labels[rest]), whole.select(held, labels[held])
 
     @cached_property
-    def test_split(self) -> Split:
-        """The test part, as `train_split`."""
-        return self._keep(self.data_set.test())
+    def _test(self) -> Part:
+        return self._keep(self.data_set.part("test"))
 
     def train_dataloader(self) -> Loader:
         """Augmented batches in an order of their own each epoch."""
-        if isinstance(self.data_set, ImageFileSet):
-            return self._image_file_loader(self.data_set, "train", self.mean, self.std, self.batch_size)
-        sampler = self._sampler(len(self.train_labels), self.batch_size, shuffle=True)
-        return self._loader(self.train_split, self.augment, self.mean, self.std, sampler)
+        return self._loader(self._parts[0], self.augment, self.mean, self.std, self.batch_size)
 
     def val_dataloader(self) -> Loader:
         """The validation part, in its order."""
         if not self.validation:
             return self.test_dataloader()
-        sampler = self._sampler(self.validation, self.batch_size, shuffle=False)
-        return self._loader(self._parts[1], "none", self.mean, self.std, sampler)
+        return self._loader(self._parts[1], None, self.mean, self.std, self.batch_size)
 
     def test_dataloader(self) -> Loader:
         """The test part, in its order."""
@@ -181,94 +157,28 @@ class DataModule(LightningDataModule):
             mean, std: one per channel; images become (pixel / 255 - mean) / std.
             batch_size: images at a time.
         """
-        if isinstance(self.data_set, ImageFileSet):
-            return self._image_file_loader(self.data_set, "test", mean, std, batch_size)
-        sampler = self._sampler(len(self.test_split[1]), batch_size, shuffle=False)
-        return self._loader(self.test_split, "none", mean, std, sampler)
+        return self._loader(self._test, None, mean, std, batch_size)
 
     def _loader(
-        self, split: Split, augment: str, mean: Sequence[float], std: Sequence[float], sampler: EpochSampler
+        self, part: Part, augment: str | None, mean: Sequence[float], std: Sequence[float], batch_size: int
     ) -> Loader:
-        images, labels = split
-        device = images.device
-        if self.trainer and images.nbytes <= _MAX_ON_DEVICE:
-            device = self.trainer.strategy.root_device
-        colours = [torch.tensor(values, device=device) for values in (mean, std)]
-        sides = images.shape[2], images.shape[3]
-        transform = Transform(augment, colours[0], colours[1], sides, self.data_set.mean)
-        return Loader(images.to(device), labels.to(device), transform, sampler, self.num_workers)
-
-    def _image_file_loader(
-        self,
-        data_set: ImageFileSet,
-        part: Literal["train", "test"],
-        mean: Sequence[float],
-        std: Sequence[float],
-        batch_size: int,
-    ) -> ImageFileLoader:
-        training = part == "train"
-        files = data_set.train_images if training else data_set.test_images
-        numbers, labels = self._relabelled(files.labels)
-        return ImageFileLoader(
-            files,
-            numbers,
-            labels,
-            size=data_set.size,
-            resize=data_set.resize,
-            augmentation=AUGMENTATIONS[self.augment] if training else None,
-            training=training,
-            mean=mean,
-            std=std,
-            device=self.trainer.strategy.root_device if self.trainer else torch.device("cpu"),
-            sampler=self._sampler(len(numbers), batch_size, shuffle=training),
-            num_workers=self.num_workers,
-            faults=data_set.faults,
-        )
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        sampler = self._sampler(len(part.labels), batch_size, shuffle=augment is not None)
+        return part.loader(Batching(augment, mean, std, device, sampler, self.num_workers))
 
     def _sampler(self, count: int, batch_size: int, *, shuffle: bool) -> EpochSampler:
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         return EpochSampler(count, batch_size, shuffle=shuffle, seed=self.seed, rank=rank, world=world)
 
-    def _relabelled(self, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """The numbers of the images of the kept classes, and their labels."""
-        if self._kept is not None:
-            renumbered = torch.full((len(self.data_set.classes),), -1)
-            renumbered[list(self._kept)] = torch.arange(len(self._kept))
-            labels = renumbered[labels]
-        numbers = (labels >= 0).nonzero().flatten()
-        return numbers, labels[numbers]
-
-    def _keep(self, split: Split) -> Split:
+    def _keep(self, part: Part) -> Part:
+        """The images of the kept classes, relabelled."""
         if self._kept is None:
-            return split
-        numbers, labels = self._relabelled(split[1])
-        return split[0][numbers], labels
-
-
-class Transform:
-    """Bytes to network input: augmentation of bytes, normalisation, augmentation of numbers; channels_last.
-
-    ``colour`` is the data set's mean of pixel / 255 per channel, and fills what is uncovered.
-    """
-
-    def __init__(
-        self, augment: str, mean: Tensor, std: Tensor, sides: tuple[int, int], colour: Sequence[float]
-    ) -> None:
-        fill = [int(255 * value) for value in colour]
-        hole = (torch.tensor(colour, device=mean.device) - mean) / std
-        self.of_bytes, self.of_numbers = _AUGMENTATIONS[augment](fill, hole)
-        self.scale, self.offset = (
-            values.expand(*sides, -1).contiguous() for values in (1 / (255 * std), -mean / std)
-        )  # one per pixel: PyTorch is half as fast with one per channel
-
-    def __call__(self, images: Tensor, generator: Generator) -> Tensor:
-        for step in self.of_bytes:
-            images = step(images, generator)
-        numbers = torch.stack(images.unbind(1), 3).float()
-        numbers = torch.addcmul(self.offset, numbers, self.scale, out=numbers).permute(0, 3, 1, 2)
-        for step in self.of_numbers:
-            numbers = step(numbers, generator)
-        return numbers
+            return part
+        renumbered = torch.full((len(self.data_set.classes),), -1)
+        renumbered[list(self._kept)] = torch.arange(len(self._kept))
+        labels = renumbered[part.labels]
+        numbers = (labels >= 0).nonzero().flatten()
+        return part.select(numbers, labels[numbers])
 
 
 def _numbers(classes: Sequence[str | int], data_set: DataSet) -> tuple[int, ...]:

@@ -10,7 +10,8 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from onebit.data.image_files import ImageFiles, ImageFileSet
+from onebit.data.image_file_set import ImageFileSet
+from onebit.data.image_files import ImageFiles
 from onebit.data.tar import name_at, read_index
 from onebit.errors import OnebitError
 
@@ -27,7 +28,7 @@ class ImageNetShards(ImageFileSet):
     Args:
         path: the folder of the shards; by default the first of `folders` under the root. A relative path that does not
             exist by itself starts from the root.
-        size, resize, on_corrupt, root: see :class:`onebit.data.image_files.ImageFileSet`. With ``skip``, what is
+        size, resize, on_corrupt, root: see :class:`onebit.data.image_file_set.ImageFileSet`. With ``skip``, what is
             whole in a damaged shard is used.
 
     Raises:

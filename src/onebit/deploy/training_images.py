@@ -10,7 +10,6 @@ from torch import Tensor
 
 from onebit import data
 from onebit.data.dataset import DataSet
-from onebit.data.image_files import ImageFileSet
 from onebit.deploy.tail import Teachable
 from onebit.errors import OnebitError
 
@@ -114,7 +113,7 @@ def _training_part(info: dict[str, Any], count: int) -> tuple[Tensor, Tensor]:
     From a data set that does not fit into memory, about ``count`` images, spread over it.
     """
     data_set = _data_set(info)
-    images, labels = data_set.sample(count) if isinstance(data_set, ImageFileSet) else data_set.train()
+    images, labels = data_set.sample(count)
     classes = {label: number for number, label in enumerate(info["classes"])}
     labels = torch.tensor([classes.get(label, -1) for label in data_set.classes])[labels]
     images, labels = images[labels >= 0], labels[labels >= 0]
