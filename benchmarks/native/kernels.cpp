@@ -30,7 +30,7 @@
 #include <utility>
 #include <vector>
 
-#include "kernels/choice.h"
+#include "kernels/autotune.h"
 #include "kernels/registry.h"
 
 namespace {

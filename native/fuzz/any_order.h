@@ -1,6 +1,6 @@
-// Runs a plan as a session may: every step in parts, cut anywhere and in any order or by several threads, strips of any
-// height, in memory and on a stack that hold NaNs. All of it gives the same bits, or a kernel or the plan relies on
-// what it may not, or the compiler on what a kernel does not say.
+// Runs a plan as a session may: every step in parts, cut anywhere and in any order or by several threads, row blocks
+// of any height, in memory and on a stack that hold NaNs. All orders must give identical bits; a difference means an
+// undeclared dependency in a kernel, the plan or the compiler's assumptions.
 #pragma once
 
 #include <algorithm>
@@ -23,7 +23,7 @@ namespace onebit::fuzz {
 class AnyOrder {
  public:
   AnyOrder(const Plan& plan, uint32_t seed)
-      : plan_(plan), random_(seed), pool_(plan.threads), steps_(plan.steps), scratch_bytes_(choose_strips()) {}
+      : plan_(plan), random_(seed), pool_(plan.threads), steps_(plan.steps), scratch_bytes_(choose_row_blocks()) {}
 
   // As Session::run.
   void run(const float* input, int32_t count, float* const* outputs) {
@@ -34,7 +34,7 @@ class AnyOrder {
                       reinterpret_cast<const uint8_t*>(input)};
     for (size_t i = 0; i < steps_.size(); ++i) {
       run_step_in_parts(steps_[i], bases, scratch, count);
-      if (steps_[i].strip_rows > 0) ++i;  // the pool ran with it
+      if (steps_[i].block_rows > 0) ++i;  // the pool ran with it
     }
     for (size_t i = 0; i < plan_.outputs.size(); ++i) {
       const Value& value = plan_.model->values[plan_.model->outputs[plan_.outputs[i]].value];
@@ -50,15 +50,15 @@ class AnyOrder {
     return memory;
   }
 
-  // Returns what the strips need of scratch.
-  uint64_t choose_strips() {
+  // Returns what the row blocks need of scratch.
+  uint64_t choose_row_blocks() {
     uint64_t bytes = 0;
     for (size_t i = 0; i < steps_.size(); ++i) {
-      if (steps_[i].strip_rows == 0) continue;
+      if (steps_[i].block_rows == 0) continue;
       const ConvShape& conv = steps_[i].shape;
       const Step& pool = steps_[i + 1];
-      steps_[i].strip_rows = 1 + static_cast<int32_t>(random_() % static_cast<uint32_t>(pool.shape.out_h));
-      const int64_t floats = strip_conv_rows(pool, steps_[i].strip_rows) * conv.out_w * conv.out_c;
+      steps_[i].block_rows = 1 + static_cast<int32_t>(random_() % static_cast<uint32_t>(pool.shape.out_h));
+      const int64_t floats = block_conv_rows(pool, steps_[i].block_rows) * conv.out_w * conv.out_c;
       bytes = std::max(bytes, static_cast<uint64_t>(floats) * sizeof(float));
     }
     return bytes;

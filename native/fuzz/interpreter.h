@@ -1,5 +1,5 @@
-// The answer to a model in the plainest way: one sample, node by node, each with a reference kernel on whole buffers of
-// its own. It shares nothing with the plan: no fusion, no strips, no arena, no rearranged weights but the reference's.
+// The output of a model in the plainest way: one sample, node by node, each with a reference kernel on whole buffers of
+// its own. It shares nothing with the plan: no fusion, no row blocks, no arena, and the reference's weights alone.
 #pragma once
 
 #include <cmath>

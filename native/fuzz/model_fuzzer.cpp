@@ -13,8 +13,8 @@
 
 namespace {
 
-constexpr uint64_t kMostBytes = 16 << 20;
-constexpr uint64_t kMostOperations = 20 << 20;
+constexpr uint64_t kMaxBytes = 16 << 20;
+constexpr uint64_t kMaxOperations = 20 << 20;
 
 // What a mutant asks for may be legal and huge; only small ones are run.
 bool is_small(const onebit::Model& model) {
@@ -30,7 +30,7 @@ bool is_small(const onebit::Model& model) {
       bytes += static_cast<uint64_t>(s.in_h) * static_cast<uint64_t>(s.in_w) * static_cast<uint64_t>(s.in_c);
     }
   }
-  return bytes <= kMostBytes && operations <= kMostOperations;
+  return bytes <= kMaxBytes && operations <= kMaxOperations;
 }
 
 void run(std::shared_ptr<const onebit::Model> model, const onebit::Kernels& kernels, int threads) {

@@ -46,7 +46,7 @@ class PlanCheck {
 
   // What the last plan had.
   struct Reached {
-    size_t steps = 0, strips = 0, bits_beside = 0, in_place = 0;
+    size_t steps = 0, row_blocks = 0, bits_beside = 0, in_place = 0;
   };
   const Reached& reached() const { return reached_; }
 
@@ -98,7 +98,7 @@ class PlanCheck {
     const auto plan = std::make_shared<const Plan>(model_, kernels, std::move(weights), batch_, threads_, names_);
     reached_ = {plan->steps.size()};
     for (const Step& step : plan->steps) {
-      reached_.strips += step.strip_rows > 0;
+      reached_.row_blocks += step.block_rows > 0;
       reached_.bits_beside += step.bits_interval.base != Base::nowhere;
       reached_.in_place += step.residual.base == Base::arena && step.residual.offset == step.output.offset;
     }

@@ -28,10 +28,10 @@ class RandomGraph {
   }
 
  private:
-  static constexpr uint64_t kMostElements = 6000;   // of a value
-  static constexpr uint64_t kMostProducts = 40000;  // of a node
+  static constexpr uint64_t kMaxElements = 6000;   // of a value
+  static constexpr uint64_t kMaxProducts = 40000;  // of a node
   static constexpr uint64_t kAllProducts = 200000;  // of the graph
-  static constexpr uint32_t kMostInt8Terms = 1 << 16;
+  static constexpr uint32_t kMaxInt8Terms = 1 << 16;
 
   struct Window {
     uint32_t kernel_h = 1, kernel_w = 1;
@@ -92,8 +92,8 @@ class RandomGraph {
     const Value out = output_of(in, window, out_c);
     const uint64_t terms = uint64_t{window.kernel_h} * window.kernel_w * (in.c / groups);
     const uint64_t products = terms * out.elements();
-    if (out.h == 0 || out.elements() > kMostElements || products > kMostProducts ||
-        products_ + products > kAllProducts || (op == Op::conv_int8 && terms > kMostInt8Terms))
+    if (out.h == 0 || out.elements() > kMaxElements || products > kMaxProducts ||
+        products_ + products > kAllProducts || (op == Op::conv_int8 && terms > kMaxInt8Terms))
       return;
     products_ += products;
 
@@ -121,7 +121,7 @@ class RandomGraph {
                   static_cast<int32_t>(groups), activation, last});
   }
 
-  // Often one that the plan runs in strips.
+  // Often one that the plan runs in row blocks.
   void add_pooled_conv(Op op) {
     add_conv(op, choices_.one_in(8));
     const auto newest = static_cast<uint32_t>(writer_.values.size() - 1);
@@ -217,7 +217,7 @@ class RandomGraph {
       pad(window);
     }
     const Value out = output_of(in, window, in.c);
-    if (out.h == 0 || out.elements() > kMostElements) return;
+    if (out.h == 0 || out.elements() > kMaxElements) return;
     const auto& p = window.pads;
     std::vector<int32_t> attributes = {static_cast<int32_t>(window.kernel_h),
                                        static_cast<int32_t>(window.kernel_w),
@@ -236,7 +236,7 @@ class RandomGraph {
     const Value in = at(input);
     const int32_t before = choices_.between(0, 4), after = choices_.between(0, 33);
     const uint32_t c = in.c + static_cast<uint32_t>(before + after);
-    if (uint64_t{in.h} * in.w * c > kMostElements) return;
+    if (uint64_t{in.h} * in.w * c > kMaxElements) return;
     writer_.node(Op::pad_channels, {input}, writer_.value(ValueType::f32, in.h, in.w, c), {}, {before, after});
   }
 

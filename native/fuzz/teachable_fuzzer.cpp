@@ -4,15 +4,15 @@
 
 namespace {
 
-constexpr uint64_t kMostWork = 4 << 20;  // bytes and products of a sample: what a mutant asks for may be legal and huge
+constexpr uint64_t kMaxWork = 4 << 20;  // bytes and products of a sample: what a mutant asks for may be legal and huge
 
 bool is_small(const onebit_model* model) {
   uint64_t work = 0;
-  for (size_t i = 0; i < onebit_model_layer_count(model) && work <= kMostWork; ++i) {
+  for (size_t i = 0; i < onebit_model_layer_count(model) && work <= kMaxWork; ++i) {
     const onebit_layer layer = onebit_model_layer(model, i);
     work += layer.operations + layer.traffic;
   }
-  return work <= kMostWork;
+  return work <= kMaxWork;
 }
 
 void teach(const onebit_model* model) {

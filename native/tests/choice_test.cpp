@@ -1,6 +1,6 @@
 // The choice of a kernel: measured only where rivals fit, once, and the same for every thread; the faster one, whatever
 // else the machine does meanwhile.
-#include "kernels/choice.h"
+#include "kernels/autotune.h"
 
 #include <atomic>
 #include <chrono>
@@ -221,10 +221,11 @@ void tables() {
 void portable_alone() {
   const Kernels& kernels = portable::kernels();
   for (int32_t i = 0; i < kernels.float_conv.count(); ++i)
-    CHECK_THAT(!kernels.float_conv[i].rival, "float kernel %d", i);
+    CHECK_THAT(!kernels.float_conv[i].candidate, "float kernel %d", i);
   for (int32_t i = 0; i < kernels.binary_conv.count(); ++i)
-    CHECK_THAT(!kernels.binary_conv[i].rival, "binary kernel %d", i);
-  for (int32_t i = 0; i < kernels.int8_conv.count(); ++i) CHECK_THAT(!kernels.int8_conv[i].rival, "int8 kernel %d", i);
+    CHECK_THAT(!kernels.binary_conv[i].candidate, "binary kernel %d", i);
+  for (int32_t i = 0; i < kernels.int8_conv.count(); ++i)
+    CHECK_THAT(!kernels.int8_conv[i].candidate, "int8 kernel %d", i);
 }
 
 }  // namespace

@@ -154,7 +154,7 @@ class Forced {
   static void force(KernelList<Kernel>& list, Kernel& first, int32_t place) {
     if (place >= list.count()) return;
     first = list[place];
-    first.rival = false;
+    first.candidate = false;
     list = list.after(first);
   }
 
@@ -183,7 +183,7 @@ void choices() {
   answer(reference::kernels(), expected.data());
   for (const char* const* name = available_isas(); *name != nullptr; ++name) {
     std::set<std::string> chosen;
-    for (int32_t place = 0; place < KernelList<BinaryConvKernel>::kMost; ++place) {
+    for (int32_t place = 0; place < KernelList<BinaryConvKernel>::kMax; ++place) {
       std::vector<float> got(expected.size(), -1.0f);
       tables.push_back(std::make_unique<Forced>(select_isa(*name)->kernels(), place));
       const std::string names = answer(tables.back()->table(), got.data());

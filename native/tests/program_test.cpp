@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "check.h"
 #include "graph/session.h"
-#include "kernels/choice.h"
+#include "kernels/autotune.h"
 #include "kernels/portable/tables.h"
 #include "kernels/registry.h"
 #include "obn_writer.h"

@@ -99,7 +99,7 @@ typedef struct onebit_layer {
   onebit_shape output;
   uint32_t weight_bits; /* 1, 8, 32, or 0 without weights */
   uint64_t bytes;       /* of its constant tensors in the file */
-  uint64_t operations;  /* multiply-accumulates a sample, taps outside the image left out; 0 without weights */
+  uint64_t operations;  /* multiply-accumulates per sample, taps outside the image left out; 0 without weights */
   uint64_t traffic;     /* bytes of its inputs, output and constants, a sample */
 } onebit_layer;
 
@@ -110,7 +110,7 @@ ONEBIT_API onebit_layer onebit_model_layer(const onebit_model* model, size_t ind
 /* ---- The session ---- */
 
 typedef struct onebit_session_options {
-  uint32_t batch;             /* the most samples of one run, 1 to 4096 */
+  uint32_t batch;             /* maximum samples per run, 1 to 4096 */
   uint32_t threads;           /* 1 to 256; 1 runs in the calling thread alone */
   const char* isa;            /* one of onebit_isa, or null for ONEBIT_ISA of the environment, else the best */
   const char* const* outputs; /* names of the outputs wanted; null for all. Only what they need is run */
@@ -156,9 +156,9 @@ ONEBIT_API const char* onebit_isa(size_t index) ONEBIT_NOEXCEPT;
 /* What one thread reaches in the caches with an instruction set's own kernels on a layer of a good shape: the base of a
  * layer's floor. Takes some tenths of a second. */
 typedef struct onebit_rates {
-  double binary; /* 1-bit multiply-accumulates a second */
-  double real;   /* binary32 multiply-accumulates a second */
-  double bytes;  /* bytes copied a second, read and written ones both counted */
+  double binary; /* 1-bit multiply-accumulates per second */
+  double real;   /* binary32 multiply-accumulates per second */
+  double bytes;  /* bytes copied per second, read and written ones both counted */
   double int8;   /* multiply-accumulates of bytes per second */
 } onebit_rates;
 ONEBIT_API onebit_status onebit_measure_rates(const char* isa, onebit_rates* rates,

@@ -44,9 +44,9 @@ InputFile::~InputFile() { ::close(static_cast<int>(handle_)); }
 
 void InputFile::read(uint8_t* bytes) const {
   for (size_t done = 0; done < size_;) {
-    constexpr size_t kMost = size_t{1} << 30;  // some systems refuse more at once
+    constexpr size_t kMax = size_t{1} << 30;  // some systems refuse more at once
     const ssize_t count =
-        ::pread(static_cast<int>(handle_), bytes + done, std::min(size_ - done, kMost), static_cast<off_t>(done));
+        ::pread(static_cast<int>(handle_), bytes + done, std::min(size_ - done, kMax), static_cast<off_t>(done));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) fail();
     if (count == 0) throw Error(ONEBIT_BAD_FILE, "became shorter while it was read", "open it again");

@@ -18,8 +18,8 @@ bool is_utf8(std::string_view bytes) {
       if ((next & 0xC0) != 0x80) return false;
       point = point << 6 | (next & 0x3Fu);
     }
-    constexpr uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    if (point < least[length] || point > 0x10FFFF || (point >= 0xD800 && point <= 0xDFFF)) return false;
+    constexpr uint32_t minimum[] = {0, 0, 0x80, 0x800, 0x10000};
+    if (point < minimum[length] || point > 0x10FFFF || (point >= 0xD800 && point <= 0xDFFF)) return false;
     i += length;
   }
   return true;

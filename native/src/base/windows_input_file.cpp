@@ -42,9 +42,9 @@ InputFile::~InputFile() { ::CloseHandle(handle_of(handle_)); }
 
 void InputFile::read(uint8_t* bytes) const {
   for (size_t done = 0; done < size_;) {
-    constexpr size_t kMost = size_t{1} << 30;  // a call counts in 32 bits
+    constexpr size_t kMax = size_t{1} << 30;  // a call counts in 32 bits
     DWORD count = 0;
-    if (!::ReadFile(handle_of(handle_), bytes + done, static_cast<DWORD>(std::min(size_ - done, kMost)), &count,
+    if (!::ReadFile(handle_of(handle_), bytes + done, static_cast<DWORD>(std::min(size_ - done, kMax)), &count,
                     nullptr))
       fail();
     if (count == 0) throw Error(ONEBIT_BAD_FILE, "became shorter while it was read", "open it again");

@@ -16,7 +16,7 @@ namespace onebit {
 // UTF-8 to UTF-16. Throws Error (ONEBIT_INVALID_ARGUMENT) if it is not well-formed.
 std::wstring wide(const std::string& text);
 
-// What the system says of an error code, in UTF-8.
+// The system's text for an error code, in UTF-8.
 std::string system_message(DWORD code);
 
 // No such file or folder.

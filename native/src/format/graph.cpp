@@ -5,7 +5,7 @@
 namespace onebit {
 namespace {
 
-constexpr uint32_t kMaxCount = 65536;  // of nodes and of values
+constexpr uint32_t kMaxCount = 65536;  // nodes, and values
 constexpr uint32_t kMaxOutputs = 64;
 constexpr uint32_t kMaxSide = 1u << 24;
 constexpr uint64_t kMaxElements = uint64_t{1} << 28;

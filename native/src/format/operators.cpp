@@ -6,7 +6,7 @@ namespace onebit {
 namespace {
 
 constexpr int32_t kMaxKernel = 1 << 10;     // also of strides and dilations
-constexpr int64_t kMaxTerms = 1 << 24;      // of one dot product, so that a binary one is exact in binary32
+constexpr int64_t kMaxTerms = 1 << 24;      // per dot product, so that a binary one is exact in binary32
 constexpr int64_t kMaxInt8Terms = 1 << 16;  // so that it is exact in 32 bits
 constexpr int64_t kMaxInt8Image = 1 << 28;  // elements of a padded input
 
@@ -35,9 +35,9 @@ class OperatorReader {
   }
 
  private:
-  int32_t attribute(size_t index, const char* name, int32_t least, int32_t most) const {
+  int32_t attribute(size_t index, const char* name, int32_t minimum, int32_t maximum) const {
     const int32_t value = raw_.attributes[index];
-    if (value < least || value > most) bad_file(name, " ", value, " is outside ", least, " to ", most);
+    if (value < minimum || value > maximum) bad_file(name, " ", value, " is outside ", minimum, " to ", maximum);
     return value;
   }
 
@@ -112,7 +112,7 @@ class OperatorReader {
   }
 
   // What all convolutions have.
-  void conv(ValueType input, DType weight, int64_t most_terms) {
+  void conv(ValueType input, DType weight, int64_t max_terms) {
     expect_type(in_, input, "the input");
     node_.dilation_h = attribute(6, "dilation_h", 1, kMaxKernel);
     node_.dilation_w = attribute(7, "dilation_w", 1, kMaxKernel);
@@ -125,8 +125,8 @@ class OperatorReader {
     if (dims[0] != out_.c || dims[3] != in_.c / groups)
       bad_file("the weight's channels do not fit the input and the output");
     if (dims[1] > kMaxKernel || dims[2] > kMaxKernel) bad_file("a kernel side is more than ", kMaxKernel);
-    if (int64_t{dims[1]} * dims[2] > most_terms / dims[3])
-      bad_file("a dot product has more than ", most_terms, " terms");
+    if (int64_t{dims[1]} * dims[2] > max_terms / dims[3])
+      bad_file("a dot product has more than ", max_terms, " terms");
     node_.kernel_h = static_cast<int32_t>(dims[1]);
     node_.kernel_w = static_cast<int32_t>(dims[2]);
     window(0, node_.dilation_h, node_.dilation_w, out_.c);
@@ -202,9 +202,9 @@ class OperatorReader {
   void pad_channels() {
     expect_type(in_, ValueType::f32, "the input");
     expect_type(out_, ValueType::f32, "the output");
-    const int32_t most = 1 << 24;
-    node_.channels_before = static_cast<uint32_t>(attribute(0, "channels before", 0, most));
-    const int32_t after = attribute(1, "channels after", 0, most);
+    const int32_t maximum = 1 << 24;
+    node_.channels_before = static_cast<uint32_t>(attribute(0, "channels before", 0, maximum));
+    const int32_t after = attribute(1, "channels after", 0, maximum);
     expect_shape(out_, in_.h, in_.w, int64_t{node_.channels_before} + in_.c + after, "the output");
   }
 

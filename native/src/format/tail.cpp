@@ -1,4 +1,4 @@
-// What META says of a teachable tail (docs/file-format.md): that it names tensors which are there, of the right type.
+// Checks META's entries of a teachable tail (docs/file-format.md): their tensors exist and have the right type.
 #include <algorithm>
 #include <cmath>
 

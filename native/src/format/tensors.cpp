@@ -51,8 +51,8 @@ std::vector<Tensor> read_tensors(const Section& section, const Section& data) {
       bad_file(place, ": rank ", tensor.rank, " is outside ", least_rank, " to 4");
     for (uint32_t axis = 0; axis < 4; ++axis) {
       const uint32_t dim = cursor.u32();
-      const uint32_t most = axis < tensor.rank ? kMaxDim : 1;
-      if (dim < 1 || dim > most) bad_file(place, ": dimension ", axis, " is ", dim, ", outside 1 to ", most);
+      const uint32_t maximum = axis < tensor.rank ? kMaxDim : 1;
+      if (dim < 1 || dim > maximum) bad_file(place, ": dimension ", axis, " is ", dim, ", outside 1 to ", maximum);
       tensor.dims[axis] = dim;
     }
     const uint64_t offset = cursor.u64();

@@ -5,7 +5,7 @@
 namespace onebit {
 namespace {
 
-constexpr int64_t kMostPixels = INT32_MAX / (128 * 255);  // of a batch: a sum over them has 32 bits
+constexpr int64_t kMaxPixels = INT32_MAX / (128 * 255);  // per batch: a sum over them has 32 bits
 
 // The input pixel that an output pixel reads through a tap, within its sample; -1 in the padding.
 int64_t read_by(const ConvShape& s, int64_t output, int64_t tap) {
@@ -30,7 +30,7 @@ void levels_at(const Code* codes, int32_t zero, int64_t count, int16_t* to) {
 }  // namespace
 
 const char* ByteProducts::unfit(const ConvShape& s) {
-  return s.batch * outputs_of(s) > kMostPixels ? "more than 65,793 pixels" : nullptr;
+  return s.batch * outputs_of(s) > kMaxPixels ? "more than 65,793 pixels" : nullptr;
 }
 
 void ByteProducts::reserve(const ConvShape& s, size_t threads) {

@@ -29,7 +29,7 @@ class ByteProducts {
   void reserve(const ConvShape& shape, size_t threads);
   void reserve_gradients(const ConvShape& shape);
 
-  // Of some samples, on a thread. Arrays are those of the whole batch.
+  // The sums of some samples, on one thread. Arrays are those of the whole batch.
   void forward(const ConvShape& shape, const uint8_t* codes, int32_t zero, const int16_t* weights, int64_t begin,
                int64_t end, int32_t* sums, size_t thread);
 

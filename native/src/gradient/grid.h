@@ -21,8 +21,8 @@ struct Grid {
 
 Grid grid_of(const Range& range, int32_t levels);
 
-// Both products take a chunk of samples while its levels are in the cache: some, of about 1024 output pixels. A
-// function of the shape without its batch.
+// Both products take a chunk of samples while its levels are in the cache: as many as have about 1024 output pixels.
+// A function of the shape without its batch.
 inline int64_t chunk_samples(const ConvShape& s) {
   const int64_t samples = 1024 / (int64_t{s.out_h} * s.out_w);
   return std::clamp<int64_t>(samples, 1, 16);

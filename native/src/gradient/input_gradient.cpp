@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "kernels/choice.h"
+#include "kernels/autotune.h"
 #include "kernels/shape.h"
 
 namespace onebit {

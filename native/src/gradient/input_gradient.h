@@ -25,7 +25,7 @@ class InputGradient {
   void prepare(const ConvShape& s, const GradientAxis& y, const GradientAxis& x, const uint32_t* weight, Pool& pool,
                int threads);
 
-  // What the sums of each class of border pixels are shifted by.
+  // Sets the shift of the sums for each class of border pixels.
   void set_grid(const Grid& grid);
 
   const std::vector<Part>& parts() const { return parts_; }

@@ -1,7 +1,7 @@
 // The input gradient as convolutions over the output's gradient, one axis at a time.
 //
 // Output o of a convolution of stride s and padding p reads input y at tap k where y + p = s o + k. So the inputs with
-// (y + p) mod s = r, a phase, are reached by the taps r, r + s, ... alone: with u = (y + p - r) / s,
+// (y + p) mod s = r, a phase, are reached only by the taps r, r + s, ...: with u = (y + p - r) / s,
 //   dx[y] = sum over j of g[u - j] * w[r + s j]
 // which is a convolution of stride 1 over g, whose kernel is those taps in reverse.
 #pragma once

@@ -3,14 +3,14 @@
 #include <atomic>
 #include <cmath>
 
-#include "kernels/choice.h"
+#include "kernels/autotune.h"
 #include "kernels/shape.h"
 
 namespace onebit {
 namespace {
 
 constexpr int64_t kExact = int64_t{1} << 24;  // integers up to here are floats
-constexpr int64_t kMostTaps = 64;             // per axis: a bit each
+constexpr int64_t kMaxTaps = 64;             // per axis: a bit each
 
 const float* nonnegative(int64_t channels, Scratch<float>& memory) {
   float* interval = memory.at_least(2 * channels);
@@ -23,7 +23,7 @@ const float* nonnegative(int64_t channels, Scratch<float>& memory) {
 const char* Products::unfit(const ConvShape& s) {
   if (s.groups != 1) return "groups";
   if (s.dilation_h != 1 || s.dilation_w != 1) return "dilation";
-  if (s.kernel_h > kMostTaps || s.kernel_w > kMostTaps) return "a kernel of more than 64 rows or columns";
+  if (s.kernel_h > kMaxTaps || s.kernel_w > kMaxTaps) return "a kernel of more than 64 rows or columns";
   if (taps_of(s) * s.in_c > kExact || 255 * taps_of(s) * s.out_c > kExact) return "sums beyond 2^24 of its channels";
   if (255 * rows_of(s) * s.out_w > INT32_MAX) return "sums beyond 2^31 of a batch";
   return nullptr;
@@ -69,22 +69,22 @@ void Products::backward(const ConvShape& s, const float* gradient, const Roundin
   const GradientAxis columns(s.in_w, s.out_w, s.kernel_w, s.stride_w, s.pad_left);
   gradient_.measure(s, gradient, rounding, pool_, threads_);
   const Grid& grid = gradient_.grid();
-  const int64_t most = std::min<int64_t>(chunk_samples(s), s.batch), image = rows.size * columns.size * s.out_c;
+  const int64_t chunk = std::min<int64_t>(chunk_samples(s), s.batch), image = rows.size * columns.size * s.out_c;
   int64_t sums = 0;
   if (input_gradient) {
     input_gradient_.prepare(s, rows, columns, weight, pool_, threads_);
     input_gradient_.set_grid(grid);
     for (const InputGradient::Part& part : input_gradient_.parts())
-      sums = std::max(sums, most * part.pixels() * part.channels);
+      sums = std::max(sums, chunk * part.pixels() * part.channels);
   }
-  if (weight_gradient) weight_gradient_.prepare(s, rows, columns, most, threads_);
-  for (Own& own : own_) own.levels.at_least(most * image + kInt8Slack), own.sums.at_least(sums);
+  if (weight_gradient) weight_gradient_.prepare(s, rows, columns, chunk, threads_);
+  for (Own& own : own_) own.levels.at_least(chunk * image + kInt8Slack), own.sums.at_least(sums);
 
   const int64_t input_words = inputs_of(s) * words_of(s.in_c);
-  pool_.split((s.batch + most - 1) / most, [&](int64_t begin, int64_t end, size_t thread) {
+  pool_.split((s.batch + chunk - 1) / chunk, [&](int64_t begin, int64_t end, size_t thread) {
     uint8_t* levels = own_[thread].levels.data();
-    for (int64_t n = begin * most; n < std::min<int64_t>(end * most, s.batch); n += most) {
-      const int64_t samples = std::min(most, s.batch - n);
+    for (int64_t n = begin * chunk; n < std::min<int64_t>(end * chunk, s.batch); n += chunk) {
+      const int64_t samples = std::min(chunk, s.batch - n);
       gradient_.quantize(s, rows, columns, gradient, rounding, n, n + samples, levels);
       if (weight_gradient) weight_gradient_.add(levels, bits + n * input_words, samples, thread);
       if (!input_gradient) continue;

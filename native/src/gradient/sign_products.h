@@ -72,7 +72,7 @@ class SignProducts {
   }
 
  private:
-  struct Left {  // of a thread: some rows
+  struct Left {  // per thread: some rows
     Scratch<int8_t> h;
     Scratch<uint8_t> spread;
     Scratch<int32_t> sums_of_h, sums;

@@ -15,7 +15,7 @@ constexpr int64_t kFew = 127;  // samples whose signs add up to a byte
 // remainder by the stride, so that 4 neighbouring outputs meet 4 neighbouring signs.
 void WeightGradient::prepare(const ConvShape& s, const GradientAxis& y, const GradientAxis& x, int64_t samples,
                              int threads) {
-  s_ = s, most_ = samples;
+  s_ = s, max_samples_ = samples;
   levels_row_ = x.size * s.out_c, levels_image_ = y.size * levels_row_;
   levels_first_ = y.lead * levels_row_ + x.lead * s.out_c;
   vectors_ = (s.out_c + kernels_.lanes - 1) / kernels_.lanes;
@@ -71,7 +71,7 @@ void WeightGradient::add(const uint8_t* levels, const uint32_t* bits, int64_t sa
   spread_bits(bits, samples, own);
   const int64_t image_steps = s_.out_h * row_steps_;
   kernels_.weight_gradient({vectors_, columns_, samples * image_steps, own.quads.data(),
-                            most_ * image_steps * 4 * kernels_.lanes, own.planes.data(), offsets_.data(),
+                            max_samples_ * image_steps * 4 * kernels_.lanes, own.planes.data(), offsets_.data(),
                             starts_.data(), own.sums.data(), !own.begun});
   own.begun = true;
 }
@@ -82,7 +82,7 @@ void WeightGradient::spread_levels(const uint8_t* levels, int64_t samples, Own& 
   for (int64_t n = 0; n < samples; ++n) {
     const uint8_t* from = levels + n * levels_image_ + levels_first_;
     for (int64_t oy = 0; oy < s_.out_h; ++oy, from += levels_row_, quads += row_bytes)
-      kernels_.quads({from, s_.out_w, s_.out_c, quads, most_ * s_.out_h * row_bytes});
+      kernels_.quads({from, s_.out_w, s_.out_c, quads, max_samples_ * s_.out_h * row_bytes});
   }
 }
 

@@ -39,7 +39,7 @@ class WeightGradient {
   const TrainingKernels& kernels_;
   ConvShape s_ = {};
   int64_t levels_row_ = 0, levels_image_ = 0, levels_first_ = 0;
-  int64_t vectors_ = 0, columns_ = 0, row_steps_ = 0, most_ = 0;
+  int64_t vectors_ = 0, columns_ = 0, row_steps_ = 0, max_samples_ = 0;
   int64_t phases_ = 0, phase_ = 0, row_ = 0, rows_ = 0, sample_ = 0, plane_ = 0;  // bytes in a plane
   Scratch<int64_t> starts_, offsets_;
   Scratch<uint8_t> inside_;

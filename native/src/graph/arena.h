@@ -13,7 +13,7 @@ struct Lifetime {
 };
 
 struct Arena {
-  std::vector<uint64_t> offsets;  // one a lifetime, multiples of 64
+  std::vector<uint64_t> offsets;  // one per lifetime, multiples of 64
   uint64_t bytes = 0;
 };
 

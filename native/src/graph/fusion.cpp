@@ -45,7 +45,7 @@ class Fusion {
     const bool conv = node.op == Op::conv_float || node.op == Op::conv_int8;
     const auto& readers = readers_[node.output];
     if (!conv || node.residual != Node::none || wanted_[node.output] || readers.size() != 1) return Node::none;
-    // A pool that overlaps much would have much computed twice, and one over the whole image is a single strip.
+    // A pool that overlaps much would have much computed twice, and one over the whole image is a single row block.
     const Node& pool = model_.nodes[readers[0]];
     if (!is_pool(pool.op) || pool.kernel_h > 2 * pool.stride_h || model_.values[pool.output].h < 2) return Node::none;
     needed_[readers[0]] = false;

@@ -10,7 +10,7 @@ namespace onebit {
 // Some nodes that pass over their output once.
 struct Group {
   uint32_t node;                   // a convolution, a pool, a pointwise ...
-  uint32_t pool = Node::none;      // the pool that alone reads the node's output: both run in strips
+  uint32_t pool = Node::none;      // the pool that alone reads the node's output: both run in row blocks
   uint32_t binarize = Node::none;  // a binarize of what the group makes: its bits are written beside the floats
 };
 

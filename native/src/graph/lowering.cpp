@@ -8,8 +8,8 @@
 namespace onebit {
 namespace {
 
-// What a strip of a convolution may take of a second-level cache.
-constexpr int64_t kStripBytes = 448 * 1024;
+// What a row block of a convolution may take of a second-level cache.
+constexpr int64_t kRowBlockBytes = 448 * 1024;
 
 class Lowering {
  public:
@@ -59,7 +59,7 @@ class Lowering {
     if (node.op == Op::conv_int8) step.input = emit_quantize(group.node);
     if (group.pool != Node::none) {
       Step pool = describe(group.pool);
-      step.strip_rows = strip_rows(node, pool);
+      step.block_rows = block_rows(node, pool);
       step.output = pool.input = {Base::scratch, 0, 0};
       plan_.steps.push_back(step);
       step = pool;
@@ -117,13 +117,13 @@ class Lowering {
     return step.output;
   }
 
-  // Rows of the pool that a strip makes. A strip's convolution stays in a cache, and every thread has some strips.
-  int32_t strip_rows(const Node& conv, const Step& pool) {
+  // Rows of the pool in a block. A block's convolution stays in a cache, and every thread has some blocks.
+  int32_t block_rows(const Node& conv, const Step& pool) {
     const Value& value = model_.values[conv.output];
     const auto row_bytes = static_cast<int64_t>(4 * uint64_t{value.w} * value.c);
     int32_t rows = plan_.threads == 1 ? pool.shape.out_h : std::max(1, pool.shape.out_h / (4 * plan_.threads));
-    while (rows > 1 && strip_conv_rows(pool, rows) * row_bytes > kStripBytes) --rows;
-    const auto bytes = static_cast<uint64_t>(strip_conv_rows(pool, rows) * row_bytes);
+    while (rows > 1 && block_conv_rows(pool, rows) * row_bytes > kRowBlockBytes) --rows;
+    const auto bytes = static_cast<uint64_t>(block_conv_rows(pool, rows) * row_bytes);
     plan_.scratch_bytes = std::max(plan_.scratch_bytes, (bytes + kAlignment - 1) / kAlignment * kAlignment);
     return rows;
   }

@@ -5,7 +5,7 @@
 
 namespace onebit {
 
-// Of a convolution as the file states it; the sides, the kernel and the strides also of the other operators.
+// The shape of a convolution as the file states it; of other operators the sides, the kernel and the strides.
 ConvShape conv_shape(const Model& model, const Node& node, int32_t batch);
 
 // Multiply-accumulates of a node for one sample; taps outside the image are left out. 0 without weights.

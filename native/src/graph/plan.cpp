@@ -29,11 +29,11 @@ std::vector<uint32_t> choose_outputs(const Model& model, const std::vector<std::
 }  // namespace
 
 Plan::Plan(std::shared_ptr<const Model> model_read, const Kernels& table, std::shared_ptr<const PackedWeights> packed,
-           int32_t most_samples, int thread_count, const std::vector<std::string>& names)
+           int32_t max_samples, int thread_count, const std::vector<std::string>& names)
     : model(std::move(model_read)),
       kernels(table),
       weights(std::move(packed)),
-      batch(most_samples),
+      batch(max_samples),
       threads(thread_count),
       outputs(choose_outputs(*model, names)) {
   if (batch < 1 || batch > kMaxBatch)

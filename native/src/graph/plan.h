@@ -29,7 +29,7 @@ struct Plan {
   std::vector<Step> steps;             // in order
   std::vector<Address> output_values;  // where each wanted output lies
   uint64_t arena_bytes = 0;
-  uint64_t scratch_bytes = 0;  // of each thread
+  uint64_t scratch_bytes = 0;  // per thread
 };
 
 }  // namespace onebit

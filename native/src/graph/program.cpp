@@ -11,7 +11,7 @@
 namespace onebit {
 namespace {
 
-constexpr uint64_t kMostBytes = std::numeric_limits<int32_t>::max();  // of a program, and of an arena
+constexpr uint64_t kMaxBytes = std::numeric_limits<int32_t>::max();  // for a program, and for an arena
 
 uint64_t packed_bytes(const Step& step, const Kernels& kernels) {
   switch (step.kind) {
@@ -22,14 +22,14 @@ uint64_t packed_bytes(const Step& step, const Kernels& kernels) {
   }
 }
 
-// A strip of one row: it takes the least memory, which such a device has the least of. Returns what scratch then needs.
-uint64_t shrink_strips(std::vector<Step>& steps) {
+// A block of one row: it takes the least memory, which such a device has the least of. Returns what scratch then needs.
+uint64_t shrink_row_blocks(std::vector<Step>& steps) {
   uint64_t bytes = 0;
   for (size_t i = 0; i < steps.size(); ++i) {
-    if (steps[i].strip_rows == 0) continue;
-    steps[i].strip_rows = 1;
+    if (steps[i].block_rows == 0) continue;
+    steps[i].block_rows = 1;
     const ConvShape& s = steps[i].shape;
-    const int64_t floats = strip_conv_rows(steps[i + 1], 1) * s.out_w * s.out_c;
+    const int64_t floats = block_conv_rows(steps[i + 1], 1) * s.out_w * s.out_c;
     bytes = std::max(bytes, static_cast<uint64_t>(floats) * sizeof(float));
   }
   return (bytes + kAlignment - 1) / kAlignment * kAlignment;
@@ -42,12 +42,12 @@ class Compiler {
         plan_(model, portable::kernels(), std::make_shared<const PackedWeights>(*model, portable::kernels()), 1, 1,
               outputs),
         steps_(plan_.steps),
-        scratch_bytes_(shrink_strips(steps_)),
+        scratch_bytes_(shrink_row_blocks(steps_)),
         bytes_(sizeof(ProgramHeader) + steps_.size() * sizeof(Step) + plan_.outputs.size() * sizeof(ProgramOutput)) {}
 
   AlignedMemory run() {
     for (Step& step : steps_) move_constants(step);
-    if (bytes_.size() > kMostBytes || plan_.arena_bytes + scratch_bytes_ > kMostBytes)
+    if (bytes_.size() > kMaxBytes || plan_.arena_bytes + scratch_bytes_ > kMaxBytes)
       throw Error(ONEBIT_UNSUPPORTED, text("the program needs ", bytes_.size(), " bytes and an arena of ",
                                            plan_.arena_bytes + scratch_bytes_, ", and 2 GiB is the limit of each"));
     AlignedMemory program = allocate_aligned(bytes_.size());

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "kernels/choice.h"
+#include "kernels/autotune.h"
 
 namespace onebit {
 namespace {

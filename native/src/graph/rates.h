@@ -9,7 +9,7 @@ namespace onebit {
 
 onebit_rates measure_rates(const Kernels& kernels);
 
-// Products of 8-bit levels by signs a second, as in the weights' gradient: the unit of training's backward products.
+// Products of 8-bit levels by signs per second, as in the weights' gradient: the unit of training's backward products.
 double measure_level_rate(const TrainingKernels& kernels);
 
 }  // namespace onebit

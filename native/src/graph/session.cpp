@@ -46,7 +46,7 @@ void Session::run(const float* input, int32_t count, float* const* outputs) noex
     times_[steps[i].node] +=
         static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(after - before).count());
     before = after;
-    if (steps[i].strip_rows > 0) ++i;  // the pool ran with it
+    if (steps[i].block_rows > 0) ++i;  // the pool ran with it
   }
   for (size_t i = 0; i < plan_->outputs.size(); ++i) {
     const Value& value = model.values[model.outputs[plan_->outputs[i]].value];

@@ -28,7 +28,7 @@ class Session {
   std::shared_ptr<const Plan> plan_;
   Pool pool_;
   Pages arena_, scratch_;
-  std::vector<uint64_t> work_;  // of every step for one sample, roughly in nanoseconds
+  std::vector<uint64_t> work_;  // per step, for one sample, roughly in nanoseconds
   std::vector<uint64_t> times_;
 };
 

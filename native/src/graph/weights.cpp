@@ -1,7 +1,7 @@
 #include "graph/weights.h"
 
 #include "graph/operations.h"
-#include "kernels/choice.h"
+#include "kernels/autotune.h"
 
 namespace onebit {
 namespace {
@@ -19,23 +19,23 @@ void place(const List& list, int32_t kernel, const ConvShape& shape, PackedWeigh
 }  // namespace
 
 PackedWeights::PackedWeights(const Model& model, const Kernels& kernels) {
-  std::vector<Choice> choices;
+  std::vector<KernelQuery> queries;
   for (const Node& node : model.nodes) {
     switch (node.op) {
-      case Op::conv_float: choices.push_back({&kernels.float_conv, shape_of(model, node)}); break;
-      case Op::conv_binary: choices.push_back({&kernels.binary_conv, shape_of(model, node)}); break;
-      case Op::conv_int8: choices.push_back({&kernels.int8_conv, shape_of(model, node)}); break;
+      case Op::conv_float: queries.push_back({&kernels.float_conv, shape_of(model, node)}); break;
+      case Op::conv_binary: queries.push_back({&kernels.binary_conv, shape_of(model, node)}); break;
+      case Op::conv_int8: queries.push_back({&kernels.int8_conv, shape_of(model, node)}); break;
       default: break;
     }
   }
-  const std::vector<int32_t> chosen = choose_kernels(choices);
+  const std::vector<int32_t> chosen = choose_kernels(queries);
   for (size_t i = 0, next = 0; i < model.nodes.size(); ++i) {
     if (!model.nodes[i].has_weight()) {
       layers.push_back({0, 0, kernels.name});
       continue;
     }
-    const Choice& choice = choices[next];
-    std::visit([&](const auto* list) { place(*list, chosen[next], choice.shape, *this); }, choice.list);
+    const KernelQuery& query = queries[next];
+    std::visit([&](const auto* list) { place(*list, chosen[next], query.shape, *this); }, query.list);
     ++next;
   }
   memory = allocate_pages(bytes);

@@ -11,9 +11,9 @@ namespace onebit {
 
 struct PackedWeights {
   struct Layer {
-    uint64_t offset;          // of the weights, if the node has any
-    int32_t kernel;           // of a convolution: its place in the table's list
-    const char* kernel_name;  // of other nodes the table's
+    uint64_t offset;          // the weights' place, if the node has any
+    int32_t kernel;           // a convolution's: its place in the table's list
+    const char* kernel_name;  // for other nodes the table's
   };
 
   PackedWeights(const Model& model, const Kernels& kernels);

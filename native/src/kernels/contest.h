@@ -24,27 +24,27 @@ class Contest {
  public:
   using Seconds = std::chrono::duration<double>;
 
-  // `rivals` are places in a list, in order of preference.
-  explicit Contest(std::vector<int32_t> rivals)
-      : rivals_(std::move(rivals)), shortest_(rivals_.size(), Seconds::max()) {}
+  // `candidates` are places in a list, in order of preference.
+  explicit Contest(std::vector<int32_t> candidates)
+      : candidates_(std::move(candidates)), shortest_(candidates_.size(), Seconds::max()) {}
   virtual ~Contest() = default;
 
-  // Some runs of each rival, in turns.
+  // Some runs of each candidate, in turns.
   void hold_round() {
     for (int turn = 0; turn < turns_; ++turn)
-      for (size_t i = 0; i < rivals_.size(); ++i) shortest_[i] = std::min(shortest_[i], run(i));
+      for (size_t i = 0; i < candidates_.size(); ++i) shortest_[i] = std::min(shortest_[i], run(i));
     ++held_;
   }
 
   bool decided() const { return held_ >= (leader() == 0 ? rounds_ : max_rounds_); }
 
-  int32_t winner() const { return rivals_[leader()]; }
+  int32_t winner() const { return candidates_[leader()]; }
 
  protected:
   static constexpr Seconds kRun{200e-6};  // about what a run should take at most: all rows of most layers
 
   // How long a run of that one takes.
-  virtual Seconds run(size_t rival) = 0;
+  virtual Seconds run(size_t candidate) = 0;
 
   // Sets how many runs follow, if one of the fastest kernel takes so long.
   void plan(Seconds run) {
@@ -55,7 +55,7 @@ class Contest {
     max_rounds_ = within(kPatience * kBudget / round, kPatience * kRounds);
   }
 
-  const std::vector<int32_t> rivals_;
+  const std::vector<int32_t> candidates_;
 
  private:
   static constexpr Seconds kBudget{1e-3};           // about what a kernel's runs should take, if four runs do
@@ -63,10 +63,10 @@ class Contest {
   static constexpr double kPatience = 4;            // budgets before a kernel is taken that comes later in the list
   static constexpr double kClearlyLess = 0.97;      // else the one that comes first in the list stays
 
-  // The place among the rivals.
+  // The place among the candidates.
   size_t leader() const {
     size_t best = 0;
-    for (size_t i = 1; i < rivals_.size(); ++i)
+    for (size_t i = 1; i < candidates_.size(); ++i)
       if (shortest_[i] < kClearlyLess * shortest_[best]) best = i;
     return best;
   }
@@ -165,16 +165,16 @@ class ConvContest<Clock, ConvKernel<Args, Weight...>> : public Contest {
  public:
   using List = KernelList<ConvKernel<Args, Weight...>>;
 
-  ConvContest(const List& list, std::vector<int32_t> rivals, const ConvShape& shape)
-      : Contest(std::move(rivals)), list_(list) {
+  ConvContest(const List& list, std::vector<int32_t> candidates, const ConvShape& shape)
+      : Contest(std::move(candidates)), list_(list) {
     size_t bytes = 0;
-    for (const int32_t rival : rivals_) bytes = std::max(bytes, list[rival].pack_bytes(shape));
+    for (const int32_t candidate : candidates_) bytes = std::max(bytes, list[candidate].pack_bytes(shape));
     weights_ = allocate_aligned(bytes);
     std::memset(weights_.get(), 0x5a, bytes);  // not 0, which some units multiply in less time
     trial_ = std::make_unique<Trial<Clock, Args>>(top_rows(shape, 1));
     Seconds of_row{1};
     for (int round = 0; round < 2; ++round)  // the first one into the caches
-      for (size_t i = 0; i < rivals_.size(); ++i) of_row = std::min(of_row, run(i));
+      for (size_t i = 0; i < candidates_.size(); ++i) of_row = std::min(of_row, run(i));
     of_row = std::max(of_row, Seconds{1e-9});
     const double rows = std::min(kRun / of_row + 1, static_cast<double>(shape.out_h));
     trial_ = std::make_unique<Trial<Clock, Args>>(top_rows(shape, static_cast<int32_t>(rows)));
@@ -182,10 +182,10 @@ class ConvContest<Clock, ConvKernel<Args, Weight...>> : public Contest {
   }
 
  private:
-  Seconds run(size_t rival) override { return trial_->run(list_[rivals_[rival]], weights_.get()); }
+  Seconds run(size_t candidate) override { return trial_->run(list_[candidates_[candidate]], weights_.get()); }
 
   const List& list_;
-  AlignedMemory weights_;  // shared by all rivals: what they say does not matter
+  AlignedMemory weights_;  // shared by all candidates: what they say does not matter
   std::unique_ptr<Trial<Clock, Args>> trial_;
 };
 

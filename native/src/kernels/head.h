@@ -63,7 +63,7 @@ struct HeadProductArgs {
 struct HeadUpdateArgs {
   const int32_t* gradient;
   int64_t count;
-  int64_t most;  // no |gradient| is larger
+  int64_t maximum;  // no |gradient| is larger
   int32_t mantissa, shift;  // rate = mantissa * 2^-shift
   uint32_t key;
   int16_t* masters;
@@ -71,7 +71,7 @@ struct HeadUpdateArgs {
 
 struct HeadKernels {
   const char* name;
-  HeadRange (*range)(const int16_t* values, int64_t count);  // of the values and 0
+  HeadRange (*range)(const int16_t* values, int64_t count);  // the range of the values and 0
   void (*quantize)(const HeadQuantizeArgs&);
   void (*scores)(const HeadScoresArgs&);
   void (*errors)(const HeadErrorsArgs&);

@@ -1,5 +1,5 @@
-// What every instruction set provides. One struct of arguments an operator, one table an instruction set: lists of
-// convolution kernels, and a function for each other operator.
+// What every instruction set provides. One struct of arguments per operator and one table per instruction set: lists
+// of convolution kernels, and a function for each other operator.
 //
 // Numeric rules (bit order, padding, float order, sign) are those of docs/file-format.md. Every table gives the same
 // bits as `reference`. A kernel neither allocates nor throws; it works on the parts [begin, end) of its call, so that a
@@ -112,15 +112,15 @@ struct PoolArgs {
 // One way to run a convolution; `Weight` is what `pack` takes before the place to write to.
 template <class Args, class... Weight>
 struct ConvKernel {
-  // Of a class with these functions.
+  // The kernel of a class with these functions.
   template <class Conv>
-  static constexpr ConvKernel of(const char* name, bool rival) {
-    return {name, rival, Conv::fits, Conv::pack_bytes, Conv::pack, Conv::units, Conv::run};
+  static constexpr ConvKernel of(const char* name, bool candidate) {
+    return {name, candidate, Conv::fits, Conv::pack_bytes, Conv::pack, Conv::units, Conv::run};
   }
 
   const char* name;  // with its instruction set: "avx2 nibbles"
-  // Rivals that fit a shape are compared by the clock; of others the first in the list that fits is taken.
-  bool rival;
+  // Candidates that fit a shape are compared by the clock; of the others the first in the list that fits is taken.
+  bool candidate;
   bool (*fits)(const ConvShape&);  // whatever the batch, the rows and the padding above them
 
   // Weights are rearranged once, at plan time, from the file's layout ([O][kh][kw][C/groups]) into the layout that the
@@ -139,7 +139,7 @@ using Int8ConvKernel = ConvKernel<Int8ConvArgs, int32_t, const int8_t*>;  // the
 // In order of preference; a null ends it. Every shape fits one of them.
 template <class Kernel>
 struct KernelList {
-  static constexpr int32_t kMost = 8;
+  static constexpr int32_t kMax = 8;
 
   constexpr const Kernel& operator[](int32_t index) const { return *kernels[index]; }
 
@@ -156,7 +156,7 @@ struct KernelList {
     return list;
   }
 
-  const Kernel* kernels[kMost + 1];
+  const Kernel* kernels[kMax + 1];
 };
 
 struct Kernels {

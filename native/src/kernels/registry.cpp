@@ -25,7 +25,7 @@ constexpr const Isa* entries[] = {ONEBIT_ISAS};
 
 // Those that this CPU has.
 struct Registry {
-  static constexpr size_t kMost = sizeof(entries) / sizeof(entries[0]);
+  static constexpr size_t kMax = sizeof(entries) / sizeof(entries[0]);
 
   Registry() {
     for (const Isa* entry : entries) {
@@ -45,8 +45,8 @@ struct Registry {
   }
 
   size_t count = 0;
-  Isa isas[kMost] = {};
-  const char* names[kMost + 1] = {};
+  Isa isas[kMax] = {};
+  const char* names[kMax + 1] = {};
 };
 
 const Registry& registry() {

@@ -1,10 +1,10 @@
-// Products of signed bytes by signs, of which the backward half of the teachable tail is made (docs/learner.md):
+// Products of signed bytes by signs, the backward half of the teachable tail (docs/learner.md):
 //
 //   output[row][column] = sum over the terms k of h[row][k] * (1 - 2 bit[k][column]),   -128 <= h <= 127
 //
 // Terms come in segments, such as the channels of a pixel; a sum is taken over pairs of a segment of the rows and one
-// of the columns, so that what lies in the padding costs nothing. Terms go in steps of a few, and what is missing of
-// the last step of a segment is an h of 0. All sets give the same integers. Kernels neither allocate nor throw.
+// of the columns, so that padding costs nothing. Terms go in steps of a few; the last step of a segment is filled up
+// with an h of 0. All sets give the same integers. Kernels neither allocate nor throw.
 #pragma once
 
 #include <cstdint>
@@ -27,26 +27,26 @@ struct SignPackArgs {
 // Sums of some rows in one block of columns.
 struct SignProductArgs {
   int64_t rows, columns;
-  int64_t steps;             // of a segment
+  int64_t steps;             // per segment
   const uint8_t* left;       // as spread() wrote it, [row][segment][step]
-  const int32_t* left_sums;  // of h, [row][segment]
-  int64_t segments;          // of a row
+  const int32_t* left_sums;  // sums of h, [row][segment]
+  int64_t segments;          // per row
   const uint8_t* right;      // as pack() wrote it, [segment][step]
   const SignPair* pairs;
-  int64_t count;  // of pairs
+  int64_t count;  // number of pairs
   int32_t* output;
   int64_t output_step;  // from a row to the next
 };
 
 struct SignKernels {
   const char* name;
-  int64_t terms;        // of a step
-  int64_t columns;      // of a block; the last one may be narrower
-  int64_t left_bytes;   // of a step of a row
-  int64_t right_bytes;  // of a step of a block
+  int64_t terms;        // per step
+  int64_t columns;      // per block; the last one may be narrower
+  int64_t left_bytes;   // per step of a row
+  int64_t right_bytes;  // per step of a block
   int64_t rows;         // run() is best with so many, or a multiple
   void (*pack)(const SignPackArgs&);
-  // Terms as a row has them.
+  // Writes the terms of a row.
   void (*spread)(const int8_t* h, int64_t steps, uint8_t* to);
   void (*run)(const SignProductArgs&);
 };

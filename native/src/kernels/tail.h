@@ -18,7 +18,7 @@ struct TailSums {
   const uint8_t* residual;  // codes; null where there is none
   const int32_t *m, *n, *a, *p;
   int32_t residual_factor, residual_zero;
-  int32_t limit;  // of hardtanh
+  int32_t limit;  // hardtanh's
   Activation activation;
   const int32_t* wide = nullptr;  // s where 16 bits do not hold it, then M s becomes round(M s 2^-8)
 };
@@ -29,13 +29,13 @@ struct TailCodesArgs {
   uint8_t* output;
 };
 
-// G becomes G', the gradient before the activation. What is summed over pixels is added to dm, dn, da, dp; `most` grows
-// to the largest |G'| of a channel.
+// G becomes G', the gradient before the activation. What is summed over pixels is added to dm, dn, da, dp;
+// `maxima` grow to the largest |G'| per channel.
 struct TailGradientArgs {
   TailSums z;
   int16_t* gradient;
   int64_t *dm, *dn, *da, *dp;
-  int32_t* most;
+  int32_t* maxima;
 };
 
 // floor(G' m 2^-shift inverse 2^-39 + u), with 16 bits of noise u of the key and the index, from `first` on.
@@ -106,9 +106,9 @@ struct TailKernels {
   void (*levels)(const TailLevelsArgs&);
   // The largest |T|, and G = clamp(round_shift(T, shift), +-32767).
   void (*input)(const TailInputArgs&, int32_t shift, int16_t* to);
-  int64_t (*most_of_estimate)(const TailEstimateArgs&);
+  int64_t (*max_of_estimate)(const TailEstimateArgs&);
   void (*estimate)(const TailEstimateArgs&, int32_t shift, int16_t* to);
-  int64_t (*most_of_add)(const TailAddArgs&);
+  int64_t (*max_of_add)(const TailAddArgs&);
   void (*add)(const TailAddArgs&, int32_t shift);
   void (*update)(const TailUpdateArgs&);
   void (*products)(const TailProductArgs&);

@@ -22,9 +22,9 @@ struct LevelsArgs {
   uint8_t* output;
 };
 
-// A row of levels with 4 neighbouring pixels side by side, a set's `lanes` channels a vector:
+// A row of levels with 4 neighbouring pixels side by side, a set's `lanes` channels per vector:
 //   quads[v * quad_step + (x / 4 * lanes + l) * 4 + x % 4] = levels[x][v * lanes + l]
-// and what adds nothing where the row or the channels end before.
+// and values that add nothing where the row or the channels end before.
 struct QuadsArgs {
   const uint8_t* levels;  // [pixels][channels]
   int64_t pixels, channels;
@@ -32,7 +32,7 @@ struct QuadsArgs {
   int64_t quad_step;
 };
 
-// What stands for the derivative of the sign that made the input: 1, 1 where |x| <= 1, or max(0, 2 - 2 |x|).
+// The estimator of the derivative of the sign that made the input: 1, 1 where |x| <= 1, or max(0, 2 - 2 |x|).
 enum class Estimator : int32_t { none = 0, clipped = 1, quadratic = 2 };
 
 // A row of the input's gradient from its sums, for some of the channels:
@@ -58,7 +58,7 @@ constexpr int64_t kPlaneGranule = 64;
 //   totals[c * total_step + i] += sum over n of planes[c * size + n * sample + i], for i < sample, modulo 2^8
 // whatever becomes of the others. `planes` has kPlaneGranule bytes more.
 struct PlanesArgs {
-  const uint8_t* bits;    // [channels / 8, rounded up][size], a byte for 8 channels, lowest first
+  const uint8_t* bits;    // [channels / 8, rounded up][size], a byte per 8 channels, lowest first
   const uint8_t* inside;  // [size], 0 or 255
   int64_t size, channels;
   int8_t* planes;
@@ -102,7 +102,7 @@ struct TrainingKernels {
   void (*levels)(const LevelsArgs&);
   KernelList<Int8ConvKernel> input_gradient;  // levels by weights that are -1, 0 or 1; no epilogue
   void (*input_finish)(const InputFinishArgs&);
-  int64_t lanes;  // output channels of a vector in the weights' gradient
+  int64_t lanes;  // output channels per vector in the weights' gradient
   void (*quads)(const QuadsArgs&);
   void (*planes)(const PlanesArgs&);
   void (*weight_gradient)(const WeightGradientArgs&);

@@ -98,7 +98,7 @@ void TailNetwork::accept(size_t value, double unit) {
     return some;
   };
   const int64_t size = count_ * tail_.values[value].elements();
-  const int64_t most = largest(size, [&](int64_t begin, int64_t end) { return passes_.most_of_add(part(begin, end)); });
+  const int64_t most = largest(size, [&](int64_t begin, int64_t end) { return passes_.max_of_add(part(begin, end)); });
   const int shift = to_16_bits(most);
   pool_.split(size, [&](int64_t begin, int64_t end, size_t) { passes_.add(part(begin, end), shift); });
   sum.unit = std::ldexp(large, shift - 16);
@@ -206,7 +206,7 @@ void TailNetwork::through_sign(size_t layer, double unit) {
   };
   const int64_t pixels = count_ * in.pixels();
   const int64_t most =
-      largest(pixels, [&](int64_t begin, int64_t end) { return passes_.most_of_estimate(part(begin, end)); });
+      largest(pixels, [&](int64_t begin, int64_t end) { return passes_.max_of_estimate(part(begin, end)); });
   if (most == 0) return;
   const int shift = to_16_bits(most);
   pool_.split(pixels, [&](int64_t begin, int64_t end, size_t) {

@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "gradient/products.h"
-#include "kernels/choice.h"
+#include "kernels/autotune.h"
 #include "kernels/shape.h"
 
 namespace onebit::learner {

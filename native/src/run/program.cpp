@@ -102,7 +102,7 @@ onebit_status onebit_program_run(const void* program, void* arena, size_t arena_
   const Step* end = onebit::steps_of(header) + header.step_count;
   for (const Step* step = onebit::steps_of(header); step < end; ++step) {
     onebit::run_step(step, kernels, bases, 1, 0, onebit::step_units(step, kernels, 1));
-    if (step->strip_rows > 0) ++step;  // the pool ran with it
+    if (step->block_rows > 0) ++step;  // the pool ran with it
   }
   return ONEBIT_OK;
 }

@@ -16,7 +16,7 @@ struct ProgramHeader {
   uint8_t magic[8];
   uint32_t version;
   uint32_t checksum;  // CRC-32C of all other bytes of the program
-  uint32_t bytes;     // of the program
+  uint32_t bytes;     // the program's size
   uint32_t step_count, output_count;
   uint32_t arena_bytes, scratch_bytes;  // the caller's arena holds both, one after the other
   uint32_t input_h, input_w, input_c;

@@ -108,38 +108,38 @@ PoolArgs pool_args(const Step& step, const Bases& bases, int32_t batch) noexcept
           bits(step, bases)};
 }
 
-// A convolution and the pool that alone reads it, strip by strip: the convolution's output stays in a cache and never
-// exists as a whole. Neighbouring strips compute the rows that both pools read twice.
+// A convolution and the pool that alone reads it, one row block after the other: the convolution's output stays in a
+// cache and never exists as a whole. Neighbouring blocks compute twice the rows that both pools read.
 
-int64_t strip_count(const Step& pool, int32_t strip_rows) noexcept {
-  return (pool.shape.out_h + strip_rows - 1) / strip_rows;
+int64_t row_block_count(const Step& pool, int32_t block_rows) noexcept {
+  return (pool.shape.out_h + block_rows - 1) / block_rows;
 }
 
 // Rows [first, last) of a sample's convolution, and the rows of the pool that read them.
-struct Strip {
+struct RowBlock {
   int64_t sample, pool_first, pool_last, first, last;
 };
 
-Strip strip_at(const Step& pool, int32_t strip_rows, int64_t index) noexcept {
+RowBlock row_block_at(const Step& pool, int32_t block_rows, int64_t index) noexcept {
   const ConvShape& s = pool.shape;
-  const int64_t count = strip_count(pool, strip_rows);
-  Strip strip = {};
-  strip.sample = index / count;
-  strip.pool_first = index % count * strip_rows;
-  strip.pool_last = strip.pool_first + strip_rows < s.out_h ? strip.pool_first + strip_rows : s.out_h;
-  const int64_t top = strip.pool_first * s.stride_h - s.pad_top;
-  const int64_t bottom = (strip.pool_last - 1) * s.stride_h - s.pad_top + s.kernel_h;
-  strip.first = top > 0 ? top : 0;
-  strip.last = bottom < s.in_h ? bottom : s.in_h;
-  return strip;
+  const int64_t count = row_block_count(pool, block_rows);
+  RowBlock block = {};
+  block.sample = index / count;
+  block.pool_first = index % count * block_rows;
+  block.pool_last = block.pool_first + block_rows < s.out_h ? block.pool_first + block_rows : s.out_h;
+  const int64_t top = block.pool_first * s.stride_h - s.pad_top;
+  const int64_t bottom = (block.pool_last - 1) * s.stride_h - s.pad_top + s.kernel_h;
+  block.first = top > 0 ? top : 0;
+  block.last = bottom < s.in_h ? bottom : s.in_h;
+  return block;
 }
 
-// The shape of the strip's rows alone, and the input row at which it begins.
-ConvShape conv_strip(const ConvShape& whole, const Strip& strip, int64_t& input_row) noexcept {
+// The shape of the block's rows alone, and the input row at which it begins.
+ConvShape conv_block(const ConvShape& whole, const RowBlock& block, int64_t& input_row) noexcept {
   ConvShape s = whole;
   s.batch = 1;
-  s.out_h = static_cast<int32_t>(strip.last - strip.first);
-  const int64_t top = strip.first * whole.stride_h - whole.pad_top;
+  s.out_h = static_cast<int32_t>(block.last - block.first);
+  const int64_t top = block.first * whole.stride_h - whole.pad_top;
   input_row = top > 0 ? top : 0;
   s.pad_top = static_cast<int32_t>(input_row - top);
   s.in_h = static_cast<int32_t>(whole.in_h - input_row);
@@ -147,11 +147,11 @@ ConvShape conv_strip(const ConvShape& whole, const Strip& strip, int64_t& input_
 }
 
 template <class Args>
-void shift_conv(Args& args, const Strip& strip) noexcept {
+void shift_conv(Args& args, const RowBlock& block) noexcept {
   const ConvShape whole = args.shape;
   int64_t row = 0;
-  args.shape = conv_strip(whole, strip, row);
-  args.input += (strip.sample * whole.in_h + row) * whole.in_w * whole.in_c;
+  args.shape = conv_block(whole, block, row);
+  args.input += (block.sample * whole.in_h + row) * whole.in_w * whole.in_c;
 }
 
 template <class Kernel, class Args>
@@ -159,38 +159,37 @@ void run_whole(const Kernel& kernel, const Args& args) noexcept {
   kernel.run(args, 0, kernel.units(args.shape));
 }
 
-void shift_pool(PoolArgs& args, const Strip& strip) noexcept {
-  const int64_t pixels = (strip.sample * args.out_h + strip.pool_first) * args.out_w;
+void shift_pool(PoolArgs& args, const RowBlock& block) noexcept {
+  const int64_t pixels = (block.sample * args.out_h + block.pool_first) * args.out_w;
   args.output += pixels * args.channels;
   if (args.bits.words) args.bits.words += pixels * words_of(args.channels);
-  args.pad_top = static_cast<int32_t>(strip.first - (strip.pool_first * args.stride_h - args.pad_top));
-  args.pad_bottom = static_cast<int32_t>(args.in_h + args.pad_bottom - strip.last);
-  args.in_h = static_cast<int32_t>(strip.last - strip.first);
-  args.out_h = static_cast<int32_t>(strip.pool_last - strip.pool_first);
+  args.pad_top = static_cast<int32_t>(block.first - (block.pool_first * args.stride_h - args.pad_top));
+  args.pad_bottom = static_cast<int32_t>(args.in_h + args.pad_bottom - block.last);
+  args.in_h = static_cast<int32_t>(block.last - block.first);
+  args.out_h = static_cast<int32_t>(block.pool_last - block.pool_first);
 }
 
-// Strips [begin, end) of batch * strip_count. `conv` is a float_conv or an int8_conv without residual.
-void run_strips(const Step& conv, const Step& pool, const Kernels& kernels, const Bases& bases, int64_t begin,
+// Row blocks [begin, end) of batch * row_block_count. `conv` is a float_conv or an int8_conv without residual.
+void run_row_blocks(const Step& conv, const Step& pool, const Kernels& kernels, const Bases& bases, int64_t begin,
                 int64_t end) noexcept {
   const auto run_pool = pool.kind == StepKind::max_pool ? kernels.max_pool : kernels.average_pool;
   for (int64_t index = begin; index < end; ++index) {
-    const Strip strip = strip_at(pool, conv.strip_rows, index);
+    const RowBlock block = row_block_at(pool, conv.block_rows, index);
     if (conv.kind == StepKind::float_conv) {
       FloatConvArgs args = float_conv_args(conv, bases, 1);
-      shift_conv(args, strip);
+      shift_conv(args, block);
       run_whole(kernels.float_conv[conv.kernel], args);
     } else {
       Int8ConvArgs args = int8_conv_args(conv, bases, 1);
-      shift_conv(args, strip);
+      shift_conv(args, block);
       run_whole(kernels.int8_conv[conv.kernel], args);
     }
     PoolArgs args = pool_args(pool, bases, 1);
-    shift_pool(args, strip);
+    shift_pool(args, block);
     run_pool(args, 0, args.out_h);
   }
 }
 
-// The sides of one sample's output.
 int64_t out_rows(const Step& step, int32_t batch) { return int64_t{batch} * step.shape.out_h; }
 
 void pad_channels(const Step& step, const Bases& bases, int64_t begin, int64_t end) {
@@ -207,13 +206,13 @@ void pad_channels(const Step& step, const Bases& bases, int64_t begin, int64_t e
 
 }  // namespace
 
-int64_t strip_conv_rows(const Step& pool, int32_t strip_rows) noexcept {
-  const int64_t rows = (int64_t{strip_rows} - 1) * pool.shape.stride_h + pool.shape.kernel_h;
+int64_t block_conv_rows(const Step& pool, int32_t block_rows) noexcept {
+  const int64_t rows = (int64_t{block_rows} - 1) * pool.shape.stride_h + pool.shape.kernel_h;
   return rows < pool.shape.in_h ? rows : pool.shape.in_h;
 }
 
 int64_t step_units(const Step* step, const Kernels& kernels, int32_t batch) noexcept {
-  if (step->strip_rows > 0) return strip_count(step[1], step->strip_rows) * batch;
+  if (step->block_rows > 0) return row_block_count(step[1], step->block_rows) * batch;
   ConvShape shape = step->shape;
   shape.batch = batch;
   switch (step->kind) {
@@ -226,7 +225,7 @@ int64_t step_units(const Step* step, const Kernels& kernels, int32_t batch) noex
 
 void run_step(const Step* step, const Kernels& kernels, const Bases& bases, int32_t batch, int64_t begin,
               int64_t end) noexcept {
-  if (step->strip_rows > 0) return run_strips(step[0], step[1], kernels, bases, begin, end);
+  if (step->block_rows > 0) return run_row_blocks(step[0], step[1], kernels, bases, begin, end);
   switch (step->kind) {
     case StepKind::float_conv:
       return kernels.float_conv[step->kernel].run(float_conv_args(*step, bases, batch), begin, end);

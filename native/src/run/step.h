@@ -40,24 +40,24 @@ enum class StepKind : uint32_t {
 // What a step does not have is nowhere or 0. Fixed-width fields only, so that it has one layout everywhere.
 struct Step {
   StepKind kind;
-  uint32_t node;    // of the model
-  ConvShape shape;  // of one sample; of every kind the sides, of windows the rest
+  uint32_t node;    // its index in the model
+  ConvShape shape;  // per sample; every kind has the sides, windows the rest
   int32_t pad_bottom, pad_right;
   Activation activation;
-  int32_t pad_value;        // of a binary convolution
-  int32_t zero_point;       // of quantize
-  float multiplier;         // of quantize
-  int32_t count_padding;    // of an average pool
-  int32_t channels_before;  // of pad_channels
-  // Above 0: the step is run together with the next one, a pool, in strips of so many rows of the pool's output; its
+  int32_t pad_value;        // a binary convolution's
+  int32_t zero_point;       // quantize's
+  float multiplier;         // quantize's
+  int32_t count_padding;    // an average pool's
+  int32_t channels_before;  // pad_channels's
+  // Above 0: the step is run together with the next one, a pool, in blocks of so many rows of the pool's output; its
   // own output is then in scratch and never whole.
-  int32_t strip_rows;
-  int32_t kernel;  // of a convolution: its place in the table's list
+  int32_t block_rows;
+  int32_t kernel;  // a convolution's: its place in the table's list
   Address input, residual, weight, scale, bias, slope, post;
   Address interval;       // integers for a binary convolution that writes bits alone; floats for binarize
   Address output;         // floats, or the bytes of quantize
   Address bits;           // bits, alone or beside output
-  Address bits_interval;  // of bits beside output
+  Address bits_interval;  // for bits beside output
 };
 
 // Where an address points; null if nowhere.
@@ -68,10 +68,10 @@ const Element* read(const Address& address, const Bases& bases) noexcept {
   return reinterpret_cast<const Element*>(pointers[static_cast<uint32_t>(address.base)] + address.offset);
 }
 
-// Rows of a convolution that a strip of the pool behind it can need at most: what scratch has to hold.
-int64_t strip_conv_rows(const Step& pool, int32_t strip_rows) noexcept;
+// Rows of a convolution that a row block of the pool behind it can need at most: what scratch has to hold.
+int64_t block_conv_rows(const Step& pool, int32_t block_rows) noexcept;
 
-// Into how many parts a step (with the next one, if it has strips) can be split.
+// Into how many parts a step (with the next one, if it has row blocks) can be split.
 int64_t step_units(const Step* step, const Kernels& kernels, int32_t batch) noexcept;
 
 // Runs parts [begin, end).

@@ -5,13 +5,13 @@
 #include <cmath>
 #include <cstring>
 
-#include "kernels/choice.h"
+#include "kernels/autotune.h"
 #include "kernels/shape.h"
 
 namespace onebit {
 namespace {
 
-constexpr int64_t kMostTaps = 64;  // per axis
+constexpr int64_t kMaxTaps = 64;  // per axis
 constexpr int64_t kFloatsInCache = 64 * 1024;
 constexpr int64_t kSums = 5;
 
@@ -29,7 +29,7 @@ struct Units::Call {
   const FusedPasses<Store>& passes;
   const GradientAxis &y, &x;
   const Grid& grid;
-  int64_t most_levels;                      // bytes per sample
+  int64_t max_levels;                       // bytes per sample
   std::vector<std::vector<ShiftRun>> runs;  // per part: those of a row
 };
 
@@ -45,7 +45,7 @@ Units::Units(const Kernels& kernels, const TrainingKernels& training, const Fuse
 const char* Units::unfit(const ConvShape& s) {
   if (s.groups != 1) return "groups";
   if (s.dilation_h != 1 || s.dilation_w != 1) return "dilation";
-  if (s.kernel_h > kMostTaps || s.kernel_w > kMostTaps) return "a kernel of more than 64 rows or columns";
+  if (s.kernel_h > kMaxTaps || s.kernel_w > kMaxTaps) return "a kernel of more than 64 rows or columns";
   if (taps_of(s) * s.in_c > INT16_MAX) return "dot products beyond 16 bits";
   if (255 * taps_of(s) * s.out_c > int64_t{1} << 24) return "sums beyond 2^24 of its channels";
   if (255 * rows_of(s) * s.out_w > INT32_MAX) return "sums beyond 2^31 of a batch";
@@ -140,14 +140,14 @@ void Units::look_up(const ConvShape& s, const uint32_t* bits, const uint32_t* we
   void* packed = packed_.at_least(static_cast<int64_t>(kernel.pack_bytes(s)));
   kernel.pack(s, weight, packed);
   const int64_t image = inputs_of(s) * words_of(s.in_c), outputs = outputs_of(s) * s.out_c;
-  const int64_t most = chunk_samples(s);
+  const int64_t samples = chunk_samples(s);
   ConvShape some = s;
-  some.batch = static_cast<int32_t>(most);
+  some.batch = static_cast<int32_t>(samples);
   for (Own& own : own_) own.levels.at_least(static_cast<int64_t>(kernel.scratch_bytes(some)));
-  pool_.split((s.batch + most - 1) / most, [&](int64_t first, int64_t last, size_t thread) {
-    for (int64_t n = first * most; n < std::min<int64_t>(last * most, s.batch); n += most) {
+  pool_.split((s.batch + samples - 1) / samples, [&](int64_t first, int64_t last, size_t thread) {
+    for (int64_t n = first * samples; n < std::min<int64_t>(last * samples, s.batch); n += samples) {
       ConvShape chunk = s;
-      chunk.batch = static_cast<int32_t>(std::min<int64_t>(most, s.batch - n));
+      chunk.batch = static_cast<int32_t>(std::min<int64_t>(samples, s.batch - n));
       kernel.run({chunk, bits + n * image, packed, own_[thread].levels.data(), y + n * outputs});
       add(n, n + chunk.batch, own_[thread]);
     }
@@ -162,13 +162,13 @@ void Units::engine(const ConvShape& s, const uint32_t* bits, const uint32_t* wei
   void* packed = packed_.at_least(static_cast<int64_t>(kernel.pack_bytes(s)));
   kernel.pack(s, weight, packed);
   const int64_t image = inputs_of(s) * words_of(s.in_c), outputs = outputs_of(s) * s.out_c;
-  const int64_t most = std::max<int64_t>(1, kFloatsInCache / outputs);
-  for (Own& own : own_) own.sums.at_least(std::min<int64_t>(most, s.batch) * outputs);
+  const int64_t samples = std::max<int64_t>(1, kFloatsInCache / outputs);
+  for (Own& own : own_) own.sums.at_least(std::min<int64_t>(samples, s.batch) * outputs);
   pool_.split(s.batch, [&](int64_t begin, int64_t end, size_t thread) {
     float* dots = own_[thread].sums.data();
-    for (int64_t n = begin; n < end; n += most) {
+    for (int64_t n = begin; n < end; n += samples) {
       ConvShape some = s;
-      some.batch = static_cast<int32_t>(std::min(most, end - n));
+      some.batch = static_cast<int32_t>(std::min(samples, end - n));
       const Epilogue none = {nullptr, nullptr, nullptr, nullptr, nullptr, Activation::none};
       kernel.run({some, 0, bits + n * image, packed, none, nullptr, dots, nullptr}, 0, kernel.units(some));
       fused_.dots(dots, some.batch * outputs, y + n * outputs);
@@ -292,7 +292,7 @@ void Units::backward(const UnitBackward<Store>& a) {
   const int64_t image = inputs_of(s) * s.in_c, widest = std::min<int64_t>(s.in_c, 64);
   const int64_t floats = a.samples ? image : std::max(inputs_of(s) * widest, kFloatsInCache);
   for (Own& own : own_) {
-    own.levels.at_least(samples * call.most_levels + kInt8Slack);
+    own.levels.at_least(samples * call.max_levels + kInt8Slack);
     own.sums.at_least(floats);
     own.coupling.at_least(s.in_c);
   }
@@ -324,17 +324,17 @@ template <class Store>
 void Units::chunk(const Call<Store>& call, int64_t begin, int64_t end, size_t thread, float* sums) {
   const UnitBackward<Store>& a = call.a;
   Own& own = own_[thread];
-  for (int64_t n = begin; n < end; ++n) levels(call, n, own.levels.data() + (n - begin) * call.most_levels);
+  for (int64_t n = begin; n < end; ++n) levels(call, n, own.levels.data() + (n - begin) * call.max_levels);
   if (a.output) {
     // as many samples at once as leave the sums in the cache; a scaled sample needs all of its own
-    int64_t most = 1;
+    int64_t samples = 1;
     if (!a.samples) {
       const int64_t floats = inputs_of(a.shape) * std::min<int64_t>(a.shape.in_c, 64);
-      most = std::max<int64_t>(1, kFloatsInCache / floats);
+      samples = std::max<int64_t>(1, kFloatsInCache / floats);
     }
-    for (int64_t n = begin; n < end; n += most) {
-      const uint8_t* from = own.levels.data() + (n - begin) * call.most_levels;
-      a.samples ? scaled_input(call, n, from, own, sums) : input(call, n, std::min(n + most, end), from, own, sums);
+    for (int64_t n = begin; n < end; n += samples) {
+      const uint8_t* from = own.levels.data() + (n - begin) * call.max_levels;
+      a.samples ? scaled_input(call, n, from, own, sums) : input(call, n, std::min(n + samples, end), from, own, sums);
     }
   }
   if (a.weight_gradient) {

@@ -12,8 +12,8 @@
 //   d = conv^T(g, sign(w)) est'(u)   then the gradient of the sample's scaling, and the shortcut's
 //   dz of the unit in front = activation'(.) d, and its sums
 //
-// Each function is one pass over the samples, which the threads share. The caller makes of the sums what BatchNorm asks
-// for, a number or two per channel. Sums of floats are taken in chunks of samples that depend on the shape alone, and
+// Each function is one pass over the samples, which the threads share. The caller computes from the sums what BatchNorm
+// needs, a number or two per channel. Sums of floats are taken in chunks of samples that depend on the shape alone, and
 // the chunks' sums are added in order: the same bits for any number of threads, on every instruction set.
 //
 // Arrays are [batch][height][width][channels]; `Store` is float or Bfloat16.
@@ -116,8 +116,8 @@ class Units {
   // has one magnitude.
   bool pack(const float* weight, int64_t outputs, int64_t taps, int64_t channels, uint32_t* words, float* magnitude);
 
-  // Makes of the gradient of weights' signs, [outputs][taps][channels], that of the weights sign * magnitude, in place.
-  // Along the signs it is known exactly, where the one that is given has the levels' noise.
+  // Turns the gradient of weights' signs, [outputs][taps][channels], into that of the weights sign * magnitude, in
+  // place. Along the signs `exact` holds it without the levels' noise.
   void along_signs(int64_t outputs, int64_t taps, int64_t channels, const uint32_t* words, const float* magnitude,
                    const float* exact, float* gradient);
 

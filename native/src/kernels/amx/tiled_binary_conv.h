@@ -3,7 +3,7 @@
 // them is expanded ahead of its use, between tile operations.
 //
 // Packed weights, for each 16 outputs: [step of 64 terms, in the order ky, kx, channel][row of a tile] of 64 bits, bit
-// 4 n + j of row r being term 4 r + j of output n (the layout of the second operand, a bit a byte).
+// 4 n + j of row r being term 4 r + j of output n (the layout of the second operand, one bit per byte).
 #pragma once
 
 #include "kernels/amx/tiled_conv.h"

@@ -50,7 +50,7 @@ class TiledConv {
   using Args = typename Conv::Args;
 
  public:
-  static constexpr int64_t kOutputs = 32;  // of a block: a word of bits
+  static constexpr int64_t kOutputs = 32;  // per block: a word of bits
 
   // Whether a strip of one output row has room.
   static bool fits(const ConvShape& shape) {
@@ -70,8 +70,8 @@ class TiledConv {
     while (begin < end) {  // all rows of some blocks, or some rows of one
       const int64_t row = begin % rows, first = begin / rows * kOutputs;
       const int64_t blocks = row == 0 && end - begin > rows ? (end - begin) / rows : 1;
-      const int64_t count = least(rows - row, end - begin);
-      run_rows({args, s, memory, output, first, least(first + blocks * kOutputs, s.out_c)}, row, count);
+      const int64_t count = min(rows - row, end - begin);
+      run_rows({args, s, memory, output, first, min(first + blocks * kOutputs, s.out_c)}, row, count);
       begin += blocks * count;
     }
     output.finish();
@@ -82,7 +82,7 @@ class TiledConv {
   using Weights = typename Conv::Weights;
   using Writer = typename Conv::Writer;
 
-  static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+  static int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
 
   static int64_t steps_of(const ConvShape& s) { return taps_of(s) * s.in_c / kTileBytes; }
 
@@ -186,7 +186,7 @@ class TiledConv {
   // Whether the weights of 16 outputs stay in memory as bytes.
   static bool keeps(const ConvShape& s, int64_t tiles) { return tiles > 4 && steps_of(s) <= kPanelSteps; }
 
-  // How many rows a strip should have, of `count` that follow each other.
+  // How many rows a strip should have, of `count` successive ones.
   static int64_t best_rows(const ConvShape& s, int64_t count) {
     int64_t best = 1, least_cost = INT64_MAX;
     for (int64_t rows = 1; rows <= count; ++rows) {
@@ -207,11 +207,11 @@ class TiledConv {
   static void run_rows(const Task& task, int64_t row, int64_t count) {
     const ConvShape& s = task.shape;
     while (count > 0) {  // a sample's
-      int64_t left = least(s.out_h - row % s.out_h, count);
+      int64_t left = min(s.out_h - row % s.out_h, count);
       const int64_t rows = best_rows(s, left);
       const Strip strip(s, rows);
       const Places places(s, strip, rows);
-      for (count -= left; left > 0; left -= rows, row += rows) run_strip(task, strip, places, row, least(left, rows));
+      for (count -= left; left > 0; left -= rows, row += rows) run_strip(task, strip, places, row, min(left, rows));
       row += left;
       task.output.finish();  // which reads the places
     }
@@ -228,7 +228,7 @@ class TiledConv {
       width = wide ? 4 : 1;
       Weights weights(task.args.weight, channel / kTileOutputs, steps, memory.panel[0], kept);
       for (int64_t tile = 0, now; tile < tiles; tile += now) {
-        now = wide ? 1 : least(tiles - tile, 4);
+        now = wide ? 1 : min(tiles - tile, 4);
         const int8_t* image = memory.image + tile * kTileRows * s.in_c;
         int32_t* dots = memory.dots[tile * kTileRows * width % (2 * kRound)];
         weights.start(tile == 0 || !kept);
@@ -245,8 +245,8 @@ class TiledConv {
         }
         if (tile == 0) task.output.start(channel, row * s.out_w, wide, places.outputs[wide]);
         const int64_t summed = (tile + now) * kTileRows;
-        const int64_t outputs = summed / strip.pitch() * s.out_w + least(summed % strip.pitch(), s.out_w);
-        task.output.add(least(outputs, rows * s.out_w), tile + now == tiles);
+        const int64_t outputs = summed / strip.pitch() * s.out_w + min(summed % strip.pitch(), s.out_w);
+        task.output.add(min(outputs, rows * s.out_w), tile + now == tiles);
       }
     }
   }

@@ -7,7 +7,7 @@
 namespace onebit::avx2 {
 namespace {
 
-// In one instruction; of the compiler's own conversion GCC 12 makes two halves.
+// In one instruction; GCC 12 makes two halves of the compiler's own conversion.
 struct Wide : Avx2 {
   static Vector<8>::Int widen(Narrow<8>::Short v) { return (Vector<8>::Int)_mm256_cvtepi16_epi32((__m128i)v); }
   static Vector<8>::Unsigned widen(Narrow<8>::Half v) { return (Vector<8>::Unsigned)_mm256_cvtepu16_epi32((__m128i)v); }

@@ -11,7 +11,7 @@ namespace {
 
 struct Avx2 {
   static constexpr int kLanes = 8;
-  static constexpr int kFloatVectors = 2;  // of outputs, in registers, in a float convolution
+  static constexpr int kFloatVectors = 2;  // vectors of outputs in registers, in a float convolution
 
   // One bit per value, first value lowest: 1 where it is outside its interval, a pair (low, high) per channel.
   static uint32_t outside(const float* value, const float* interval, int64_t count) {
@@ -32,8 +32,8 @@ struct Avx2 {
 
   // Where it is above the limit.
   static uint32_t outside(Vector<kLanes>::Unsigned value, Vector<kLanes>::Unsigned limit) {
-    const auto x = reinterpret_cast<__m256i>(value), most = reinterpret_cast<__m256i>(limit);
-    const __m256i plus = _mm256_cmpeq_epi32(_mm256_min_epu32(x, most), x);
+    const auto x = reinterpret_cast<__m256i>(value), bound = reinterpret_cast<__m256i>(limit);
+    const __m256i plus = _mm256_cmpeq_epi32(_mm256_min_epu32(x, bound), x);
     return 0xffu & ~static_cast<uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(plus)));
   }
 

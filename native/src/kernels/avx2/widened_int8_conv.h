@@ -17,7 +17,7 @@ class WidenedInt8Conv {
   // The taps of a kernel row lie side by side, no vector is cut, and the input of a few pixels fits.
   static bool fits(const ConvShape& s) {
     return s.groups == 1 && s.dilation_w == 1 && s.out_c % kOutputs == 0 &&
-           run_bytes(s, s.out_w < kPixels ? s.out_w : kPixels) <= kMostBytes;
+           run_bytes(s, s.out_w < kPixels ? s.out_w : kPixels) <= kMaxBytes;
   }
 
   static size_t pack_bytes(const ConvShape& s) { return static_cast<size_t>(s.out_c / kOutputs * block_bytes(s)); }
@@ -43,18 +43,18 @@ class WidenedInt8Conv {
   static int64_t units(const ConvShape& s) { return rows_of(s) * ((s.out_c / kOutputs + kGroup - 1) / kGroup); }
 
   static void run(const Int8ConvArgs& args, int64_t begin, int64_t end) {
-    const int64_t rows = rows_of(args.shape), most = run_pixels(args.shape);
+    const int64_t rows = rows_of(args.shape), pixels = run_pixels(args.shape);
     for (; begin < end; ++begin) {
-      for (int64_t x = 0; x < args.shape.out_w; x += most) {
+      for (int64_t x = 0; x < args.shape.out_w; x += pixels) {
         const int64_t left = args.shape.out_w - x;
-        run_row(args, begin / rows * kGroup, begin % rows, x, left < most ? left : most);
+        run_row(args, begin / rows * kGroup, begin % rows, x, left < pixels ? left : pixels);
       }
     }
   }
 
  private:
   static constexpr int N = Avx2::kLanes, kOutputs = 2 * N, kPixels = 6;
-  static constexpr int64_t kGroup = 4, kMostBytes = 16384;  // of the input
+  static constexpr int64_t kGroup = 4, kMaxBytes = 16384;  // bytes of the input
 
   static int64_t span_bytes(const ConvShape& s) { return int64_t{s.kernel_w} * s.in_c; }
   static int64_t pairs(const ConvShape& s) { return (span_bytes(s) + 1) / 2; }
@@ -67,20 +67,20 @@ class WidenedInt8Conv {
   static int64_t run_bytes(const ConvShape& s, int64_t pixels) { return s.kernel_h * row_bytes(s, pixels); }
 
   static int64_t run_pixels(const ConvShape& s) {
-    if (run_bytes(s, s.out_w) <= kMostBytes) return s.out_w;
+    if (run_bytes(s, s.out_w) <= kMaxBytes) return s.out_w;
     int64_t pixels = kPixels;
-    while (run_bytes(s, pixels + kPixels) <= kMostBytes) pixels += kPixels;
+    while (run_bytes(s, pixels + kPixels) <= kMaxBytes) pixels += kPixels;
     return pixels;
   }
 
   struct Tile {
     const ConvShape& shape;
-    int64_t row_bytes, pixel_step;  // of the widened input
+    int64_t row_bytes, pixel_step;  // in the widened input
   };
 
   static void run_row(const Int8ConvArgs& args, int64_t block, int64_t row, int64_t x, int64_t count) {
     const ConvShape& s = args.shape;
-    alignas(32) uint16_t input[kMostBytes];
+    alignas(32) uint16_t input[kMaxBytes];
     const Tile tile = {s, row_bytes(s, count), int64_t{s.stride_w} * s.in_c};
     const int64_t y = row / s.out_h * s.in_h + row % s.out_h * s.stride_h;
     const uint8_t* from = args.input + y * s.in_w * s.in_c + x * tile.pixel_step;

@@ -10,7 +10,7 @@ namespace {
 
 struct Avx512 {
   static constexpr int kLanes = 16;
-  static constexpr int kFloatVectors = 4;  // of outputs, in registers, in a float convolution
+  static constexpr int kFloatVectors = 4;  // vectors of outputs in registers, in a float convolution
 
   using Float = Vector<kLanes>::Float;
   using Unsigned = Vector<kLanes>::Unsigned;

@@ -7,10 +7,10 @@
 namespace onebit::avx512bw {
 namespace {
 
-// A step takes 4.75 instructions for 512 products with 4 pixels a tile, two of them shuffles. Carry-save adders
-// (Harley-Seal, eight words a round, the xor folded into the first adder by VPTERNLOG) take 25 instructions for
+// A step takes 4.75 instructions for 512 products with 4 pixels per tile, two of them shuffles. Carry-save adders
+// (Harley-Seal, eight words per round, the xor folded into the first adder by VPTERNLOG) take 25 instructions for
 // 8 * 512 products, but 24 more at the end of a window, and a round for the words left over. Written out and timed on
-// Zen 4 they were slower by 40 % at 18 words a window, by 26 % at 36, by 5 % at 72, and faster by 6 % at 144.
+// Zen 4 they were slower by 40 % at 18 words per window, by 26 % at 36, by 5 % at 72, and faster by 6 % at 144.
 struct Counter : Avx512 {
   static constexpr int kOutputs = 128;
   using Bytes = __m512i;

@@ -7,7 +7,7 @@
 namespace onebit::avx512bw {
 namespace {
 
-// In one instruction; of the compiler's own conversion GCC 12 makes two halves. (It warns about these without a mask.)
+// In one instruction; GCC 12 makes two halves of the compiler's own conversion. (It warns about these without a mask.)
 struct Wide : Avx512 {
   static Vector<16>::Int widen(Narrow<16>::Short v) {
     return (Vector<16>::Int)_mm512_maskz_cvtepi16_epi32(0xffff, (__m256i)v);

@@ -12,7 +12,7 @@ struct Counter : Neon {
 #ifdef __aarch64__
   static constexpr int kPixels = 4;
 #else
-  static constexpr int kPixels = 2;  // of 16 registers instead of 32
+  static constexpr int kPixels = 2;  // for 16 registers instead of 32
 #endif
   static constexpr int kOutputs = 32, kGranule = 8, kWordBytes = 4;
   static constexpr int64_t kMaxTerms = int64_t{1} << 30;
@@ -34,7 +34,7 @@ struct Counter : Neon {
   }
 
  private:
-  static constexpr std::ptrdiff_t kRoom = 31;  // words, of at most 8 a byte, before a byte overflows
+  static constexpr std::ptrdiff_t kRoom = 31;  // words, each at most 8 per byte, before a byte overflows
 
   // Adds the mismatches of 4 * V outputs, `offset` bytes into each step of the weights, to `counts`; a step and the
   // counts of a pixel are `width` outputs. Not inlined: with all shapes in one function the counters would not stay in

@@ -15,7 +15,7 @@ struct Pairs : Neon {
 #ifdef __aarch64__
   static constexpr int pixels(int vectors) { return vectors == 1 ? 8 : 4; }
 #else
-  static constexpr int pixels(int vectors) { return vectors == 1 ? 4 : 2; }  // of 16 registers instead of 32
+  static constexpr int pixels(int vectors) { return vectors == 1 ? 4 : 2; }  // for 16 registers instead of 32
 #endif
 
   static void place(const int8_t* four, int64_t lane, uint8_t* step) {

@@ -12,7 +12,7 @@ namespace {
 struct Neon {
   static constexpr int kLanes = 4;
 #ifdef __aarch64__
-  static constexpr int kFloatVectors = 4;  // of outputs, in registers, in a float convolution
+  static constexpr int kFloatVectors = 4;  // vectors of outputs in registers, in a float convolution
 #else
   static constexpr int kFloatVectors = 1;  // one float a register: the compiler leaves floats to the scalar unit
 #endif

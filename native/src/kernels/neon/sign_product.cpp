@@ -12,7 +12,7 @@ struct Columns {
 #ifdef __aarch64__
   static constexpr int kVectors = 4, kRows = 4;
 #else
-  static constexpr int kVectors = 2, kRows = 4;  // of 16 registers instead of 32
+  static constexpr int kVectors = 2, kRows = 4;  // for 16 registers instead of 32
 #endif
   static constexpr int kTerms = 4, kColumns = 8;
   static constexpr int64_t kVectorBytes = 32, kLeftBytes = 4;

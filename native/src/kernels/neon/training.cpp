@@ -20,7 +20,7 @@ struct Halves : NeonLevels {
   static constexpr int64_t kSteps = 255;
 
   struct Sum {
-    int16x8_t low, high;  // of 2 outputs each
+    int16x8_t low, high;  // 2 outputs each
   };
 
   static void clear(Sum& sum) { sum.low = sum.high = vdupq_n_s16(0); }

@@ -43,7 +43,7 @@ struct Counter : Portable {
   }
 
  private:
-  static constexpr int64_t kRoom = 31;  // words, of at most 8 a byte, before a byte overflows
+  static constexpr int64_t kRoom = 31;  // words, each at most 8 per byte, before a byte overflows
 
   template <int V>
   static void widen(U (&bytes)[V], U (&sums)[V]) {

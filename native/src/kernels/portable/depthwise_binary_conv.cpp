@@ -1,5 +1,5 @@
-// The binary depthwise convolution: one channel in, one out, a group; up to 31 taps. Packed weights: [tap][word], a bit
-// a channel.
+// The binary depthwise convolution: one channel in and one out per group; up to 31 taps. Packed weights: [tap][word],
+// one bit per channel.
 #include <cstring>
 
 #include "kernels/portable/isa.h"

@@ -1,4 +1,4 @@
-// The depthwise convolution of bytes: one channel in, one out, a group. Lanes are channels. Packed weights: the zero
+// The depthwise convolution of bytes: one channel in and one out per group. Lanes are channels. Packed weights: the zero
 // point, then int8 [tap][channel].
 #include <cstring>
 

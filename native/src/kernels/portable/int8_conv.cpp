@@ -1,4 +1,4 @@
-// The convolution of bytes on any CPU. The bytes under a window are widened to 16 bits, less the zero point, once for a
+// The convolution of bytes on any CPU. The bytes under a window are widened to 16 bits, less the zero point, once per
 // block of outputs; the sums of 16-bit products are left to the compiler, which knows the instruction for them (SSE2
 // PMADDWD, NEON SMLAL).
 //
@@ -15,7 +15,7 @@ namespace {
 constexpr int N = Portable::kLanes;
 constexpr int64_t kGranule = 8, kHeader = 64;
 constexpr int64_t kChunk = 512;   // terms widened at a time
-constexpr int64_t kOutputs = 64;  // of a block
+constexpr int64_t kOutputs = 64;  // per block
 using Int = Vector<N>::Int;
 
 int64_t terms_of(const ConvShape& s) { return taps_of(s) * (s.in_c / s.groups); }

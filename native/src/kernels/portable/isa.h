@@ -10,7 +10,7 @@ namespace {
 
 struct Portable {
   static constexpr int kLanes = 4;
-  static constexpr int kFloatVectors = 2;  // of outputs, in registers, in a float convolution
+  static constexpr int kFloatVectors = 2;  // vectors of outputs in registers, in a float convolution
 
   static uint32_t outside(Vector<kLanes>::Float value, Vector<kLanes>::Float low, Vector<kLanes>::Float high) {
     uint32_t bits = 0;

@@ -10,7 +10,7 @@ constexpr FloatConvKernel float_conv = vector_float_conv<Portable>("portable flo
 
 }  // namespace
 
-// No rivals: a program for a device must be the same on every host that compiles it.
+// No candidates: a program for a device must be the same on every host that compiles it.
 const Kernels& kernels() {
   static constexpr Kernels table = vector_table<Portable>(
       "portable", {{&float_conv}}, {{&depthwise_binary_conv, &blocked_binary_conv, &general_binary_conv}},

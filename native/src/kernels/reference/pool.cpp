@@ -12,7 +12,7 @@ void finish(const PoolArgs& args, int64_t pixel, int64_t channel, float y) {
 
 }  // namespace
 
-// Of equal values (+0 and -0) the first in the order ky, kx stays. Inputs hold no NaN.
+// Among equal values (+0 and -0) the first in the order ky, kx stays. Inputs hold no NaN.
 void max_pool(const PoolArgs& args, int64_t begin, int64_t end) {
   for (int64_t row = begin; row < end; ++row) {
     const int64_t sample = row / args.out_h, oy = row % args.out_h;

@@ -100,8 +100,8 @@ class BlockedBinaryConv {
     if constexpr (W > Isa::kGranule) {
       if (task.block.width() < W) return block_rows<W - Isa::kGranule>(task, begin, end);
     }
-    for (Rectangles rectangles(task.args.shape, begin, end); !rectangles.done(); rectangles.next())
-      rectangle<W>(task, rectangles.now());
+    for (Regions regions(task.args.shape, begin, end); !regions.done(); regions.next())
+      run_region<W>(task, regions.now());
   }
 
   // From a pixel to the next, in pixels of the image and of the output.
@@ -115,9 +115,9 @@ class BlockedBinaryConv {
     Step step;
   };
 
-  // Along the longer side of the rectangle. What whole tiles leave over of several lines is a rectangle, too.
+  // Along the longer side of the region. What whole tiles leave over of several lines is a region, too.
   template <int W>
-  [[gnu::always_inline]] static void rectangle(const Task& task, Rectangle r) {
+  [[gnu::always_inline]] static void run_region(const Task& task, Region r) {
     const ConvShape& s = task.args.shape;
     const Step column = {s.stride_w, 1}, row = {static_cast<int64_t>(s.stride_h) * s.in_w, s.out_w};
     while (r.width > 0 && r.height > 0) {

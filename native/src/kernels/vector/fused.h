@@ -390,7 +390,7 @@ class Fused {
   static void levels(const UnitLevelsArgs<Store>& args) {
     const UnitLevelsArgs<Store> a = args;
     const UnitGradient<Store> g = a.gradient;
-    const F minimum = all(a.minimum), inverse = all(a.inverse), most = all(static_cast<float>(a.levels));
+    const F minimum = all(a.minimum), inverse = all(a.inverse), max_level = all(static_cast<float>(a.levels));
     Unsigned lane;
     for (int i = 0; i < N; ++i) lane[i] = static_cast<uint32_t>(i);
     vectors(
@@ -401,7 +401,7 @@ class Fused {
             const F u = __builtin_convertvector((Int)bits, F) * all(0x1p-16f);
             F q = (gradient.at(i) - minimum) * inverse + u;
             q = larger(q, F{});  // NaN too
-            q = smaller(q, most);
+            q = smaller(q, max_level);
             store(a.output + i, __builtin_convertvector(__builtin_convertvector(q, Int), Byte), count);
           };
           int64_t p = 0, i = c;

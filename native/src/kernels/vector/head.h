@@ -221,7 +221,7 @@ struct HeadPasses {
     if (shift > 62) return;  // every step would be 0
     const double rate = args.mantissa / static_cast<double>(int64_t{1} << shift);
     // Below 2^23, the product with 30 bits is exact in 53.
-    const bool small = args.most < (1 << 23) && static_cast<double>(args.most) * rate < 0x7fff0000;
+    const bool small = args.maximum < (1 << 23) && static_cast<double>(args.maximum) * rate < 0x7fff0000;
     small ? update_small(args, rate) : update_any(args, shift);
   }
 

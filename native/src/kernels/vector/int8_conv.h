@@ -19,7 +19,7 @@ namespace {
 // How a window is walked.
 class Int8Geometry {
  public:
-  static constexpr int64_t kMostCollected = 64;  // bytes of a window
+  static constexpr int64_t kMaxCollected = 64;  // bytes of a window
 
   explicit Int8Geometry(const ConvShape& s)
       : shape(s),
@@ -28,12 +28,12 @@ class Int8Geometry {
         columns(joined ? 1 : s.kernel_w),
         spans(s.kernel_h * columns),
         span_bytes(joined ? channels * s.kernel_w : channels),
-        collected(spans > 1 && span_bytes % 4 * spans <= kMostCollected ? span_bytes % 4 : 0),
+        collected(spans > 1 && span_bytes % 4 * spans <= kMaxCollected ? span_bytes % 4 : 0),
         span_steps((span_bytes - collected + 3) / 4),
         collected_steps((collected * spans + 3) / 4) {}
 
   const ConvShape& shape;
-  int64_t channels;        // of a group
+  int64_t channels;        // per group
   bool joined;             // a kernel row's taps lie side by side
   int64_t columns, spans;  // spans of a kernel row, of the kernel
   int64_t span_bytes;
@@ -43,7 +43,7 @@ class Int8Geometry {
   int64_t terms() const { return spans * span_bytes; }
   int64_t steps() const { return spans * span_steps + collected_steps; }
 
-  // Of a span, in input bytes from the window's corner.
+  // The place of a span, in input bytes from the window's corner.
   int64_t offset(int64_t ky, int64_t kx) const {
     return (ky * shape.dilation_h * shape.in_w + kx * shape.dilation_w) * shape.in_c;
   }
@@ -80,7 +80,7 @@ class BlockedInt8Conv {
 
   // A unit is a row of one block of outputs, rows innermost.
   static int64_t units(const ConvShape& s) {
-    return rows_of(s) * s.groups * ((s.out_c / s.groups + kMostOutputs - 1) / kMostOutputs);
+    return rows_of(s) * s.groups * ((s.out_c / s.groups + kMaxOutputs - 1) / kMaxOutputs);
   }
 
   static void run(const Int8ConvArgs& args, int64_t begin, int64_t end) {
@@ -96,7 +96,7 @@ class BlockedInt8Conv {
 
  private:
   static constexpr int N = Isa::kLanes;
-  static constexpr int64_t kMostOutputs = Isa::kVectors * N;
+  static constexpr int64_t kMaxOutputs = Isa::kVectors * N;
   using Int = typename Vector<N>::Int;
 
   static int64_t block_bytes(const Int8Geometry& geometry, int64_t width) { return 4 * width * (1 + geometry.steps()); }
@@ -104,7 +104,7 @@ class BlockedInt8Conv {
   static void place_output(const Int8Geometry& geometry, const int8_t* weight, int64_t lane, int64_t width,
                            uint8_t* step) {
     const int64_t step_bytes = 4 * width, whole = geometry.span_bytes - geometry.collected;
-    int8_t collected[Int8Geometry::kMostCollected + 4] = {};
+    int8_t collected[Int8Geometry::kMaxCollected + 4] = {};
     int64_t count = 0;
     for (int64_t span = 0; span < geometry.spans; ++span, weight += geometry.span_bytes) {
       for (int64_t i = 0; i < whole; i += 4, step += step_bytes) {
@@ -136,7 +136,7 @@ class BlockedInt8Conv {
    private:
     void measure() {
       const int64_t left = per_group_ - first_ % per_group_;
-      outputs_ = left < kMostOutputs ? left : kMostOutputs;
+      outputs_ = left < kMaxOutputs ? left : kMaxOutputs;
     }
     int64_t per_group_, group_in_, end_, first_ = 0, outputs_ = 0;
   };
@@ -155,8 +155,8 @@ class BlockedInt8Conv {
     }
     Windows windows(call);
     const int64_t last = end * call.args.shape.out_w;
-    for (int64_t pixel = begin * call.args.shape.out_w; pixel < last; pixel += Windows::kMost) {
-      const int64_t count = last - pixel < Windows::kMost ? last - pixel : Windows::kMost;
+    for (int64_t pixel = begin * call.args.shape.out_w; pixel < last; pixel += Windows::kMax) {
+      const int64_t count = last - pixel < Windows::kMax ? last - pixel : Windows::kMax;
       windows.find(pixel, count);
       tiles<V, Isa::pixels(V)>(call, windows, pixel, count, 0);
     }
@@ -165,7 +165,7 @@ class BlockedInt8Conv {
   // The windows of a run of pixels: their corners and their collected bytes.
   class Windows {
    public:
-    static constexpr int64_t kMost = 96;
+    static constexpr int64_t kMax = 96;
 
     explicit Windows(const Call& call)
         : geometry_(call.geometry),
@@ -207,8 +207,8 @@ class BlockedInt8Conv {
     const Int8Geometry& geometry_;
     const uint8_t* input_;
     int64_t pixel_step_, collected_bytes_;
-    const uint8_t* corners_[kMost];
-    alignas(64) uint8_t collected_[kMost * (Int8Geometry::kMostCollected + 4)];
+    const uint8_t* corners_[kMax];
+    alignas(64) uint8_t collected_[kMax * (Int8Geometry::kMaxCollected + 4)];
   };
 
   // As many tiles of P pixels as fit, and smaller ones for the rest.

@@ -12,7 +12,7 @@ class Limits {
  public:
   Limits() = default;
 
-  // Of `count` outputs from `first` on; spare lanes repeat the first output.
+  // The limits of `count` outputs from `first` on; spare lanes repeat the first output.
   Limits(const BinaryConvArgs& args, int64_t first, int64_t count) {
     if (args.output && !args.bits.words) return;
     for (int64_t i = 0; i < Outputs; ++i) {

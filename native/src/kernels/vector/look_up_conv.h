@@ -109,7 +109,7 @@ class LookUpConv {
   static void spread(const SignConvArgs& args, const Planes& planes, uint8_t* nibbles) {
     const ConvShape& s = args.shape;
     const int64_t words = words_of(s.in_c), groups = groups_of(s), rows = planes.sample / planes.row;
-    const int64_t room = planes.row - s.pad_left, width = room < s.in_w ? room : s.in_w;  // what windows reach
+    const int64_t room = planes.row - s.pad_left, width = room < s.in_w ? room : s.in_w;  // what the windows reach
     std::memset(nibbles, 0x80, static_cast<size_t>(groups * planes.size));
     for (int64_t n = 0; n < s.batch; ++n) {
       for (int64_t y = 0; y < s.in_h && y + s.pad_top < rows; ++y) {

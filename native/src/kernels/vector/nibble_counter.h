@@ -74,7 +74,7 @@ struct NibbleCounter : Isa {
   }
 
  private:
-  static constexpr int64_t kRoom = 31;  // steps, of at most 8 a byte, before a byte overflows
+  static constexpr int64_t kRoom = 31;  // steps, each at most 8 per byte, before a byte overflows
 
   // Byte `at` of each pixel with the same byte of every output.
   template <int V, int P>

@@ -5,7 +5,7 @@
 namespace onebit {
 namespace {
 
-// Bits [first, min(count, 32)): 1, that is -1, where a value is outside its interval (two inclusive bounds a channel;
+// Bits [first, min(count, 32)): 1, that is -1, where a value is outside its interval (two inclusive bounds per channel;
 // NaN is outside).
 template <class T>
 uint32_t outside_one_by_one(const T* value, const T* interval, int64_t first, int64_t count) {

@@ -1,11 +1,11 @@
-// Counts the mismatches of a binary convolution as nibble_counter.h does, but of two pixels a look-up: in the table of
+// Counts the mismatches of a binary convolution as nibble_counter.h does, but two pixels per look-up: in the table of
 // a nibble of the pixel a and one of the pixel b, an entry is a's mismatches plus 16 times b's. Three entries, of at
 // most 12 + 16 * 12, are added up before b's part is taken out; the sum of all entries modulo 256, less 16 times b's
 // mismatches, is a's.
 //
 // Three steps of one vector and two pixels are three look-ups and two adds, an add of the sum, and a shift, an and and
-// an add for b: 9 operations for 24 * kBytes products, where NibbleCounter takes 12. Weights are packed a nibble a
-// byte: twice the memory, but nothing to take apart.
+// an add for b: 9 operations for 24 * kBytes products, where NibbleCounter takes 12. Weights are packed one nibble
+// per byte: twice the memory, but nothing to take apart.
 #pragma once
 
 #include "kernels/vector/pixel_words.h"
@@ -49,20 +49,20 @@ struct PairCounter : Isa {
     for (auto& of_pixel : sums) {
       for (auto& sum : of_pixel) sum[0] = sum[1] = Bytes{};
     }
-    alignas(64) uint16_t places[Q][kMostPlaces];  // of tables, for `words` words of each pixel
+    alignas(64) uint16_t places[Q][kMaxPlaces];  // places of tables, for `words` words of each pixel
     int64_t words = 0;
-    const uint8_t *weight = nullptr, *weight_end = nullptr;  // of those words
+    const uint8_t *weight = nullptr, *weight_end = nullptr;  // the weights of those words
     const int64_t span_words = pixels.span_words();
     for (int64_t span = pixels.spans(); span > 0; --span) {
       const uint32_t* pixel[P];
       const uint8_t* next = pixels.next(pixel);
       for (int64_t done = 0; done < span_words;) {
-        if (next != weight_end || words == kMostWords) {
+        if (next != weight_end || words == kMaxWords) {
           add_words<V, Q>(places, words, weight, sums);
           weight = weight_end = next;
           words = 0;
         }
-        const int64_t room = kMostWords - words, left = span_words - done, now = left < room ? left : room;
+        const int64_t room = kMaxWords - words, left = span_words - done, now = left < room ? left : room;
         for (int q = 0; q < Q; ++q) {
           const int a = 2 * q, b = a + 1 < P ? a + 1 : a;
           find_tables(pixel[a] + done, pixel[b] + done, now, places[q] + 8 * words);
@@ -79,10 +79,10 @@ struct PairCounter : Isa {
   }
 
  private:
-  static constexpr int64_t kMostWords = 144, kMostPlaces = 8 * kMostWords + 32;  // find_tables writes 32 at a time
-  static constexpr int64_t kRoom = 21;  // threes, of at most 12 a byte, before a byte overflows
+  static constexpr int64_t kMaxWords = 144, kMaxPlaces = 8 * kMaxWords + 32;  // find_tables writes 32 at a time
+  static constexpr int64_t kRoom = 21;  // threes, each at most 12 per byte, before a byte overflows
 
-  // Of a pair of pixels: the places, in bytes, of the tables of their nibbles.
+  // The places, in bytes, of the tables of a pair of pixels' nibbles.
   static void find_tables(const uint32_t* a, const uint32_t* b, int64_t words, uint16_t* places) {
     if (words < 4) {
       for (int64_t i = 0; i < words; ++i) find_tables(Words{a[i]}, Words{b[i]}, places + 8 * i);
@@ -100,7 +100,7 @@ struct PairCounter : Isa {
 
   // Not inlined: the counts would not stay in registers.
   template <int V, int Q>
-  [[gnu::noinline]] static void add_words(uint16_t (&places)[Q][kMostPlaces], int64_t words, const uint8_t* weight,
+  [[gnu::noinline]] static void add_words(uint16_t (&places)[Q][kMaxPlaces], int64_t words, const uint8_t* weight,
                                           Bytes (&sums)[2 * Q][V][2]) {
     const int64_t threes = (8 * words + 2) / 3;
     for (int q = 0; q < Q; ++q) {
@@ -131,7 +131,7 @@ struct PairCounter : Isa {
       Bytes sum[V];
 #pragma GCC unroll 3
       for (int i = 0; i < 3; ++i) {
-        const uint8_t* table = tables + places[q * kMostPlaces + i];
+        const uint8_t* table = tables + places[q * kMaxPlaces + i];
 #pragma GCC unroll 2
         for (int v = 0; v < V; ++v) {
           const Bytes entries = Isa::look_up(table, load<Bytes>(weight + (i * V + v) * kBytes));

@@ -1,7 +1,7 @@
 // The words of the image, and of the packed weights, that the pixels of a binary convolution's tile read.
 #pragma once
 
-#include "kernels/vector/rectangle.h"
+#include "kernels/vector/region.h"
 
 namespace onebit {
 namespace {
@@ -17,7 +17,7 @@ struct BinaryGeometry {
         tap_step(s.dilation_w * pixel_step),
         row_step(static_cast<int64_t>(s.dilation_h) * s.in_w * pixel_step),
         rows(s.groups == 1 && s.dilation_w == 1) {}
-  int64_t channels, words, taps, kernel_w;  // of a group; words a tap
+  int64_t channels, words, taps, kernel_w;  // per group; words per tap
   int64_t pixel_step, tap_step, row_step;   // in input words
   bool rows;                                // a kernel row's taps lie side by side in memory
 };
@@ -27,7 +27,7 @@ template <int P>
 class PixelWords {
  public:
   // `input` is where the window of the first pixel begins (it may lie outside), the others follow `step` words apart;
-  // `weight` holds word_bytes a word of a tap.
+  // `weight` holds word_bytes per word of a tap.
   PixelWords(const BinaryGeometry& geometry, const Taps& taps, const uint32_t* input, int64_t offset, int64_t step,
              const uint8_t* weight, int64_t word_bytes)
       : geometry_(geometry),

@@ -1,4 +1,4 @@
-// Pools with channels in lanes. The part of a window inside the image is found once a pixel.
+// Pools with channels in lanes. The part of a window inside the image is found once per pixel.
 #pragma once
 
 #include "kernels/vector/binarize.h"
@@ -37,7 +37,7 @@ template <int V, class F, class Read, class Add>
   }
 }
 
-// Of equal values (+0 and -0) the first stays. Inputs hold no NaN.
+// Among equal values (+0 and -0) the first stays. Inputs hold no NaN.
 struct Maximum {
   template <int V, class F, class Read>
   static void reduce(const PoolArgs& args, const PoolWindow& window, const float* image, F (&best)[V], Read read) {

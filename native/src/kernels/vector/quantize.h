@@ -1,5 +1,5 @@
-// Floats to bytes, with the padding of a convolution around them. The loop is left to the compiler, which makes vectors
-// of it in each folder.
+// Floats to bytes, with the padding of a convolution around them. The loop is left to the compiler, which vectorises
+// it in each folder.
 #pragma once
 
 #include <cstring>
@@ -13,11 +13,11 @@ namespace {
 // lowest byte of the sum's bits is the integer's.
 inline void quantize_values(const float* __restrict input, int64_t count, float multiplier, int32_t zero_point,
                             uint8_t* __restrict output) {
-  const auto least = static_cast<float>(-zero_point), most = static_cast<float>(255 - zero_point);
+  const auto minimum = static_cast<float>(-zero_point), maximum = static_cast<float>(255 - zero_point);
   for (int64_t i = 0; i < count; ++i) {
     float q = input[i] * multiplier;
-    q = q > least ? q : least;  // NaN becomes the least
-    q = q < most ? q : most;
+    q = q > minimum ? q : minimum;  // NaN becomes the minimum
+    q = q < maximum ? q : maximum;
     const float shifted = q + 12582912.0f;
     uint32_t bits;
     std::memcpy(&bits, &shifted, sizeof bits);

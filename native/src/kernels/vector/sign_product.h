@@ -1,5 +1,5 @@
 // The loops around a product of bytes by signs, which the instruction sets share. Isa::step adds a step of R rows to
-// V vectors of 16-bit sums a row, over bits of 0 or 1; a sum by signs is that of h less twice that. After kSteps steps
+// V vectors of 16-bit sums per row, over bits of 0 or 1; a sum by signs is that of h less twice that. After kSteps steps
 // the sums might overflow: they are added to 32 bits.
 #pragma once
 
@@ -17,14 +17,14 @@ class SignProduct {
   static void pack(const SignPackArgs& args) {
     const int64_t all = vectors_of(args.columns), steps = (args.terms + kTerms - 1) / kTerms;
     for (int64_t step = 0; step < steps; ++step) {
-      const int64_t first = step * kTerms, last = least(first + kTerms, args.terms);
+      const int64_t first = step * kTerms, last = min(first + kTerms, args.terms);
       for (int64_t column = 0; column < args.columns; column += 32) {
         uint32_t group[kTerms] = {};
         for (int64_t k = first; k < last; ++k) group[k - first] = args.words[k * args.word_step + column / 32];
         alignas(64) uint8_t vectors[32 / kColumns][kBytes];
         Isa::expand(group, vectors[0]);
         for (int64_t j = 0, v = column / kColumns; j < 32 / kColumns && v < all; ++j, ++v) {
-          const int64_t block = v / kVectors, width = least(all - block * kVectors, kVectors);
+          const int64_t block = v / kVectors, width = min(all - block * kVectors, kVectors);
           uint8_t* to = args.blocks + block * args.block_step;
           std::memcpy(to + ((args.segment * steps + step) * width + v % kVectors) * kBytes, vectors[j], kBytes);
         }
@@ -43,7 +43,7 @@ class SignProduct {
   static constexpr int kVectors = Isa::kVectors, kRows = Isa::kRows;
   using Sums = typename Isa::Sums;
 
-  static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+  static int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
   static int64_t vectors_of(int64_t columns) { return (columns + kColumns - 1) / kColumns; }
 
   template <int V>
@@ -69,7 +69,7 @@ class SignProduct {
       const uint8_t *rows = left + at.left * segment, *right = args.right + at.right * args.steps * V * kBytes;
       for (int r = 0; r < R; ++r) sum_of_h[r] += args.left_sums[(row + r) * args.segments + at.left];
       for (int64_t steps = args.steps; steps > 0;) {
-        const int64_t some = least(steps, room);
+        const int64_t some = min(steps, room);
         for (int64_t i = 0; i < some; ++i, rows += Isa::kLeftBytes, right += V * kBytes)
           Isa::template step<V, R>(rows, row_bytes, right, sums);
         steps -= some;

@@ -1,4 +1,4 @@
-// The table of an instruction set whose kernels, but for the convolutions of bits and bytes, are those of this folder.
+// The table of an instruction set whose kernels are those of this folder, except the convolutions of bits and bytes.
 #pragma once
 
 #include "kernels/kernels.h"

@@ -1,4 +1,4 @@
-// The passes of the teachable tail, as loops that the compiler makes vectors of in each instruction set's folder.
+// The passes of the teachable tail, as loops that the compiler vectorises in each instruction set's folder.
 #pragma once
 
 #include <cstring>
@@ -114,7 +114,7 @@ struct TailPasses {
     const int64_t channels = z.channels;
     const int32_t* __restrict m = z.m, * __restrict n = z.n, * __restrict a = z.a;
     int64_t* __restrict dm = args.dm, * __restrict dn = args.dn, * __restrict da = args.da, * __restrict dp = args.dp;
-    int32_t* __restrict most = args.most;
+    int32_t* __restrict maxima = args.maxima;
     const Rounding round(16);
     for (int64_t pixel = 0; pixel < z.pixels; ++pixel) {
       const Sum* __restrict s = sums_of(z, Sum{}) + pixel * channels;
@@ -138,7 +138,7 @@ struct TailPasses {
         const int32_t before = gradient[c], size = before < 0 ? -before : before;
         dn[c] += before;
         dm[c] += std::conditional_t<sizeof(Sum) == 4, int64_t, int32_t>{before} * s[c];
-        most[c] = size > most[c] ? size : most[c];
+        maxima[c] = size > maxima[c] ? size : maxima[c];
       }
     }
   }
@@ -205,19 +205,19 @@ struct TailPasses {
     return int64_t{sum} * (distance <= 32768 ? slope : 0);
   }
 
-  static int64_t most_of_estimate(const TailEstimateArgs& given) {
+  static int64_t max_of_estimate(const TailEstimateArgs& given) {
     const TailEstimateArgs args = given;
     const int32_t* __restrict thresholds = args.thresholds;
-    int64_t most = 0;
+    int64_t maximum = 0;
     for (int64_t pixel = 0; pixel < args.pixels; ++pixel) {
       const int32_t* __restrict sums = args.sums + pixel * args.channels;
       const uint8_t* __restrict codes = args.codes + pixel * args.channels;
       for (int64_t c = 0; c < args.channels; ++c) {
         const int64_t t = estimated(args, codes[c], thresholds[c], sums[c]), size = t < 0 ? -t : t;
-        most = size > most ? size : most;
+        maximum = size > maximum ? size : maximum;
       }
     }
-    return most;
+    return maximum;
   }
 
   static void estimate(const TailEstimateArgs& given, int32_t shift, int16_t* output) {
@@ -233,15 +233,15 @@ struct TailPasses {
     }
   }
 
-  static int64_t most_of_add(const TailAddArgs& given) {
+  static int64_t max_of_add(const TailAddArgs& given) {
     const TailAddArgs args = given;
     const int16_t* __restrict a = args.a, * __restrict b = args.b;
-    int64_t most = 0;
+    int64_t maximum = 0;
     for (int64_t i = 0; i < args.count; ++i) {
       const int64_t t = int64_t{a[i]} * args.by_a + int64_t{b[i]} * args.by_b, size = t < 0 ? -t : t;
-      most = size > most ? size : most;
+      maximum = size > maximum ? size : maximum;
     }
-    return most;
+    return maximum;
   }
 
   static void add(const TailAddArgs& given, int32_t shift) {
@@ -276,9 +276,9 @@ struct TailPasses {
             summed<Gradient, TailGradientArgs>,
             levels,
             input,
-            most_of_estimate,
+            max_of_estimate,
             estimate,
-            most_of_add,
+            max_of_add,
             add,
             update,
             LevelProduct::run};

@@ -54,14 +54,14 @@ inline uint32_t noise(uint32_t index, uint32_t seed) {
 inline void levels_of(const LevelsArgs& args) {
   const float* __restrict gradient = args.gradient;
   uint8_t* __restrict output = args.output;
-  const float minimum = args.minimum, inverse = args.inverse, most = static_cast<float>(args.levels);
+  const float minimum = args.minimum, inverse = args.inverse, max_level = static_cast<float>(args.levels);
   const auto first = static_cast<uint32_t>(args.first), count = static_cast<uint32_t>(args.count);
   const uint32_t seed = args.seed;
   for (uint32_t i = 0; i < count; ++i) {
     const float u = static_cast<float>(static_cast<int32_t>(noise(first + i, seed))) * 0x1p-16f;
     float q = (gradient[i] - minimum) * inverse + u;
     q = q > 0.0f ? q : 0.0f;  // NaN too
-    q = q < most ? q : most;
+    q = q < max_level ? q : max_level;
     output[i] = static_cast<uint8_t>(static_cast<int32_t>(q));
   }
 }

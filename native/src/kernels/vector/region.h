@@ -1,4 +1,4 @@
-// Parts the output pixels of a convolution into rectangles whose windows have the same taps inside the image.
+// Parts the output pixels of a convolution into regions whose windows have the same taps inside the image.
 #pragma once
 
 #include "kernels/shape.h"
@@ -20,7 +20,7 @@ struct Taps {
 };
 
 // Pixels of one sample.
-struct Rectangle {
+struct Region {
   Taps taps;
   int64_t width, height;
   int64_t output;  // the first pixel
@@ -52,13 +52,13 @@ struct Axis {
  private:
   // Steps of dilation that cover a distance.
   int64_t steps(int64_t distance) const { return distance > 0 ? (distance + dilation - 1) / dilation : 0; }
-  int64_t clamp(int64_t tap, int64_t least) const { return tap < least ? least : tap < kernel ? tap : kernel; }
+  int64_t clamp(int64_t tap, int64_t minimum) const { return tap < minimum ? minimum : tap < kernel ? tap : kernel; }
 };
 
-// Those of the output rows [begin, end) of a batch.
-class Rectangles {
+// The regions of the output rows [begin, end) of a batch.
+class Regions {
  public:
-  Rectangles(const ConvShape& s, int64_t begin, int64_t end)
+  Regions(const ConvShape& s, int64_t begin, int64_t end)
       : shape_(s),
         y_axis_{s.in_h, s.kernel_h, s.stride_h, s.pad_top, s.dilation_h},
         x_axis_{s.in_w, s.kernel_w, s.stride_w, s.pad_left, s.dilation_w},
@@ -78,7 +78,7 @@ class Rectangles {
     }
   }
 
-  Rectangle now() const {
+  Region now() const {
     const int64_t sample = row_ / shape_.out_h;
     return {{y_axis_.taps(rows_.begin), x_axis_.taps(columns_.begin)},
             columns_.size(),
