@@ -85,7 +85,7 @@ def test_an_experience_that_was_counted_is_not_tried(learner: Learner) -> None:
 
 def test_an_experience_that_is_interrupted_is_dropped(learner: Learner, monkeypatch: pytest.MonkeyPatch) -> None:
     before, calls = state(learner), []
-    answer = Learner._answers
+    answer = Learner._predicted_names
 
     def interrupt(self: Learner, features: np.ndarray) -> list[str]:
         calls.append(len(features))
@@ -93,7 +93,7 @@ def test_an_experience_that_is_interrupted_is_dropped(learner: Learner, monkeypa
             raise KeyboardInterrupt
         return answer(self, features)
 
-    monkeypatch.setattr(Learner, "_answers", interrupt)
+    monkeypatch.setattr(Learner, "_predicted_names", interrupt)
     with pytest.raises(KeyboardInterrupt):
         learner.teach(noise_images(2), "elk", experience="x", gate=Gate(HELD_OUT, TRUTH))
     assert state(learner) == before
