@@ -86,8 +86,8 @@ ONEBIT_API onebit_status onebit_learner_open_on(const onebit_region* region, con
 /* Null is allowed. */
 ONEBIT_API void onebit_learner_close(onebit_learner* learner) ONEBIT_NOEXCEPT;
 
-/* The output of the model that the learner is handed wherever this header says features, and how many floats a sample
- * of it has: "features", or "latents" where a teachable tail learns too. */
+/* The output of the model that the learner is handed wherever this header says features, and the floats per sample
+ * of it: "features", or "latents" where a teachable tail learns too. */
 ONEBIT_API const char* onebit_learner_input(const onebit_learner* learner) ONEBIT_NOEXCEPT;
 ONEBIT_API uint32_t onebit_learner_features(const onebit_learner* learner) ONEBIT_NOEXCEPT;
 
@@ -109,8 +109,8 @@ ONEBIT_API onebit_status onebit_learner_teach(onebit_learner* learner, const flo
                                               size_t count, const char* experience, const onebit_teach_options* options,
                                               int* counted, onebit_error* error) ONEBIT_NOEXCEPT;
 
-/* The two halves of teach, for a caller that tries a lesson before it keeps it, on held-out images for example: after
- * prepare the classes and the probabilities are those that the lesson would leave, and the file is as it was. commit
+/* The two halves of teach, for a caller that tries an update before keeping it, on held-out images for example: after
+ * prepare the classes and the probabilities are those that the update would leave, and the file is as it was. commit
  * keeps them; discard (or close) drops them, and a commit that fails does too. Until then every other change is
  * refused. `counted` is 0 when the experience was counted before, and then nothing is prepared. */
 ONEBIT_API onebit_status onebit_learner_prepare(onebit_learner* learner, const float* features,

@@ -74,7 +74,7 @@ class Cursor {
     return field;
   }
 
-  // A list of `size` bytes an element must fit before room is made for it.
+  // A list with `size` bytes per element must fit before room is made for it.
   void expect_room(uint64_t count, uint64_t size) const {
     if (count > left_ / size) bad_file(place_, " ends too early: it has no room for ", count, " entries");
   }

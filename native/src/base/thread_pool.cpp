@@ -77,7 +77,7 @@ void Pool::split(Call call) {
   }
   started_.notify_all();
   take_parts(call, 0);
-  // All parts are taken; those that others took must be done. Who comes later finds none left and touches nothing.
+  // All parts are taken; those that others took must be done. A thread that comes later finds none left.
   const auto alone = [this] { return inside_ == 0; };
   look(alone);
   std::unique_lock lock(mutex_);

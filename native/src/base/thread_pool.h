@@ -20,8 +20,8 @@ class Pool {
 
   // Calls work(begin, end, thread) on parts of [0, rows) that depend on `rows` and the number of threads alone, and
   // returns when all are done. A thread takes its own share first, the same rows in each call, so that what it wrote
-  // for one layer is in its cache for the next; then what is left of the others', so that a thread that the system
-  // holds up costs little. `work` may not throw.
+  // for one layer is in its cache for the next; then parts that the others have left, so that a thread that the
+  // system holds up costs little. `work` may not throw.
   template <class Work>
   void split(int64_t rows, const Work& work) {
     split({[](const void* context, int64_t begin, int64_t end, size_t thread) {

@@ -1,4 +1,4 @@
-// What every file of onebit needs of Windows: its own way of writing texts. Included by windows_*.cpp alone.
+// What all files of onebit need from Windows: texts in its own encoding. Included by windows_*.cpp alone.
 #pragma once
 
 #ifndef NOMINMAX

@@ -63,7 +63,7 @@ onebit_learner_report summary(const Learner& learner, const onebit::store::Repor
           report.damaged};
 }
 
-// The learner that is kept in a file, if it is one of this model.
+// Opens the learner in a file; refuses one that was made from another model.
 onebit_learner* open_in(std::unique_ptr<onebit::store::File> file, const onebit::Model& model) {
   using namespace onebit::learner;
   Learner learner = Learner::open(std::move(file), backbone_hash(model), tail_of(model));
@@ -83,10 +83,10 @@ onebit_status change(onebit_learner* handle, onebit_error* error, const Change& 
   });
 }
 
-using Lesson = bool (Learner::*)(const float*, const std::vector<std::string>&, const std::string&,
+using Update = bool (Learner::*)(const float*, const std::vector<std::string>&, const std::string&,
                                  const onebit::learner::TrainOptions&);
 
-onebit_status run_lesson(Lesson lesson, onebit_learner* learner, const float* features, const char* const* names,
+onebit_status run_update(Update update, onebit_learner* learner, const float* features, const char* const* names,
                          size_t count, const char* experience, const onebit_teach_options* options, int* counted,
                          onebit_error* error) noexcept {
   return change(learner, error, [&](Learner& target) {
@@ -96,7 +96,7 @@ onebit_status run_lesson(Lesson lesson, onebit_learner* learner, const float* fe
       need(names[i]);
       labels.emplace_back(names[i]);
     }
-    const bool done = (target.*lesson)(features, labels, experience, options_of(*options));
+    const bool done = (target.*update)(features, labels, experience, options_of(*options));
     if (counted) *counted = done;
   });
 }
@@ -187,13 +187,13 @@ uint32_t onebit_learner_class_samples(const onebit_learner* learner, size_t inde
 onebit_status onebit_learner_teach(onebit_learner* learner, const float* features, const char* const* names,
                                    size_t count, const char* experience, const onebit_teach_options* options,
                                    int* counted, onebit_error* error) noexcept {
-  return run_lesson(&Learner::teach, learner, features, names, count, experience, options, counted, error);
+  return run_update(&Learner::teach, learner, features, names, count, experience, options, counted, error);
 }
 
 onebit_status onebit_learner_prepare(onebit_learner* learner, const float* features, const char* const* names,
                                      size_t count, const char* experience, const onebit_teach_options* options,
                                      int* counted, onebit_error* error) noexcept {
-  return run_lesson(&Learner::prepare, learner, features, names, count, experience, options, counted, error);
+  return run_update(&Learner::prepare, learner, features, names, count, experience, options, counted, error);
 }
 
 onebit_status onebit_learner_commit(onebit_learner* learner, onebit_error* error) noexcept {

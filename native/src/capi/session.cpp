@@ -17,7 +17,7 @@ struct onebit_session {
 
 namespace {
 
-// The kernels called `isa` (null: of the environment, else the best).
+// The kernels called `isa` (null: the environment's, else the best).
 const onebit::Kernels& kernels_for(const char* isa) {
   const onebit::Isa* found = onebit::select_isa(isa == nullptr ? "" : isa);
   if (found != nullptr) return found->kernels();

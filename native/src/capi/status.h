@@ -12,7 +12,7 @@ namespace onebit {
 onebit_status report(onebit_status status, std::string_view message, std::string_view hint,
                      onebit_error* error) noexcept;
 
-// For what a caller may not pass.
+// Refuses an argument that a caller may not pass.
 inline void expect(bool condition, const char* message) {
   if (!condition) throw Error(ONEBIT_INVALID_ARGUMENT, message);
 }

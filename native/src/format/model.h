@@ -58,7 +58,7 @@ enum class Op : uint32_t {
 
 const char* op_name(Op op);
 
-// What an operator does not have is null, 0 or `none`.
+// Fields that an operator does not use are null, 0 or `none`.
 struct Node {
   static constexpr uint32_t none = 0xFFFFFFFFu;
 

@@ -111,7 +111,7 @@ class OperatorReader {
     expect_shape(out_, room_h / node_.stride_h + 1, room_w / node_.stride_w + 1, out_c, "the output");
   }
 
-  // What all convolutions have.
+  // Decodes what all convolutions have in common.
   void conv(ValueType input, DType weight, int64_t max_terms) {
     expect_type(in_, input, "the input");
     node_.dilation_h = attribute(6, "dilation_h", 1, kMaxKernel);

@@ -35,7 +35,7 @@ const Type* typed_entry(const Model& model, const char* key) {
   return found;
 }
 
-// What META says of a teachable tail.
+// Checks META's entries of a teachable tail.
 void check_tail(const Model& model);
 
 std::vector<Tensor> read_tensors(const Section& section, const Section& data);

@@ -39,7 +39,7 @@ class InputGradient {
   void finish(const Part& part, const float* sums, int64_t first, int64_t samples, const float* input,
               Estimator estimator, float* output) const;
 
-  // For an input pixel: its gradient is scale * (sum - shift[c]) + shift[in_c + c].
+  // The shifts of an input pixel, whose gradient is scale * (sum - shift[c]) + shift[in_c + c].
   const float* shift(int64_t y, int64_t x) const {
     return row_shifts(y) + 2 * s_.in_c * column_class_[static_cast<size_t>(x)];
   }

@@ -8,7 +8,7 @@
 namespace onebit {
 namespace {
 
-// What a row block of a convolution may take of a second-level cache.
+// Bytes of a second-level cache that a row block of a convolution may take.
 constexpr int64_t kRowBlockBytes = 448 * 1024;
 
 class Lowering {
@@ -38,7 +38,7 @@ class Lowering {
  private:
   static constexpr uint32_t nowhere = 0xFFFFFFFFu;
 
-  // A group is one moment: what any of its nodes reads lives until its end.
+  // A group is one moment: the values that its nodes read live until its end.
   void find_last_uses() {
     for (uint32_t time = 0; time < groups_.size(); ++time) {
       const Group& group = groups_[time];
@@ -74,7 +74,7 @@ class Lowering {
     plan_.steps.push_back(step);
   }
 
-  // All but where the outputs go.
+  // Everything except the places of the outputs.
   Step describe(uint32_t index) const {
     const Node& node = model_.nodes[index];
     Step step = {};

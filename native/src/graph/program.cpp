@@ -22,7 +22,7 @@ uint64_t packed_bytes(const Step& step, const Kernels& kernels) {
   }
 }
 
-// A block of one row: it takes the least memory, which such a device has the least of. Returns what scratch then needs.
+// Blocks of one row take the least memory, of which such a device has little. Returns the bytes of scratch needed.
 uint64_t shrink_row_blocks(std::vector<Step>& steps) {
   uint64_t bytes = 0;
   for (size_t i = 0; i < steps.size(); ++i) {
@@ -114,7 +114,7 @@ class Compiler {
     bytes_.insert(bytes_.end(), from, from + size);
   }
 
-  // Tensors may share bytes: the largest that begins there.
+  // The largest tensor that begins there, since tensors may share bytes.
   uint64_t tensor_bytes(uint64_t offset) const {
     uint64_t bytes = 0;
     for (const Tensor& tensor : model_.tensors)

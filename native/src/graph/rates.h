@@ -1,4 +1,4 @@
-// How fast one thread goes in the caches on layers of a good shape: what a layer's floor is computed from.
+// The speed of one thread in the caches on layers of a good shape, from which a layer's floor is computed.
 #pragma once
 
 #include "kernels/kernels.h"

@@ -12,7 +12,7 @@ namespace {
 // Nanoseconds of a step below which waking the other threads costs more than they save.
 constexpr uint64_t kWorthSplitting = 10000;
 
-// A step's nanoseconds on a fast core, roughly: what kWorthSplitting is compared with, and nothing else.
+// A step's nanoseconds on a fast core, roughly; only compared with kWorthSplitting.
 uint64_t work_of(const Model& model, const Step& step) {
   const Node& node = model.nodes[step.node];
   const uint64_t elements = model.values[node.input].elements() + model.values[node.output].elements();

@@ -28,7 +28,7 @@ int32_t choose_kernel(const KernelList<Kernel>& list, const ConvShape& shape) {
   return choose_kernel(KernelQuery{&list, shape});
 }
 
-// The place for each of them. To ask for all convolutions of a plan at once makes the measurements steadier: the runs
+// The place for each query. To ask for all convolutions of a plan at once makes the measurements steadier: the runs
 // of a kernel are spread over the time that all take. Throws std::bad_alloc.
 std::vector<int32_t> choose_kernels(const std::vector<KernelQuery>& queries);
 

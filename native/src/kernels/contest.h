@@ -1,6 +1,6 @@
 // A contest of kernels by the clock: which of those that give the same bits is the fastest for a convolution.
 //
-// What else runs on the machine makes a run longer, never shorter, so the shortest run of a kernel counts. But a
+// Other load on the machine makes a run longer, never shorter, so the shortest run of a kernel counts. But a
 // disturbance may last for milliseconds, and hit some kernels more than others (tiles more than vectors, where another
 // thread has the same core). So the contests of a plan are held together, in rounds: the runs of a kernel are spread
 // over the time that all take. And a kernel that comes later in the list must lead for longer than the first.
@@ -43,7 +43,7 @@ class Contest {
  protected:
   static constexpr Seconds kRun{200e-6};  // about what a run should take at most: all rows of most layers
 
-  // How long a run of that one takes.
+  // The time of one run of a candidate.
   virtual Seconds run(size_t candidate) = 0;
 
   // Sets how many runs follow, if one of the fastest kernel takes so long.
@@ -63,7 +63,7 @@ class Contest {
   static constexpr double kPatience = 4;            // budgets before a kernel is taken that comes later in the list
   static constexpr double kClearlyLess = 0.97;      // else the one that comes first in the list stays
 
-  // The place among the candidates.
+  // The leader's place among the candidates.
   size_t leader() const {
     size_t best = 0;
     for (size_t i = 1; i < candidates_.size(); ++i)
@@ -75,7 +75,7 @@ class Contest {
   int turns_ = 0, rounds_ = 0, max_rounds_ = 0, held_ = 0;
 };
 
-// Holds them in turns until all are decided.
+// Holds the contests in turns until all are decided.
 inline void hold(const std::vector<std::unique_ptr<Contest>>& contests) {
   for (bool more = true; more;) {
     more = false;
@@ -87,7 +87,7 @@ inline void hold(const std::vector<std::unique_ptr<Contest>>& contests) {
   }
 }
 
-// The first `rows` rows of the output, and of the input what they read.
+// The first `rows` rows of the output, and the rows of the input that they read.
 inline ConvShape top_rows(const ConvShape& s, int32_t rows) {
   ConvShape top = s;
   top.out_h = std::min(rows, s.out_h);
@@ -96,7 +96,7 @@ inline ConvShape top_rows(const ConvShape& s, int32_t rows) {
   return top;
 }
 
-// Made-up data of a shape, all rows of it or some, and a run of a kernel on it.
+// Made-up data of a shape, with all of its rows or some, and a run of a kernel on it.
 template <class Clock, class Args>
 class Trial {
  public:
@@ -185,7 +185,7 @@ class ConvContest<Clock, ConvKernel<Args, Weight...>> : public Contest {
   Seconds run(size_t candidate) override { return trial_->run(list_[candidates_[candidate]], weights_.get()); }
 
   const List& list_;
-  AlignedMemory weights_;  // shared by all candidates: what they say does not matter
+  AlignedMemory weights_;  // shared by all candidates: their values do not matter
   std::unique_ptr<Trial<Clock, Args>> trial_;
 };
 

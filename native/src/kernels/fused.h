@@ -20,7 +20,7 @@ struct Bfloat16 {
 
 enum class UnitActivation : int32_t { none = 0, hardtanh = 1, rprelu = 2 };
 
-// What stands for the derivative of the sign at u.
+// The estimator of the derivative of the sign at u.
 enum class SignEstimator : int32_t {
   none = 0,       // 1
   clipped = 1,    // 1 where |u| <= 1
@@ -36,11 +36,11 @@ struct SignArgs {
   int64_t pixels, channels;
   const Store* x;
   const float* threshold;  // [channels], or null for 0
-  float base;              // the threshold where there are none of the channels
+  float base;              // the threshold where the channels have none
   uint32_t* bits;          // [pixels][words]
 };
 
-// The convolution of signs by signs, zero in the padding, to 16-bit dot products: of whole samples.
+// The convolution of signs by signs, zero in the padding, to 16-bit dot products, for whole samples.
 struct SignConvArgs {
   ConvShape shape;
   const uint32_t* bits;  // [batch][in_h][in_w][words]
@@ -79,7 +79,7 @@ struct NormalizeArgs {
   uint32_t* bits;
 };
 
-// What scaling a sample by its deviation asks for.
+// The statistics that scaling a sample by its deviation needs.
 struct SampleStatistics {
   double sum, squares;  // sums of x, and of (x - mean)^2
   double minimum, maximum;
@@ -155,8 +155,8 @@ struct BackArgs {
   const Store* x;               // stored output, for `coupled` and Hardtanh; or null
   const Store* z;               // for RPReLU
   const int16_t* y;             // dot products of the unit in front; null at the block's entrance
-  const float *slope, *offset;  // where x is null: an inner unit's
-  const float* mean;            // that of y
+  const float *slope, *offset;  // an inner unit's, where x is null
+  const float* mean;            // the mean of y
   int64_t step;                 // elements from a pixel to the next, in all but d
   Store* output;
   float* sums;
@@ -172,7 +172,7 @@ struct MeansArgs {
   Store* output;  // [columns][before + channels + after]
 };
 
-// Its gradient: that of each output, divided by the pixels of a mean, in all of them.
+// Its gradient: each output's, divided by the pixels of a mean, goes to all of them.
 template <class Store>
 struct SpreadArgs {
   int64_t columns, channels;

@@ -24,7 +24,7 @@ struct HeadQuantizeArgs {
   const int16_t* masters;  // [rows][width]
   int64_t rows, width;
   int32_t span, zero;
-  int16_t* weights;  // [rows][head_pitch(width)]; what lies behind a row's width is left alone
+  int16_t* weights;  // [rows][head_pitch(width)]; elements behind a row's width are left alone
 };
 
 // scores[k][s] = w_k . x_s
@@ -51,7 +51,7 @@ struct HeadErrorsArgs {
 struct HeadProductArgs {
   const int16_t* factors;
   int64_t rows;
-  int64_t factors_step;   // even; what follows `terms` factors, up to an even number, may be read
+  int64_t factors_step;   // even; up to an even number, elements behind `terms` factors may be read
   const int16_t* packed;  // 64-byte aligned
   int64_t terms, width;
   int32_t* sums;
@@ -59,7 +59,7 @@ struct HeadProductArgs {
 };
 
 // W <- saturate16(W - floor(round(gradient * rate * 2^16) 2^-16 + u)), with 16 bits of noise u of the key and the index
-// of the entry; what has no gradient stays.
+// of the entry; entries without a gradient stay.
 struct HeadUpdateArgs {
   const int32_t* gradient;
   int64_t count;

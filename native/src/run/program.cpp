@@ -11,7 +11,7 @@ namespace {
 
 constexpr uint32_t kPolynomial = 0x82F63B78u;
 
-// The effect of half a byte.
+// The effect of half a byte on the checksum.
 struct HalfByteTable {
   constexpr HalfByteTable() : effect() {
     for (uint32_t half = 0; half < 16; ++half) {

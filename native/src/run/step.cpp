@@ -27,7 +27,7 @@ Epilogue epilogue(const Step& step, const Bases& bases) noexcept {
           read<float>(step.slope, bases), read<float>(step.post, bases), step.activation};
 }
 
-// Bits beside floats.
+// The bits that are written beside floats.
 Bits bits(const Step& step, const Bases& bases) noexcept {
   if (step.bits_interval.base == Base::nowhere) return {};
   return {write<uint32_t>(step.bits, bases), read<float>(step.bits_interval, bases)};

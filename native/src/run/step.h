@@ -37,7 +37,7 @@ enum class StepKind : uint32_t {
   pad_channels = 8
 };
 
-// What a step does not have is nowhere or 0. Fixed-width fields only, so that it has one layout everywhere.
+// Fields that a step does not use are nowhere or 0. Fixed-width fields only, so that it has one layout everywhere.
 struct Step {
   StepKind kind;
   uint32_t node;    // its index in the model

@@ -1,4 +1,4 @@
-// Plain loops, which the compiler may make vectors of.
+// Plain loops, which the compiler may vectorise.
 #include "kernels/vector/training.h"
 
 #include "kernels/portable/tables.h"

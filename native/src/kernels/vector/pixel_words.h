@@ -6,7 +6,7 @@
 namespace onebit {
 namespace {
 
-// What the loops over pixels need of a shape, worked out once.
+// The parts of a shape that the loops over pixels need, worked out once.
 struct BinaryGeometry {
   explicit BinaryGeometry(const ConvShape& s)
       : channels(s.in_c / s.groups),
@@ -22,7 +22,7 @@ struct BinaryGeometry {
   bool rows;                                // a kernel row's taps lie side by side in memory
 };
 
-// What a tile of P pixels reads, as spans of words: the taps of a kernel row where they lie side by side, else a tap.
+// The words that a tile of P pixels reads, in spans: the taps of a kernel row where they lie side by side, else a tap.
 template <int P>
 class PixelWords {
  public:

@@ -7,7 +7,7 @@
 namespace onebit {
 namespace {
 
-// Positions [y0, y1) x [x0, x1) of the image, and how many the window has with its padding.
+// Positions [y0, y1) x [x0, x1) of the image, and their number in the window with its padding.
 struct PoolWindow {
   PoolWindow(const PoolArgs& args, int64_t oy, int64_t ox) {
     const int64_t top = oy * args.stride_h - args.pad_top, left = ox * args.stride_w - args.pad_left;

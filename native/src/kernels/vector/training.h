@@ -50,7 +50,7 @@ inline uint32_t noise(uint32_t index, uint32_t seed) {
   return h >> 16;
 }
 
-// Left to the compiler, which makes vectors of it.
+// Left to the compiler, which vectorises it.
 inline void levels_of(const LevelsArgs& args) {
   const float* __restrict gradient = args.gradient;
   uint8_t* __restrict output = args.output;
