@@ -111,8 +111,8 @@ def _cells(ms: float, floor: float, median: float) -> tuple[str, str, str, str]:
 
 
 def floor_ms(layer: Layer, batch: int, threads: int, rates: tuple[float, float, float, float]) -> float:
-    """The least time that a layer could take at the measured rates (``_engine.rates``: binary and real products, bytes,
-    products of bytes; a second).
+    """The shortest time that a layer could take at the measured rates (``_engine.rates``: binary and real products,
+    bytes, products of bytes; per second).
 
     Example:
         >>> layer = Layer("conv", "conv_binary", (64, 8, 8), (64, 8, 8), 1, 8, 2_000_000, 1_000)

@@ -51,7 +51,7 @@ def show(result: dict[str, Any], console: Console) -> None:
 
 
 def _row(name: str, root: str | None) -> dict[str, Any]:
-    """What is known of a data set without reading its images."""
+    """The facts about a data set that need none of its images."""
     kind = find(name)
     counts = kind.counts or (None, None)
     row: dict[str, Any] = {

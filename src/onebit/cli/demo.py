@@ -180,7 +180,7 @@ def _export(run_folder: Path, path: Path) -> Path:
 
 
 def _command(name: str, *words: object) -> dict[str, Any]:
-    """What the command would print with ``--json``; its options are those that its parser knows."""
+    """The result that the command would print with ``--json``; its options are those that its parser knows."""
     parser, module = build_parser(name)
     result: dict[str, Any] = module.run(parser.parse_args([str(word) for word in words]))
     return result

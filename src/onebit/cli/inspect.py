@@ -64,7 +64,7 @@ def show(result: dict[str, Any], console: Console) -> None:
 
 
 def _layers(model: Model) -> list[dict[str, Any]]:
-    """What the graph says, and beside it what only the export knew, where its report fits the graph."""
+    """The graph's layers, with the export's remarks on them where its report fits the graph."""
     told = model.report.get("layers") if isinstance(model.report, dict) else None
     report = told if isinstance(told, list) and len(told) == len(model.layers) else [None] * len(model.layers)
     rows = []

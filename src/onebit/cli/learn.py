@@ -249,7 +249,7 @@ _RUN = {
 
 
 def _check_teach(args: Namespace) -> None:
-    """What the parser cannot say: which words and options go together."""
+    """Checks which words and options go together, which the parser cannot."""
     if args.watch and args.images:
         raise OnebitError("--watch FOLDER takes no other images", hint="see onebit learn watch --help")
     if not args.watch and not args.images:

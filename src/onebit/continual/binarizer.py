@@ -52,7 +52,7 @@ class LatentBinarizer:
         return torch.from_numpy(np.packbits(negative.numpy(), axis=1, bitorder="little"))
 
     def unpack(self, rows: Tensor, shape: torch.Size) -> Tensor:
-        """What was packed, as :meth:`__call__` gives it; (N, C, ...).
+        """The latents that were packed, as :meth:`__call__` gives them; (N, C, ...).
 
         Args:
             rows: from :meth:`pack`.

@@ -97,7 +97,7 @@ class FullyQuantized(Hybrid):
 
     The estimators of sign x and sign W are those of the network's own quantisers: with ApproxSign and
     MagnitudeAwareSign the derivatives are 2 (1 - |x|) and alpha where |W| <= 1. Ranges are those of the tensor in
-    training, and in evaluation, where no answer may depend on the others of its batch, their running mean (0.9 of the
+    training, and in evaluation, where no output may depend on its batch, their running mean (0.9 of the
     old). The slope of PReLU has its true gradient, the update base of W is Q_qw(W), and padding is the same forward and
     backward, in all of which the scripts err.
 

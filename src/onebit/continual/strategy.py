@@ -1,4 +1,4 @@
-"""What every continual learning strategy offers."""
+"""The interface of a continual learning strategy."""
 
 from abc import ABC, abstractmethod
 

@@ -1,4 +1,4 @@
-"""What every data set offers, and where its files are looked for."""
+"""The interface of a data set, and the places where its files are looked for."""
 
 import hashlib
 import os
@@ -68,7 +68,7 @@ class DataSet(ABC):
 
     @property
     def resize(self) -> int | None:
-        """What the shorter side of a test image becomes before its centre is cut; None if the whole is stretched."""
+        """Length of a test image's shorter side before its centre is cut; None if the whole is stretched."""
         return None
 
     @property
@@ -83,7 +83,7 @@ class DataSet(ABC):
 
     @property
     def note(self) -> str:
-        """What a reader of results on this data set must know; empty if nothing."""
+        """A remark for readers of results on this data set; may be empty."""
         return ""
 
     @abstractmethod

@@ -28,8 +28,8 @@ class ImageFileSet(DataSet):
     Args:
         path: its folder; None looks for one of the usual names in ``root``.
         size: side of the square that a network sees, or (height, width).
-        resize: what the shorter side of a test image becomes before its centre is cut; None keeps the usual
-            proportion of 256 to 224.
+        resize: length of a test image's shorter side before its centre is cut; None keeps the usual proportion of
+            256 to 224.
         on_corrupt: ``error`` or ``skip``, see :class:`Faults`.
         root: the folder that holds data sets.
     """

@@ -83,7 +83,7 @@ class Loader:
         return self.transform(self.images.index_select(0, indices), generator), self.labels[indices]
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the epoch stands, in plain numbers."""
+        """The position in the epoch, in plain numbers."""
         return self.sampler.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

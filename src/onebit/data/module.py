@@ -84,12 +84,12 @@ class DataModule(LightningDataModule):
 
     @property
     def mean(self) -> tuple[float, ...]:
-        """What is subtracted from pixel / 255, one per channel."""
+        """The mean that is subtracted from pixel / 255, one per channel."""
         return self.data_set.mean if self.normalize else (0.0,) * self.shape[0]
 
     @property
     def std(self) -> tuple[float, ...]:
-        """What the difference is divided by, one per channel."""
+        """The deviation that the difference is divided by, one per channel."""
         return self.data_set.std if self.normalize else (1.0,) * self.shape[0]
 
     @property

@@ -98,7 +98,7 @@ class EpochSampler:
             self.epoch, self.position, self._resuming = epoch, 0, False
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the epoch stands, in plain numbers."""
+        """The position in the epoch, in plain numbers."""
         return {"epoch": self.epoch, "position": self.position, "batches": len(self), "seed": self.seed}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ def _cyclebnn(fill: Sequence[int], hole: Tensor) -> tuple[_Steps, _Steps]:
     return (crop, augmentation.flip, policy), (partial(augmentation.cutout, fill=hole),)
 
 
-# What is done to the bytes of the images, and what to the numbers, by the mean colour in bytes and in numbers.
+# Steps for the bytes of the images, and for the numbers, by the mean colour in bytes and in numbers.
 AUGMENTATIONS: dict[str, Callable[[Sequence[int], Tensor], tuple[_Steps, _Steps]]] = {
     "none": lambda fill, hole: ((), ()),
     "flip_crop": lambda fill, hole: ((augmentation.crop, augmentation.flip), ()),

@@ -185,7 +185,7 @@ def _exported() -> dict[str, str]:
 
 
 def _refuse_k_bits(net: nn.Module) -> None:
-    """The format has no step function of several levels, without which the file would answer otherwise."""
+    """The format has no step function of several levels, without which the file would compute something else."""
     for name, layer in quantized_layers(net):
         if not isinstance(layer, BinaryLayer):
             bits = getattr(layer.input_quantizer, "precision", "few")

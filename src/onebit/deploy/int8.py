@@ -130,7 +130,7 @@ def quantize(
     """Turns real-valued convolutions and dense layers to int8, in place, as far as the images keep their top-1.
 
     If too many do not, layers go back to float32, first the one that alone changes the logits of those images most,
-    until enough do. The answers compared are the engine's own.
+    until enough do. The logits compared are the engine's own.
 
     Args:
         graph: folded.

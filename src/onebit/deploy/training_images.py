@@ -76,7 +76,7 @@ def replay_images(info: dict[str, Any], count: int) -> Teachable:
 
 
 def evaluation_resize(info: dict[str, Any]) -> int | None:
-    """What ``deploy.export(..., resize=)`` takes: how the data set of the checkpoint cuts its test images.
+    """The ``resize`` of :func:`onebit.deploy.export`: how the data set of the checkpoint cuts its test images.
 
     Args:
         info: the checkpoint's. The images themselves need not be here.

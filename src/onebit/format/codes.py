@@ -31,14 +31,14 @@ class Estimator(enum.IntEnum):
 
 
 class ValueType(enum.IntEnum):
-    """What a value of the graph is made of."""
+    """The element type of a value of the graph."""
 
     FLOAT32 = 1
     BITS = 2
 
 
 class TensorType(enum.IntEnum):
-    """What a constant tensor is made of."""
+    """The element type of a constant tensor."""
 
     FLOAT32 = 1
     INT32 = 2
@@ -47,7 +47,7 @@ class TensorType(enum.IntEnum):
 
 
 class MetaType(enum.IntEnum):
-    """What an entry of META holds."""
+    """The type of an entry of META."""
 
     TEXT = 1
     TEXTS = 2

@@ -1,4 +1,4 @@
-"""What a convolution does to its sums before it writes them. numpy only."""
+"""The operations of a convolution on its sums before it writes them. numpy only."""
 
 from dataclasses import dataclass
 from typing import Any

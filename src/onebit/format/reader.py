@@ -1,4 +1,4 @@
-"""What an ``.obn`` file holds, from its bytes: the inverse of :func:`onebit.format.writer.serialize`. numpy only."""
+"""The content of an ``.obn`` file from its bytes: the inverse of :func:`onebit.format.writer.serialize`. numpy only."""
 
 import hashlib
 import struct
@@ -35,7 +35,7 @@ _ELEMENTS = {TensorType.FLOAT32: "<f4", TensorType.INT32: "<i4", TensorType.INT8
 
 @dataclass(frozen=True)
 class Contents:
-    """What a file holds.
+    """The content of a file.
 
     Attributes:
         graph: its nodes; latent weights and estimators stay in ``meta`` and ``tensors``.

@@ -1,4 +1,4 @@
-"""From an image, in whatever form, to what a network takes."""
+"""From an image in any form to the input of a network."""
 
 import io
 import os
@@ -118,14 +118,14 @@ def crop(image: "Image", box: tuple[float, float, float, float], size: tuple[int
 
 
 def centre_box(size: tuple[int, int], wanted: tuple[int, int], resize: int) -> tuple[float, float, float, float]:
-    """Where the centre of an image lies that would be cut after resizing: the usual evaluation on ImageNet.
+    """The centre of an image that would be cut after resizing: the usual evaluation on ImageNet.
 
     Cutting first and resizing once keeps fractions of a pixel, and no image, however long and thin, grows.
 
     Args:
         size: (width, height) of the image.
         wanted: (H, W) of the cut.
-        resize: what the shorter side of the image would be resized to; not below ``wanted``.
+        resize: length to which the shorter side would be resized; not below ``wanted``.
 
     Returns:
         left, top, right, bottom: a box for :func:`crop`.

@@ -45,7 +45,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a classifier says about one image.
+    """The classification of one image.
 
     Attributes:
         label: name of the most likely class (its number if the file names no classes).
@@ -211,11 +211,11 @@ class Model:
         return results
 
     def input_of(self, images: Iterable[Any]) -> NDArray[np.float32]:
-        """What :meth:`run` takes of images in any form that :meth:`predict` knows; at least one."""
+        """The input of :meth:`run` for images in any form that :meth:`predict` knows; at least one."""
         return np.stack([to_input(image, self.input_shape, self.mean, self.std, self.resize) for image in images])
 
     def channels_last(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What :meth:`run` takes of float32 (N, C, H, W).
+        """The input of :meth:`run` for float32 (N, C, H, W).
 
         Raises:
             OnebitError: another shape or dtype.

@@ -96,7 +96,7 @@ Fresh = dict[str, tuple[NDArray[np.uint8], str]]  # hash -> pixels and class
 
 
 def _fresh(batch: LabelledImages, journal: Journal, model: Model, skipped: Callable[[Path, str], None]) -> Fresh:
-    """What is readable and was not taught before."""
+    """The readable images that were not taught before."""
     fresh: Fresh = {}
     for path, name in zip(batch.paths, batch.names, strict=True):
         try:

@@ -1,4 +1,4 @@
-"""What a learner sees of images: the features of its backbone."""
+"""The features of images, which a learner takes from its backbone."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
