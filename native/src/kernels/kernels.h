@@ -32,7 +32,7 @@ struct Epilogue {
   Activation activation;
 };
 
-// The floats that a kernel writes, binarised as well: what the next binary layer reads. Null where nobody does.
+// The floats that a kernel writes, binarised as well for the next binary layer. Null where no layer reads them.
 struct Bits {
   uint32_t* words = nullptr;        // [batch][out_h][out_w][ceil(channels / 32)]
   const float* interval = nullptr;  // [channels][2]
@@ -109,7 +109,7 @@ struct PoolArgs {
   Bits bits = {};
 };
 
-// One way to run a convolution; `Weight` is what `pack` takes before the place to write to.
+// One way to run a convolution; `Weight` are the arguments of `pack` in front of `packed`.
 template <class Args, class... Weight>
 struct ConvKernel {
   // The kernel of a class with these functions.

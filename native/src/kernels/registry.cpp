@@ -23,7 +23,7 @@ namespace {
 constexpr const Isa* entries[] = {ONEBIT_ISAS};
 #undef ONEBIT_ISA
 
-// Those that this CPU has.
+// The entries that this CPU can run.
 struct Registry {
   static constexpr size_t kMax = sizeof(entries) / sizeof(entries[0]);
 

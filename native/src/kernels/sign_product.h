@@ -15,7 +15,7 @@ struct SignPair {
   int32_t left, right;  // segments of the rows and of the columns
 };
 
-// The bits of one segment, [term][words of the columns], to its place in every block.
+// Packs the bits of one segment, [term][words of the columns], to its place in every block.
 struct SignPackArgs {
   int64_t segment, terms, columns;
   const uint32_t* words;

@@ -1,4 +1,4 @@
-// What lies between the products of the teachable tail (docs/learner.md): passes over [pixels][channels], in integers.
+// The passes between the products of the teachable tail (docs/learner.md), over [pixels][channels], in integers.
 //
 // All sets give the same integers. Passes neither allocate nor throw. Codes are levels plus the zero of their value,
 // 0 to 255.
@@ -29,7 +29,7 @@ struct TailCodesArgs {
   uint8_t* output;
 };
 
-// G becomes G', the gradient before the activation. What is summed over pixels is added to dm, dn, da, dp;
+// G becomes G', the gradient before the activation. Sums over pixels are added to dm, dn, da, dp;
 // `maxima` grow to the largest |G'| per channel.
 struct TailGradientArgs {
   TailSums z;

@@ -56,7 +56,7 @@ constexpr int64_t kPlaneGranule = 64;
 // Bits to planes of ±1, one per channel: planes[c * size + i] = inside[i] & (bit ? -1 : 1). Adds the samples that lie
 // behind each other in them:
 //   totals[c * total_step + i] += sum over n of planes[c * size + n * sample + i], for i < sample, modulo 2^8
-// whatever becomes of the others. `planes` has kPlaneGranule bytes more.
+// The other totals may hold anything. `planes` has kPlaneGranule bytes more.
 struct PlanesArgs {
   const uint8_t* bits;    // [channels / 8, rounded up][size], a byte per 8 channels, lowest first
   const uint8_t* inside;  // [size], 0 or 255

@@ -2,7 +2,7 @@
 // and each sum rounded, whatever the width of a vector. Up to V vectors of outputs and P pixels are in registers.
 //
 // Packed weights, for each block of up to V * N outputs of a group (the last one narrower: a multiple of N):
-// [tap][channel][width]. A depthwise convolution (one channel in, one out, a group) is instead blocks of channels:
+// [tap][channel][width]. A depthwise convolution (one channel in and one out per group) is instead blocks of channels:
 // [tap][width].
 #pragma once
 

@@ -84,7 +84,7 @@ class Fused {
     store(reinterpret_cast<uint16_t*>(to), Isa::narrow(upper), count);
   }
 
-  // What comes back when `value` has been stored.
+  // `value` as it is read back after it was stored.
   static F stored(F value, const float*) { return value; }
   static F stored(F value, const Bfloat16*) {
     const auto bits = (Unsigned)value;
@@ -235,7 +235,7 @@ class Fused {
   // NaN, second in both, stays.
   static F clamped(F z) { return smaller(all(1.0f), larger(all(-1.0f), z)); }
 
-  // Hardtanh as stored: rounding may not bring what is inside to the border, which would close the gradient's mask.
+  // Hardtanh as stored: rounding may not bring an inner value to the border, which would close the gradient's mask.
   static F clamped(F z, const float*) { return clamped(z); }
   static F clamped(F z, const Bfloat16*) {
     const F size = absolute(z), before = all(0.99609375f);  // the bfloat16 before 1

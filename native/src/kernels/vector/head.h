@@ -1,5 +1,5 @@
-// The passes of the head: products of blocks that stay in registers, and loops that the compiler makes vectors of in
-// each instruction set's folder.
+// The passes of the head: products of blocks that stay in registers, and loops that the compiler vectorises in each
+// instruction set's folder.
 #pragma once
 
 #include "integer/noise.h"

@@ -35,7 +35,7 @@ class Int8Geometry {
   const ConvShape& shape;
   int64_t channels;        // per group
   bool joined;             // a kernel row's taps lie side by side
-  int64_t columns, spans;  // spans of a kernel row, of the kernel
+  int64_t columns, spans;  // spans per kernel row and per kernel
   int64_t span_bytes;
   int64_t collected;  // bytes of a span
   int64_t span_steps, collected_steps;

@@ -1,4 +1,4 @@
-// Products of 8-bit levels in 16 bits each, as loops that the compiler makes vectors of.
+// Products of 8-bit levels in 16 bits each, as loops that the compiler vectorises.
 #pragma once
 
 #include "kernels/tail.h"

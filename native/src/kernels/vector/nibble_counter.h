@@ -1,6 +1,6 @@
-// Counts the mismatches of a binary convolution where the CPU has no popcount of vectors: lanes are outputs, a byte
-// each, and a weight's nibble looks up (VPSHUFB) its mismatches with the pixel's nibble in the table of that nibble. A
-// word is four steps: a byte of every output for channels 0-7, then 8-15, 16-23, 24-31.
+// Counts the mismatches of a binary convolution where the CPU has no popcount of vectors: lanes are outputs, one byte
+// each, and a weight's nibble looks up (VPSHUFB) its mismatches with the pixel's nibble in that nibble's table. A word
+// is four steps: a byte of every output for channels 0-7, then 8-15, 16-23, 24-31.
 //
 // A step of one vector and one pixel is two look-ups and two adds for 8 * kBytes products; the three instructions that
 // take the weights' nibbles apart are shared by all pixels of the tile.
