@@ -11,7 +11,7 @@ import engine_report
 import learner_report
 import streams_report
 import training_report
-from tables import ROOT, accuracy, between, markdown, read, source
+from tables import ROOT, accuracy, between, markdown, read, source, wrapped
 
 DEMO = {
     "float_top1": "ten digits: real-valued twin",
@@ -112,11 +112,11 @@ def pages() -> dict[Path, str]:
     learner, readme = ROOT / "docs" / "learner.md", ROOT / "README.md"
     embedded, contributing = ROOT / "docs" / "embedded.md", ROOT / "CONTRIBUTING.md"
     return {
-        ROOT / "docs" / "results.md": "\n\n".join(parts) + "\n",
-        learner: between(learner.read_text("utf-8"), learner_table()),
-        embedded: between(embedded.read_text("utf-8"), embedded_table()),
-        readme: between(readme.read_text("utf-8"), engine_report.summary(read("engine_vs_peers"))),
-        contributing: between(contributing.read_text("utf-8"), targets_table()),
+        ROOT / "docs" / "results.md": wrapped("\n\n".join(parts)) + "\n",
+        learner: between(learner.read_text("utf-8"), wrapped(learner_table())),
+        embedded: between(embedded.read_text("utf-8"), wrapped(embedded_table())),
+        readme: between(readme.read_text("utf-8"), wrapped(engine_report.summary(read("engine_vs_peers")))),
+        contributing: between(contributing.read_text("utf-8"), wrapped(targets_table())),
     }
 
 
