@@ -1,4 +1,4 @@
-"""The ledger: what training and running a network costs, layer by layer."""
+"""The ledger: the cost of training and of inference of a network, layer by layer."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -55,7 +55,7 @@ class LayerCost:
 
 @dataclass(frozen=True)
 class Ledger:
-    """Counts for one sample, MACs by operand widths, and what follows from them.
+    """Counts for one sample: MACs by operand widths, and the figures that follow from them.
 
     Args:
         layers: in the order of execution.
@@ -126,7 +126,8 @@ class Ledger:
         }
 
     def under(self, rule: CostRule) -> "Ledger":
-        """The same counts with the widths of another rule, such as that of a method which knows its own after a run."""
+        """The same counts with the widths of another rule, such as that of a method which knows its widths only after a
+        run."""
         charged = rule.charged or rule.operands
         layers = tuple(
             replace(layer, operands=rule.operands, charged=charged) if layer.quantized else layer

@@ -89,6 +89,6 @@ class CPT(Method):
         self.set_bits(*(cyclic_bits(t, total, r, self.cycles, self.schedule) for r in (self.bits, self.gradient_bits)))
 
     def cost_rule(self) -> CostRule:
-        """B_t × B_t forward, g × B_t for both gradients: what the released code counts, too."""
+        """B_t × B_t forward, g × B_t for both gradients, as in the released code."""
         times = time_at(self.schedule, self.bits, self.gradient_bits)
         return CostRule(tuple(Widths(share, b, b, g) for share, (b, g) in times))

@@ -165,7 +165,7 @@ class CycleBNN(Method):
 
 
 class CyclicActivationSign(KBitQuantizer):
-    """Steps 2 to 4 for activations: scaled a sample, quantised to ``bits``, binarised.
+    """Steps 2 to 4 for activations: scaled per sample, quantised to ``bits``, binarised.
 
     Forward: sign(x̂), x̂ the b-bit value of a / √(var_n(a) + 1e-5); in evaluation of a ("released") or r̄ a.
 

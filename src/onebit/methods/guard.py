@@ -1,9 +1,9 @@
-"""Refuses a training loop that leaves out what a method needs.
+"""Refuses a training loop that leaves out a call that a method needs.
 
-Such a loop would train all the same, only something else: without ``before_update`` RBONN has no recurrence and Bop
-flips no bit, without ``loss`` a distilled network does not see its teacher, and parameters that a method added are not
-trained if the optimiser is older than they are. So after every step of an optimiser that holds parameters of a network,
-the calls are counted of each method that is attached to it, as long as somebody holds that method.
+Such a loop would still train, but something else: without ``before_update`` RBONN has no recurrence and Bop flips no
+bit; without ``loss`` a distilled network does not see its teacher; and parameters that a method added are not trained
+if the optimiser was made before them. So after every step of an optimiser that holds parameters of a network, the calls
+of each attached method are checked, as long as that method is alive.
 """
 
 import math

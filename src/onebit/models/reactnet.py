@@ -81,7 +81,7 @@ class MobileBlock(Block):
 
 
 class Twice(nn.Module):
-    """(N, C, H, W) to (N, 2C, H, W), the channels once and once more; by sums with zeros, which devices compute."""
+    """(N, C, H, W) to (N, 2C, H, W), with every channel twice; by sums with zeros, which devices can compute."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Blocks of units trained by the native engine: which units it takes, and what is left to their modules.
+"""Blocks of units trained by the native engine: which units it takes, and which are left to their modules.
 
 Neighbouring units that the engine takes are one chain (:mod:`onebit.nn.chain`). A chain ends where a tensor inside is
 read by something else: a shortcut with modules of its own, which PyTorch computes, or a unit that the engine does not
@@ -94,7 +94,7 @@ class NativeBlock:
         name: of the block.
         threads: that compute.
         isa: instruction set.
-        storage: dtype of what is kept between units, and handed on to ``following``.
+        storage: dtype of the values that are kept between units, and passed on to ``following``.
         following: the block that reads this one's output, and nothing else does; or None.
         between: modules around either of the two alone, whose hooks would see what is handed on.
     """
