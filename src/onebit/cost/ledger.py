@@ -18,11 +18,11 @@ class LayerCost:
     """Multiply-accumulates (MACs) of one layer for one sample.
 
     Args:
-        name: in the network.
-        kind: of the layer's class.
+        name: its name in the network.
+        kind: name of its class.
         output_shape: without the batch.
-        macs: by product: ``forward``; ``error``, the gradient of the layer's input; ``weight``, the gradient of its
-            weight. A gradient that nothing needs is 0.
+        macs: MACs per product: ``forward``; ``error``, the gradient of the layer's input; ``weight``, the gradient of
+            its weight. A gradient that nothing needs is 0.
         quantized: the method's rule applies.
         inference: operand widths at inference, the wider first.
         operands: operand widths in training.
@@ -60,7 +60,7 @@ class Ledger:
     Args:
         layers: in the order of execution.
         rule: the method's; None without a method.
-        memory_bytes: by kind, for ``batch`` samples, as PyTorch holds it.
+        memory_bytes: bytes per kind, for ``batch`` samples, as PyTorch holds it.
         counted_memory_bytes: the same with the operands of the products at their widths.
         batch: samples.
         uncounted: layers with weights of a kind that the ledger cannot count.
@@ -136,7 +136,7 @@ class Ledger:
         return replace(self, layers=layers, rule=rule)
 
     def to_dict(self) -> dict[str, Any]:
-        """What ``onebit cost --json`` prints: MACs and joule are for one sample, bytes for ``batch``."""
+        """The object that ``onebit cost --json`` prints: MACs and joule are for one sample, bytes for ``batch``."""
         return {
             "layers": [layer.to_dict() for layer in self.layers],
             "forward": _plain(self.forward),

@@ -15,7 +15,7 @@ def plot_ledger(ledger: Ledger, path: str | PathLike[str], title: str = "", *, f
     """Draws a training step: bit operations layer by layer beside those in 32 bits, and memory by kind of tensor.
 
     Args:
-        ledger: of one sample.
+        ledger: counts for one sample.
         path: ends in .png, .svg or .pdf.
         title: above the plot.
         force: replace a file that exists.

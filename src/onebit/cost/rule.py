@@ -1,4 +1,4 @@
-"""What a method says about the cost of training with it."""
+"""The rule by which a method states its cost: operand widths over training."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class Widths:
     weight gradient is the incoming gradient by activations.
 
     Args:
-        share: of the iterations, from 0 to 1.
+        share: share of the iterations, from 0 to 1.
         activation: bits of the activations, 32 for full precision.
         weight: bits of the weights.
         gradient: bits of the incoming gradients.

@@ -18,8 +18,8 @@ class ParameterGroup:
     """Parameters with their own learning rate or weight decay.
 
     Args:
-        parameters: of the network, in no other group.
-        lr_factor: of the optimiser's learning rate.
+        parameters: parameters of the network, in no other group.
+        lr_factor: factor of the optimiser's learning rate.
         decay: whether the optimiser's weight decay acts on them.
     """
 

@@ -180,7 +180,7 @@ class BopOptimizer(Optimizer):
         return loss
 
     def inertia(self, w: nn.Parameter, group: dict[str, Any]) -> Tensor:
-        """What τ is compared with, of the shape of ``w``; takes its gradient in."""
+        """The average that τ is compared with, in the shape of ``w``; includes its gradient."""
         return self._average(w, "m", w.grad, group["gamma"])
 
     def _average(self, w: nn.Parameter, name: str, value: Tensor | None, share: float) -> Tensor:

@@ -40,7 +40,7 @@ class CPT(Method):
 
     Args:
         bits: B_min and B_max of weights and activations; equal for a constant precision.
-        gradient_bits: of the gradients, or their minimum and maximum.
+        gradient_bits: bits of the gradients, or their minimum and maximum.
         cycles: n.
         schedule: the form of a cycle: ``cosine``, ``linear``, ``triangular`` or ``constant`` (B_max).
 

@@ -45,7 +45,7 @@ class Distillation(Method):
     does that. The ledger does not count the teacher's operations.
 
     Args:
-        teacher: from the student's input to logits (N, K); put into evaluation mode and frozen. It is not part of the
+        teacher: maps the student's input to logits (N, K); put into evaluation mode and frozen. It is not part of the
             student and of no checkpoint.
 
     Raises:

@@ -35,15 +35,15 @@ class Guard:
     Args:
         method: attached to ``net``.
         net: with the parameters that ``method`` has given it.
-        added: those parameters.
-        hooks: of ``HOOKS``, those in which ``method`` does something.
+        added: parameters that ``method`` added.
+        hooks: those of ``HOOKS`` that ``method`` defines.
     """
 
     def __init__(self, method: "Method", net: nn.Module, added: list[nn.Parameter], hooks: list[str]) -> None:
         self.method, self.net = weakref.ref(method), weakref.ref(net)
         self.added, self.hooks = added, hooks
         self.calls: Counter[str] = Counter()
-        # what was counted at the last update by each optimiser; None for one of other parameters
+        # the calls at the last update by each optimiser; None for an optimiser of other parameters
         self.seen: weakref.WeakKeyDictionary[Optimizer, Counter[str] | None] = weakref.WeakKeyDictionary()
 
     def check(self, optimizer: Optimizer) -> None:
@@ -147,5 +147,5 @@ def _check(optimizer: Optimizer, *_: Any) -> None:
 
 
 def _ids(optimizers: Iterable[Optimizer]) -> set[int]:
-    """Of all parameters that they hold."""
+    """The ids of all parameters that the optimisers hold."""
     return {id(p) for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}

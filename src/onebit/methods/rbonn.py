@@ -67,7 +67,7 @@ from onebit.nn import BinaryLayer, ChannelScale
 from onebit.quantize import BinaryQuantizer, IdentitySign, OutputForm, output_form
 
 GAIN = 0.02
-"""Of the released code's forward weight."""
+"""Factor of the forward weight in the released code."""
 BILINEAR_WEIGHT = {"paper": 1e-6, "released": 1e-4}
 Variant = Literal["paper", "released"]
 Ranking = Literal["true", "argsort"]
@@ -193,7 +193,7 @@ class RecurrentSign(nn.Module, ABC):
 
     Args:
         weight: (C, ...), the layer's latent weight.
-        sign: from a tensor to ±1; the gradient passes it as if it were the identity.
+        sign: maps a tensor to ±1; the gradient passes it as if it were the identity.
         tau: τ, from 0 to 1.
         u: u_c at the start.
 

@@ -54,7 +54,7 @@ class MobileBlock(Block):
         in_channels: C.
         channels: C, or 2C.
         stride: 2 halves the sides.
-        groups: of a real-valued 1×1 convolution where the channels double; 0 for a binary one.
+        groups: those of a real-valued 1×1 convolution where the channels double; 0 for a binary one.
         full_precision: builds the twin.
     """
 

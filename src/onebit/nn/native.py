@@ -214,9 +214,9 @@ class NativeConv:
     """The product of a :class:`BinaryConv2d` in training; see the module's page.
 
     Args:
-        threads: that compute.
+        threads: number of threads that compute.
         isa: instruction set.
-        gradient_quantizer: of the product's gradient; None for 8 bits.
+        gradient_quantizer: that of the product's gradient; None for 8 bits.
     """
 
     threads: int
@@ -312,7 +312,7 @@ class _Products(torch.autograd.Function):
 
 
 def _sides(x: Tensor, weight: Tensor, geometry: tuple[Any, Any, Any]) -> tuple[int, ...]:
-    """What the engine calls the shape."""
+    """The engine's form of the shape."""
     kernel, stride, (top, left, bottom, right) = geometry
     batch, channels, height, width = x.shape
     out = [

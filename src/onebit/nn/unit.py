@@ -27,14 +27,14 @@ class Unit:
     shortcut: nn.Module | None = None
 
     def __call__(self, x: Tensor, t: Tensor | None) -> Tensor:
-        """By its modules."""
+        """The unit computed by its modules."""
         y = self.norm(self.conv(x))
         if t is not None:
             y = y + self.residual(t)
         return y if self.activation is None else self.activation(y)
 
     def residual(self, t: Tensor) -> Tensor:
-        """What is added."""
+        """The tensor that is added."""
         return t if self.shortcut is None else self.shortcut(t)
 
 

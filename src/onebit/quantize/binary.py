@@ -78,7 +78,7 @@ class BinaryQuantizer(nn.Module, ABC):
 
     @abstractmethod
     def derivative(self, x: Tensor) -> Tensor:
-        """What stands for d sign / dx: a new tensor of the shape of ``x``."""
+        """The estimate of d sign / dx: a new tensor of the shape of ``x``."""
 
     def forward(self, x: Tensor) -> Tensor:
         return binarize(x, self.derivative)
