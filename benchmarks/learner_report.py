@@ -1,4 +1,4 @@
-"""The table of what a lesson takes, from the record of benchmarks/learner.py."""
+"""The table of what an update of the learner takes, from the record of benchmarks/learner.py."""
 
 from typing import Any
 
@@ -36,15 +36,16 @@ def lessons(record: dict[str, Any]) -> str:
         f"Tail: {settings['images']} images of a new class, {items} of {room} latents to "
         f"replay, {epochs} epochs of {tail['steps'] // epochs} mini-batches. "
         f"The learner's file has {tail['state_bytes'] / 1e6:.1f} MB, the model's {tail['model_bytes'] / 1e6:.1f} MB; "
-        f"taking the lesson back needs {peaks['rollback'] / 1e6:.1f} MB of memory, as the old state is read beside it. "
-        f"Arithmetic by the table of [energies](cost.md#energy), estimated, native against float32: {energy}."
+        f"rolling the experience back needs {peaks['rollback'] / 1e6:.1f} MB of memory, as the old state is read "
+        f"beside it. Arithmetic by the table of [energies](cost.md#energy), estimated, native "
+        f"against float32: {energy}."
     )
     parts = [markdown(["what", "took"], rows), markdown(["", "goal", "measured"], checks)]
     return "\n\n".join([*parts, f"{note} {source(record)}"])
 
 
 def soak(record: dict[str, Any]) -> str:
-    """What a thousand lessons did to memory and file."""
+    """Memory and file of a learner over a thousand experiences."""
     sizes = " or ".join(f"{size:,}" for size in record["file_bytes"])
     return (
         f"{record['what']}: {record['counted']} counted, {record['taken_back']} taken back, a class forgotten "

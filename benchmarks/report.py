@@ -11,7 +11,7 @@ import engine_report
 import learner_report
 import streams_report
 import training_report
-from tables import ROOT, accuracy, between, markdown, read, source
+from tables import ROOT, accuracy, between, markdown, read, source, wrapped
 
 DEMO = {
     "float_top1": "ten digits: real-valued twin",
@@ -35,7 +35,7 @@ RUNS = {
     "test": "ruff, the quick native tests with an eighth of their random cases, the quick Python tests",
     "check": "types, contracts, pages, all native tests with all random cases, the slow Python tests",
     "check-sanitized": "the native tests under the address and undefined-behaviour sanitizers, an eighth of the cases",
-    "check-threads": "those with threads under the thread sanitizer",
+    "check-threads": "the native tests with threads under the thread sanitizer",
     "check-fuzz": "libFuzzer on the readers, the plan and the learner",
     "check-embedded": "the run path on emulated Cortex-M boards",
     "check-windows": "the native tests, cross-built, under Wine",
@@ -80,7 +80,7 @@ def pages() -> dict[Path, str]:
         learner_table(),
         "## Streams of CIFAR: what learners keep",
         streams_report.streams(read_streams()),
-        "## A lesson on the device",
+        "## An update on the device",
         learner_report.lessons(read("learner")),
         learner_report.soak(read("learner_soak")),
         "## CIFAR-10: a shortened run",
@@ -112,11 +112,11 @@ def pages() -> dict[Path, str]:
     learner, readme = ROOT / "docs" / "learner.md", ROOT / "README.md"
     embedded, contributing = ROOT / "docs" / "embedded.md", ROOT / "CONTRIBUTING.md"
     return {
-        ROOT / "docs" / "results.md": "\n\n".join(parts) + "\n",
-        learner: between(learner.read_text("utf-8"), learner_table()),
-        embedded: between(embedded.read_text("utf-8"), embedded_table()),
-        readme: between(readme.read_text("utf-8"), engine_report.summary(read("engine_vs_peers"))),
-        contributing: between(contributing.read_text("utf-8"), targets_table()),
+        ROOT / "docs" / "results.md": wrapped("\n\n".join(parts)) + "\n",
+        learner: between(learner.read_text("utf-8"), wrapped(learner_table())),
+        embedded: between(embedded.read_text("utf-8"), wrapped(embedded_table())),
+        readme: between(readme.read_text("utf-8"), wrapped(engine_report.summary(read("engine_vs_peers")))),
+        contributing: between(contributing.read_text("utf-8"), wrapped(targets_table())),
     }
 
 

@@ -33,7 +33,7 @@ def streams(records: list[dict[str, Any]]) -> str:
 
 
 def draw(records: list[dict[str, Any]], images: Path) -> None:
-    """A plot of each stream."""
+    """One plot per stream."""
     for record in records:
         for name, learners in record["streams"].items():
             own = [run for run in record["runs"] if run["stream"] == name]
@@ -89,9 +89,9 @@ def _note(record: dict[str, Any]) -> str:
         f"A shortened run: {images}; `{record['backbone']}` with 32 to 256 channels, cut before its last convolution, "
         f"and {record['memory']} latents. Mean ± standard deviation. A mini-batch has new samples + replayed "
         "ones; where a backbone knows the first experience, the integers begin with the second. They run by the "
-        "defaults of `teach`, which were chosen on the digits and on training images that no lesson had; that most of "
-        "a mini-batch must be replayed was seen on test images of `nc` (trials without a record). `cumulative` is no "
-        "upper bound here: it has as many mini-batches as naive fine-tuning. "
+        "defaults of `teach`, which were chosen on the digits and on training images that no experience has; that most "
+        "of a mini-batch must be replayed was seen on test images of `nc` (trials without a record). `cumulative` is "
+        "no upper bound here: it has as many mini-batches as naive fine-tuning. "
         f"{EARLIER if 'unknown' in commits else ''}{record['provenance']['machine']['cpu']}, "
         f"commits {', '.join(commits)}, written {record['provenance']['date'][:10]}."
     )

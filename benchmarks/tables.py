@@ -1,6 +1,7 @@
 """Records read, and tables written, in Markdown."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,35 @@ def markdown(head: list[str], rows: list[list[str]]) -> str:
     """
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def wrapped(text: str, width: int = 120) -> str:
+    """The text with its long lines of prose broken; tables are left as they are.
+
+    A line is never broken before a word that would begin a list, a heading or a quotation.
+
+    Example:
+        >>> print(wrapped("| a | long | table |\\n\\none + two three", 10))
+        | a | long | table |
+        <BLANKLINE>
+        one + two
+        three
+        >>> print(wrapped("one two + three", 8))
+        one
+        two +
+        three
+    """
+    lines = []
+    for line in text.splitlines():
+        rest = line
+        while len(rest) > width and not rest.startswith("|"):
+            ends = [m.start() for m in re.finditer(r" (?!([-+*>#|]|\d+[.)])( |$))", rest[: width + 1])]
+            if not ends:
+                break
+            lines.append(rest[: ends[-1]])
+            rest = rest[ends[-1] + 1 :]
+        lines.append(rest)
+    return "\n".join(lines)
 
 
 def between(text: str, part: str) -> str:

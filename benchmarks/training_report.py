@@ -167,9 +167,9 @@ def published(runs: dict[str, Measured]) -> str:
             rows.append([f"`{path.stem}`", figure, recipe.published["source"], *cells])
     head = ["recipe", "published top-1, %", "source", "measured, %", "of the recipe's epochs", ""]
     note = (
-        "What a recipe does otherwise than its source, its comment says. Recipes for which no published figure was at "
-        "hand are left out. A run of the comparison has that one's network, batch, augmentation and optimiser, not the "
-        "recipe's."
+        "Departures of a recipe from its source are in its comment. Recipes for which no published figure was at "
+        "hand are left out. A run of the comparison has the comparison's network, batch, augmentation and optimiser, "
+        "not those of the recipe."
     )
     return f"{markdown(head, rows)}\n\n{note}"
 
@@ -187,8 +187,8 @@ def step(record: dict[str, Any]) -> str:
         settings.append(f"GOMP_SPINCOUNT={record['GOMP_SPINCOUNT']}")
     against = f"; the baseline is commit {record['baseline_commit'][:7]}" if record["baseline_commit"] else ""
     note = (
-        f"{', '.join(settings)}{against}. Memory is what a step adds at most to the resident memory of its process. "
-        "The floor counts products and bytes of the binary layers alone, at the rates measured beside it: "
+        f"{', '.join(settings)}{against}. Memory is the maximum that a step adds to the resident memory of its "
+        "process. The floor counts products and bytes of the binary layers only, at the rates measured beside it: "
         f"{_rates(record['rates'])}. {source(record)}"
     )
     return "\n\n".join([*(_model(name, result) for name, result in record["models"].items()), note])
@@ -196,7 +196,7 @@ def step(record: dict[str, Any]) -> str:
 
 def _rates(rates: dict[str, float]) -> str:
     return (
-        f"{rates['binary'] / 1e9:.0f}·10⁹ products of bits and {rates['levels'] / 1e9:.0f}·10⁹ of levels by signs a "
+        f"{rates['binary'] / 1e9:.0f}·10⁹ products of bits and {rates['levels'] / 1e9:.0f}·10⁹ of levels by signs per "
         f"second and thread, {rates['bytes'] / 1e9:.0f} GB/s in the shared cache, {rates['memory_bytes'] / 1e9:.0f} in "
         "memory"
     )
@@ -214,14 +214,14 @@ def _model(name: str, result: dict[str, Any]) -> str:
     ]
     parts = [
         f"### {name}, batch {result['batch']}",
-        markdown(["a step, ms", "minimum", "lower quartile", "median", "upper quartile", "memory, MB"], steps),
+        markdown(["step, ms", "minimum", "lower quartile", "median", "upper quartile", "memory, MB"], steps),
         markdown(["ratio within a round", "median (quartiles)"], ratios),
     ]
     for storage, share in result["floor_shares"].items():
         rows = [_layer(layer, storage) for layer in result["layers"]]
         passes = list(result["layers"][0]["floor_ms"][storage])
         parts += [
-            f"Units that store {storage}, ms (floor); all floors together are {100 * share:.0f} % of the least step:",
+            f"Units that store {storage}, ms (floor); all floors together are {100 * share:.0f} % of the fastest step:",
             markdown(["convolution", "unit", "layers", *passes], rows),
         ]
     return "\n\n".join(parts)

@@ -14,6 +14,7 @@ import pytest
 import onebit
 
 ROOT = Path(__file__).parents[1]
+FENCE = re.compile(r"^\s*```.*?^\s*```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 TEXTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -81,6 +82,13 @@ def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
             assert f"::: {anchor.rpartition('.')[0]}\n" in target.read_text("utf-8"), f"{page.name}: {link}"
         elif anchor:
             assert anchor in headings(target), f"{page.name}: {link}"
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_prose_of_a_page_has_lines_of_120_characters(page: Path) -> None:
+    """As the code has: tables, code and a lone link are what cannot be broken."""
+    prose = [line for line in FENCE.sub("", page.read_text("utf-8")).splitlines() if not line.startswith("|")]
+    assert [line for line in prose if len(line) > 120 and not LINK.fullmatch(line.strip())] == []
 
 
 def headings(page: Path) -> set[str]:

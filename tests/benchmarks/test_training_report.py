@@ -81,5 +81,5 @@ def test_a_step_beside_its_floor() -> None:
     assert cells(page, "b")[-1] == "it fuses nothing"
     assert cells(page, "a / b") == ["0.30 (0.25 to 0.35)"]
     assert cells(page, "32×32×16, 32, stride 2") == ["inner", "3", "1.00 (0.50)", "0.50 (0.25)", "2.00 (1.00)"]
-    assert "45 % of the least step" in page
+    assert "45 % of the fastest step" in page
     assert "the baseline is commit abcdefg" in page

@@ -1,4 +1,4 @@
-/* The C API of the learner: a packed model keeps learning where it runs (docs/learner.md).
+/* The C API of the learner: a packed model keeps learning where it runs (docs/teach.md).
  *
  * The model is the frozen backbone: run it with the output that onebit_learner_input names (onebit_session_run) and hand
  * those floats to the learner. Every change is one commit to a file of fixed size: a power cut at any byte leaves the last commit or the

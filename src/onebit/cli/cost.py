@@ -25,8 +25,8 @@ def configure(parser: ArgumentParser) -> None:
         "--method", type=str | None, default=None, help="such as CycleBNN, with its defaults, or none; not the recipe's"
     )
     parser.add_argument("--full-precision", action="store_true", help="count the model's real-valued twin")
-    parser.add_argument("--classes", type=int | None, default=None, help="of a model alone (10)")
-    parser.add_argument("--batch-size", type=int | None, default=None, help="samples per step (a model alone: 1)")
+    parser.add_argument("--classes", type=int | None, default=None, help="logits of a model without a recipe (10)")
+    parser.add_argument("--batch-size", type=int | None, default=None, help="samples per step (without a recipe: 1)")
     parser.add_argument("--plot", type=str | None, default=None, metavar="FILE", help="draw it: .png, .svg or .pdf")
     parser.add_argument("--force", action="store_true", help="replace the plot if it exists")
 

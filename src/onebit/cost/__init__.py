@@ -1,4 +1,4 @@
-"""What training and running a network costs: operations by operand width, memory, energy."""
+"""The cost of training and of inference: operations by operand width, memory, energy."""
 
 from onebit import _needs_torch  # noqa: F401  # its import is the check
 from onebit.cost.count import count

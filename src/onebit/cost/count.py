@@ -24,11 +24,11 @@ class HasCostRule(Protocol):
 def count(
     net: nn.Module, example: Tensor, method: HasCostRule | None = None, optimizer: str = "adamw", batch: int = 1
 ) -> Ledger:
-    """Counts what training and running a network costs.
+    """Counts the cost of training and of inference of a network.
 
-    Convolutions and dense layers are counted, padded taps included; what works on single elements (BatchNorm,
-    quantisers, scales, the optimiser) is not. Saved activations are measured in a forward pass in training mode, so
-    apply the method first.
+    Convolutions and dense layers are counted, padded taps included; elementwise operations (BatchNorm, quantisers,
+    scales, the optimiser) are not. Saved activations are measured in a forward pass in training mode, so apply the
+    method first.
 
     Args:
         net: any network; it is copied, not changed.
@@ -120,7 +120,7 @@ def _note(name: str, rule: CostRule | None, seen: dict[str, LayerCost]) -> Calla
 
 
 def _at_inference(layer: nn.Module, rule: CostRule | None) -> Widths:
-    """A k-bit layer answers at the width at which training ends, its widest; a binary one at one bit throughout."""
+    """A k-bit layer runs at the width at which training ends, its maximum; a binary layer at one bit throughout."""
     if not isinstance(layer, QuantizedLayer):
         return Widths()
     if rule is None or isinstance(layer, BinaryLayer):

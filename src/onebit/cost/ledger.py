@@ -1,4 +1,4 @@
-"""The ledger: what training and running a network costs, layer by layer."""
+"""The ledger: the cost of training and of inference of a network, layer by layer."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -18,11 +18,11 @@ class LayerCost:
     """Multiply-accumulates (MACs) of one layer for one sample.
 
     Args:
-        name: in the network.
-        kind: of the layer's class.
+        name: its name in the network.
+        kind: name of its class.
         output_shape: without the batch.
-        macs: by product: ``forward``; ``error``, the gradient of the layer's input; ``weight``, the gradient of its
-            weight. A gradient that nothing needs is 0.
+        macs: MACs per product: ``forward``; ``error``, the gradient of the layer's input; ``weight``, the gradient of
+            its weight. A gradient that nothing needs is 0.
         quantized: the method's rule applies.
         inference: operand widths at inference, the wider first.
         operands: operand widths in training.
@@ -55,12 +55,12 @@ class LayerCost:
 
 @dataclass(frozen=True)
 class Ledger:
-    """Counts for one sample, MACs by operand widths, and what follows from them.
+    """Counts for one sample: MACs by operand widths, and the figures that follow from them.
 
     Args:
         layers: in the order of execution.
         rule: the method's; None without a method.
-        memory_bytes: by kind, for ``batch`` samples, as PyTorch holds it.
+        memory_bytes: bytes per kind, for ``batch`` samples, as PyTorch holds it.
         counted_memory_bytes: the same with the operands of the products at their widths.
         batch: samples.
         uncounted: layers with weights of a kind that the ledger cannot count.
@@ -126,7 +126,8 @@ class Ledger:
         }
 
     def under(self, rule: CostRule) -> "Ledger":
-        """The same counts with the widths of another rule, such as that of a method which knows its own after a run."""
+        """The same counts with the widths of another rule, such as that of a method which knows its widths only after a
+        run."""
         charged = rule.charged or rule.operands
         layers = tuple(
             replace(layer, operands=rule.operands, charged=charged) if layer.quantized else layer
@@ -135,7 +136,7 @@ class Ledger:
         return replace(self, layers=layers, rule=rule)
 
     def to_dict(self) -> dict[str, Any]:
-        """What ``onebit cost --json`` prints: MACs and joule are for one sample, bytes for ``batch``."""
+        """The object that ``onebit cost --json`` prints: MACs and joule are for one sample, bytes for ``batch``."""
         return {
             "layers": [layer.to_dict() for layer in self.layers],
             "forward": _plain(self.forward),

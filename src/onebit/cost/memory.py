@@ -34,10 +34,11 @@ def fixed_bytes(net: nn.Module, optimizer: str, rule: CostRule | None = None) ->
         rule: the method's; without one, quantised weights count with their quantiser's width.
 
     Returns:
-        ``weights``: what the layers multiply with, and all other parameters; quantised weights count at their widest
-        over training. ``latent``: the real-valued copies of the quantised weights. ``gradients`` and ``optimizer``: one
-        and ``SLOTS`` values per trained parameter, which no method here keeps in fewer bits. ``buffers``: running
-        statistics, and what a method keeps in the network from one iteration to the next.
+        ``weights``: the weights that the layers multiply with, and all other parameters; quantised weights count at
+        their maximum width over training. ``latent``: the real-valued copies of the quantised weights. ``gradients``
+        and ``optimizer``: one and ``SLOTS`` values per trained parameter, which no method here keeps in fewer bits.
+        ``buffers``: running statistics, and the state that a method keeps in the network from one iteration to the
+        next.
 
     Raises:
         OnebitError: another optimiser.
@@ -68,16 +69,16 @@ def fixed_bytes(net: nn.Module, optimizer: str, rule: CostRule | None = None) ->
 
 
 def widest(widths: Sequence[Widths], operand: str) -> int:
-    """Bits of one operand (``activation``, ``weight``, ``gradient``) where it is widest, which memory must hold."""
+    """Maximum bits of one operand (``activation``, ``weight``, ``gradient``), for which memory must have room."""
     return max(getattr(w, operand) for w in widths)
 
 
 class SavedForBackward:
-    """Measures what autograd keeps between the forward and the backward pass, each storage once, parameters and buffers
-    left out.
+    """Measures the tensors that autograd keeps between the forward and the backward pass, each storage once, without
+    parameters and buffers.
 
     Args:
-        net: whose parameters and buffers are left out.
+        net: its parameters and buffers are left out.
 
     Example:
         >>> net = nn.Sequential(nn.Linear(3, 5), nn.Tanh())
@@ -101,7 +102,7 @@ class SavedForBackward:
         self._hooks.__exit__(*problem)
 
     def operand(self, tensor: Tensor, bits: int) -> None:
-        """Counts what a quantiser gave at ``bits`` an element, if it is kept; 0 for weights, counted elsewhere."""
+        """Counts the output of a quantiser at ``bits`` per element, if it is kept; 0 for weights, counted elsewhere."""
         # the storage is held, so that its address stays its own; the tensor's graph holds this object
         self._operands[_address(tensor)] = tensor.untyped_storage(), tensor.numel() * bits
 

@@ -15,7 +15,7 @@ def plot_ledger(ledger: Ledger, path: str | PathLike[str], title: str = "", *, f
     """Draws a training step: bit operations layer by layer beside those in 32 bits, and memory by kind of tensor.
 
     Args:
-        ledger: of one sample.
+        ledger: counts for one sample.
         path: ends in .png, .svg or .pdf.
         title: above the plot.
         force: replace a file that exists.
@@ -33,7 +33,7 @@ def plot_ledger(ledger: Ledger, path: str | PathLike[str], title: str = "", *, f
     label = f"as trained ({ledger.saved_percent:.2f} % saved in all)"
     _pairs(above, names, full, spent, ("32 bits", label))
     above.set_xscale("log")
-    above.set_xlabel("bit operations of a training step, a sample")
+    above.set_xlabel("bit operations of a training step, per sample")
     real, counted = (
         [sizes[kind] / 2**20 for kind in kinds] for sizes in (ledger.memory_bytes, ledger.counted_memory_bytes)
     )
@@ -44,7 +44,7 @@ def plot_ledger(ledger: Ledger, path: str | PathLike[str], title: str = "", *, f
 
 
 def _pairs(axes: Axes, names: list[str], first: list[float], second: list[float], labels: tuple[str, str]) -> None:
-    """Two bars a name, from top to bottom."""
+    """Two bars per name, from top to bottom."""
     places = range(len(names))
     axes.barh([place - 0.2 for place in places], first, 0.4, label=labels[0], color="0.75")
     axes.barh([place + 0.2 for place in places], second, 0.4, label=labels[1])

@@ -1,4 +1,4 @@
-"""What a paper printed, beside what the same settings give here."""
+"""A paper's figures, beside those of the same settings here."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,8 +9,8 @@ class Published:
     """A published figure of a method's cost, for the settings that it was published for.
 
     Args:
-        figure: as printed, of two decimals.
-        what: what it is said to be, with its unit.
+        figure: as printed, with two decimals.
+        what: the quantity, in the paper's words, with its unit.
         source: where it is printed.
         ours: the same quantity as counted here.
         explanation: if the two differ, where the printed figure comes from.

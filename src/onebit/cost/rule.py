@@ -1,4 +1,4 @@
-"""What a method says about the cost of training with it."""
+"""The rule by which a method states its cost: operand widths over training."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ FULL = 32
 
 @dataclass(frozen=True)
 class Widths:
-    """Operand widths of a layer's three products, in bits, that hold for a share of the iterations.
+    """Operand widths of a layer's three products, in bits, for a share of the iterations.
 
     The forward pass multiplies activations by weights, the error gradient is the incoming gradient by weights, the
     weight gradient is the incoming gradient by activations.
 
     Args:
-        share: of the iterations, from 0 to 1.
+        share: share of the iterations, from 0 to 1.
         activation: bits of the activations, 32 for full precision.
         weight: bits of the weights.
         gradient: bits of the incoming gradients.
@@ -47,8 +47,8 @@ class CostRule:
     """The operand widths of the quantised layers over a whole training run.
 
     Args:
-        operands: what enters the products, by share of the iterations.
-        charged: what the method's paper counts, where that is something else.
+        operands: widths of the operands in the products, by share of the iterations.
+        charged: the widths that the method's paper counts, if they differ.
         published: the paper's figures, if the settings are those of the paper.
         latent: training keeps a real-valued copy of the quantised weights.
         slots: tensors that the method's own optimiser keeps for each quantised weight, if it has one.

@@ -1,4 +1,4 @@
-"""What a method is: what it does to a network, at each iteration and to the parameters' learning rates."""
+"""The contract of a method: how it changes a network, and its part in each iteration and in the learning rates."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
@@ -15,11 +15,11 @@ from onebit.nn import BinaryLayer, binary_layers
 
 @dataclass(frozen=True)
 class ParameterGroup:
-    """Parameters with a learning rate or a weight decay of their own.
+    """Parameters with their own learning rate or weight decay.
 
     Args:
-        parameters: of the network, in no other group.
-        lr_factor: of the optimiser's learning rate.
+        parameters: parameters of the network, in no other group.
+        lr_factor: factor of the optimiser's learning rate.
         decay: whether the optimiser's weight decay acts on them.
     """
 
@@ -29,17 +29,17 @@ class ParameterGroup:
 
 
 class Method(ABC):
-    """A way of training a binary network: what it puts into the network, does at each iteration and adds to the loss.
+    """A way of training a binary network: its quantisers, its part in each iteration, and its terms of the loss.
 
-    In a loop of one's own: ``attach`` before the optimiser is made (methods may add parameters); parameters with a
-    learning rate or a decay of their own reach the optimiser by :func:`onebit.methods.optimizer_groups`; then in
-    iteration t of N ``step(t, N)`` before the forward pass, ``loss(loss)`` before the backward pass and
-    ``before_update()`` before the optimiser's step. With Lightning, :func:`onebit.methods.apply` calls ``step`` and
-    ``before_update``. While the method lives, an optimiser of the network's parameters that steps without what the
-    method needs of these raises an OnebitError (:mod:`onebit.methods.guard`).
+    In a loop of your own, call ``attach`` before the optimiser is made (methods may add parameters). Parameters with
+    their own learning rate or decay reach the optimiser by :func:`onebit.methods.optimizer_groups`. In iteration t of
+    N, call ``step(t, N)`` before the forward pass, ``loss(loss)`` before the backward pass and ``before_update()``
+    before the optimiser's step. With Lightning, :func:`onebit.methods.apply` calls ``step`` and ``before_update``.
+    While the method lives, an optimiser of the network's parameters raises an OnebitError if a loop leaves out a call
+    that the method needs (:mod:`onebit.methods.guard`).
 
-    Everything that the trained network needs to answer lies in the network's own state dict; ``state_dict`` of the
-    method holds what only training needs.
+    The network's own state dict has everything that the trained network needs to answer; ``state_dict`` of the method
+    has the state that only training needs.
     """
 
     former_names: ClassVar[tuple[str, ...]] = ()  # by which older recipes and checkpoints call the class
@@ -50,7 +50,7 @@ class Method(ABC):
 
     @abstractmethod
     def attach(self, net: nn.Module) -> None:
-        """Puts the method's quantisers, parameters and hooks into ``net``, in place. Once a network."""
+        """Puts the method's quantisers, parameters and hooks into ``net``, in place. Call it once per network."""
 
     def step(self, t: int, total: int) -> None:  # noqa: B027  # a method may have no schedule
         """Called before the forward pass of iteration ``t`` (from 0) of ``total``."""
@@ -60,14 +60,14 @@ class Method(ABC):
         return loss
 
     def before_update(self) -> None:  # noqa: B027  # a method may look at no gradient
-        """Called once an iteration, when the gradients are complete and before the optimiser's step.
+        """Called once per update, when the gradients are complete and before the optimiser's step.
 
         Complete: summed over the batches of an accumulated gradient, averaged over the processes of a distributed run
         and divided by the factor of a gradient scaler (``scaler.unscale_(optimizer)``), but not yet clipped.
         """
 
     def parameter_groups(self) -> list[ParameterGroup]:
-        """Parameters of the method that want another learning rate or no weight decay; known after ``attach``."""
+        """Parameters of the method with another learning rate or without weight decay; known after ``attach``."""
         return []
 
     def state_dict(self) -> dict[str, Any]:
@@ -75,7 +75,7 @@ class Method(ABC):
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: B027  # a method may have no state
-        """Takes back what ``state_dict`` gave."""
+        """Restores the state that ``state_dict`` returned."""
 
     @abstractmethod
     def cost_rule(self) -> CostRule:

@@ -19,9 +19,8 @@ Second-order Bop (the second paper):
 m and v start at 0.
 
 **In a network.** The weights of binary layers start as the signs of the network's initial ones. Their
-gradient is taken at ±1, as if they were real numbers. All other parameters are the business of the run's own optimiser
-(the papers take Adam), which gets to see no gradient of the binary weights and so leaves them alone, its weight decay
-included.
+gradient is taken at ±1, as if they were real numbers. All other parameters are trained by the run's own optimiser (Adam
+in the papers). It sees no gradient of the binary weights, so it does not change them, not even by weight decay.
 
 γ goes from γ₀ to γ₁ over the run, γ_t = γ₀ (γ₁ / γ₀)^(t/N). The papers lower it in steps of ten (CIFAR-10) or linearly
 (ImageNet).
@@ -118,7 +117,7 @@ class Bop(Method):
         self._flips.load_state_dict(state)
 
     def cost_rule(self) -> CostRule:
-        """Operands of ±1; gradients have 32 bits. No latent weights, and one average a weight, or two."""
+        """Operands are ±1, gradients have 32 bits. There are no latent weights, but one or two averages per weight."""
         slots = 1 if self.rule == "bop" else 2
         return CostRule((Widths(1.0, activation=1, weight=1),), latent=False, slots=slots)
 
@@ -181,7 +180,7 @@ class BopOptimizer(Optimizer):
         return loss
 
     def inertia(self, w: nn.Parameter, group: dict[str, Any]) -> Tensor:
-        """What τ is compared with, of the shape of ``w``; takes its gradient in."""
+        """The average that τ is compared with, in the shape of ``w``; includes its gradient."""
         return self._average(w, "m", w.grad, group["gamma"])
 
     def _average(self, w: nn.Parameter, name: str, value: Tensor | None, share: float) -> Tensor:

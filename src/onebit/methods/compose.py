@@ -1,7 +1,7 @@
 """Several methods in one training run.
 
-Each method is attached to what the one before it left, so their order matters: a method that replaces a quantiser comes
-before one that builds on it.
+Each method is attached to the network as the one before it left it, so their order matters: a method that replaces a
+quantiser comes before one that builds on it.
 
 **CycleBNN × RBONN.** In this order. With the symbols of :mod:`onebit.methods.cyclebnn` and :mod:`onebit.methods.rbonn`,
 a binary layer computes in iteration t:
@@ -35,7 +35,7 @@ from onebit.methods.base import Method, ParameterGroup
 
 
 class Compose(Method):
-    """Applies methods one after the other, at every occasion; see the module's page.
+    """Calls every hook of several methods, one method after the other; see the module's page.
 
     Args:
         methods: in the order in which they attach; the loss of one goes into the next.
@@ -86,9 +86,9 @@ class Compose(Method):
             method.load_state_dict(own)
 
     def cost_rule(self) -> CostRule:
-        """The narrowest operands that a method gives; what is charged is what the one that varies them charges.
+        """The narrowest operands of all methods; the method that varies them over the run sets the charged widths.
 
-        A latent weight is kept if all keep it. No paper's figures hold for a composition.
+        Latent weights count if all methods keep them. No paper's figures apply to a composition.
         """
         rules = [method.cost_rule() for method in self.methods]
         varied = [rule for rule in rules if rule.charged or len(rule.operands) > 1]

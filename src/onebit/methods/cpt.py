@@ -40,7 +40,7 @@ class CPT(Method):
 
     Args:
         bits: B_min and B_max of weights and activations; equal for a constant precision.
-        gradient_bits: of the gradients, or their minimum and maximum.
+        gradient_bits: bits of the gradients, or their minimum and maximum.
         cycles: n.
         schedule: the form of a cycle: ``cosine``, ``linear``, ``triangular`` or ``constant`` (B_max).
 
@@ -89,6 +89,6 @@ class CPT(Method):
         self.set_bits(*(cyclic_bits(t, total, r, self.cycles, self.schedule) for r in (self.bits, self.gradient_bits)))
 
     def cost_rule(self) -> CostRule:
-        """B_t × B_t forward, g × B_t for both gradients: what the released code counts, too."""
+        """B_t × B_t forward, g × B_t for both gradients, as in the released code."""
         times = time_at(self.schedule, self.bits, self.gradient_bits)
         return CostRule(tuple(Widths(share, b, b, g) for share, (b, g) in times))

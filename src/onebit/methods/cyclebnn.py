@@ -83,7 +83,7 @@ class CycleBNN(Method):
         bits: b_min and b_max of weights and activations; equal for a constant precision.
         gradient_bits: g, or its minimum and maximum.
         cycles: n.
-        scaling: of the activations in evaluation: as ``released``, or ``consistent`` with training.
+        scaling: how activations are scaled in evaluation: as ``released``, or ``consistent`` with training.
         recu_clamp: adds ReCU's clamp of the weights.
         schedule: the form of a cycle: ``cosine``, ``linear``, ``triangular`` or ``constant`` (b_max).
 
@@ -165,7 +165,7 @@ class CycleBNN(Method):
 
 
 class CyclicActivationSign(KBitQuantizer):
-    """Steps 2 to 4 for activations: scaled a sample, quantised to ``bits``, binarised.
+    """Steps 2 to 4 for activations: scaled per sample, quantised to ``bits``, binarised.
 
     Forward: sign(x̂), x̂ the b-bit value of a / √(var_n(a) + 1e-5); in evaluation of a ("released") or r̄ a.
 
@@ -327,7 +327,7 @@ class _ScaledSign(torch.autograd.Function):
 
 
 def _reused(memory: Tensor) -> Tensor | None:
-    """What to write to; a compiler plans memory itself."""
+    """The memory to write to; None for a compiler, which plans memory itself."""
     return None if torch.compiler.is_compiling() else memory
 
 

@@ -1,4 +1,4 @@
-"""Learning what another network answers instead of the labels.
+"""Training on the answers of another network instead of the labels.
 
 With p_k the student's softmax over K classes, and q_k the teacher's, of the same batch:
 
@@ -39,13 +39,13 @@ def soft_cross_entropy(logits: Tensor, teacher_logits: Tensor) -> Tensor:
 
 
 class Distillation(Method):
-    """Puts the soft cross-entropy with a teacher in the place of the loss.
+    """Replaces the loss by the soft cross-entropy with a teacher.
 
     With other methods it comes first: ``Compose([Distillation(teacher), ReActNet(step=1)])``. In a recipe, ``teacher``
-    does that. The ledger does not count what the teacher computes.
+    does that. The ledger does not count the teacher's operations.
 
     Args:
-        teacher: from the student's input to logits (N, K); put into evaluation mode and frozen. It is not part of the
+        teacher: maps the student's input to logits (N, K); put into evaluation mode and frozen. It is not part of the
             student and of no checkpoint.
 
     Raises:

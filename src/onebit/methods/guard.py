@@ -1,9 +1,9 @@
-"""Refuses a training loop that leaves out what a method needs.
+"""Refuses a training loop that leaves out a call that a method needs.
 
-Such a loop would train all the same, only something else: without ``before_update`` RBONN has no recurrence and Bop
-flips no bit, without ``loss`` a distilled network does not see its teacher, and parameters that a method added are not
-trained if the optimiser is older than they are. So after every step of an optimiser that holds parameters of a network,
-the calls are counted of each method that is attached to it, as long as somebody holds that method.
+Such a loop would still train, but something else: without ``before_update`` RBONN has no recurrence and Bop flips no
+bit; without ``loss`` a distilled network does not see its teacher; and parameters that a method added are not trained
+if the optimiser was made before them. So after every step of an optimiser that holds parameters of a network, the calls
+of each attached method are checked, as long as that method is alive.
 """
 
 import math
@@ -35,15 +35,15 @@ class Guard:
     Args:
         method: attached to ``net``.
         net: with the parameters that ``method`` has given it.
-        added: those parameters.
-        hooks: of ``HOOKS``, those in which ``method`` does something.
+        added: parameters that ``method`` added.
+        hooks: those of ``HOOKS`` that ``method`` defines.
     """
 
     def __init__(self, method: "Method", net: nn.Module, added: list[nn.Parameter], hooks: list[str]) -> None:
         self.method, self.net = weakref.ref(method), weakref.ref(net)
         self.added, self.hooks = added, hooks
         self.calls: Counter[str] = Counter()
-        # what was counted at the last update by each optimiser; None for one of other parameters
+        # the calls at the last update by each optimiser; None for an optimiser of other parameters
         self.seen: weakref.WeakKeyDictionary[Optimizer, Counter[str] | None] = weakref.WeakKeyDictionary()
 
     def check(self, optimizer: Optimizer) -> None:
@@ -147,5 +147,5 @@ def _check(optimizer: Optimizer, *_: Any) -> None:
 
 
 def _ids(optimizers: Iterable[Optimizer]) -> set[int]:
-    """Of all parameters that they hold."""
+    """The ids of all parameters that the optimisers hold."""
     return {id(p) for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}

@@ -21,11 +21,11 @@ the precision of each layer for each input. FracTrain is the paper's name for bo
 the 391 of an epoch), and over the processes of a distributed run. ε decays after every stage (the released code stops
 after two, which is the same for four stages).
 
-**Cost.** When the stages end is known only from the run: before it :meth:`PFQ.cost_rule` charges the last stage
-all the time, which is the most that it can cost, and afterwards what it did.
+**Cost.** The ends of the stages are known only after the run. Before it :meth:`PFQ.cost_rule` charges the last stage
+for the whole time, which is an upper bound; afterwards it charges the stages as they were.
 
-**Export.** As for CPT: refused with one line. A run that ends before its last stage leaves a network of that stage's
-bits.
+**Export.** As for CPT: refused with one line. A run that ends before its last stage leaves a network with the bits of
+the stage that it reached.
 """
 
 from collections.abc import Sequence
@@ -51,8 +51,8 @@ class PFQ(Method):
     """Progressive fractional quantisation of a real-valued network; see the module's page for the rule.
 
     Args:
-        bits: B_i of weights and activations, one a stage, not falling.
-        gradient_bits: G_i of the gradients, as many.
+        bits: B_i of weights and activations, one per stage, not falling.
+        gradient_bits: G_i of the gradients, one per stage.
         threshold: ε of the first stage.
         decay: α.
         interval: iterations over which the loss is averaged.

@@ -1,4 +1,4 @@
-"""What the methods for k-bit networks share: the quantisers of a real-valued network's layers."""
+"""The base of the methods for k-bit networks: the quantisers of a real-valued network's layers."""
 
 from torch import nn
 

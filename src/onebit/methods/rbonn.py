@@ -3,8 +3,8 @@
 Xu et al., "Recurrent Bilinear Optimization for Binary Neural Networks", ECCV 2022, arXiv 2209.01542. The paper and its
 released code differ; ``variant`` chooses, and each is reported under its own name.
 
-L_S is the loss of the task; w a layer's latent weight, with channels c = 1 … C of its output; u_c is learned a channel
-and starts at 0.2; 0 ≤ τ ≤ 1.
+L_S is the loss of the task; w a layer's latent weight, with channels c = 1 … C of its output; u_c is learned per
+channel and starts at 0.2; 0 ≤ τ ≤ 1.
 
 **Paper.** Binary weights scaled by α_c = 1 / A_c are to lie close to the latent ones, w ≈ sign(w) / A:
 
@@ -16,7 +16,7 @@ As A depends on w, the gradient of w lacks a term. In its place, iteration t sta
 
     DReLU(ŵ_c, A_c) = ŵ_c if rank(A_c) > ⌊Cτ⌋ and rank(‖ŵ_c‖₁) ≤ ⌊Cτ⌋, else 0        ranks rise from 1 to C
 
-so channels of a large A (a small scale) and of sparse weights return to what they were. ∂L/∂U_c = Σ ∂L_S/∂ŵᵗ ∘
+so channels with a large A (a small scale) and sparse weights return to their previous state. ∂L/∂U_c = Σ ∂L_S/∂ŵᵗ ∘
 DReLU(ŵᵗ⁻¹, A), over the channel. All gradients are autograd's, that of the sign in L_S being the identity.
 
 **Released.** The scale itself is learned, as s_c from N(0, 1), and the *gradient* of the iteration before returns,
@@ -67,7 +67,7 @@ from onebit.nn import BinaryLayer, ChannelScale
 from onebit.quantize import BinaryQuantizer, IdentitySign, OutputForm, output_form
 
 GAIN = 0.02
-"""Of the released code's forward weight."""
+"""Factor of the forward weight in the released code."""
 BILINEAR_WEIGHT = {"paper": 1e-6, "released": 1e-4}
 Variant = Literal["paper", "released"]
 Ranking = Literal["true", "argsort"]
@@ -76,16 +76,16 @@ Ranking = Literal["true", "argsort"]
 class RBONN(Method):
     """Recurrent bilinear optimisation; see the module's page for the equations.
 
-    Attached after a method whose weight quantiser gives ±1, it keeps that quantiser as its sign, and its scale takes
-    the place of a learned scale of the layer's output (see :mod:`onebit.methods.compose`).
+    Attached after a method with a weight quantiser of ±1, it keeps that quantiser as its sign, and its scale replaces a
+    learned scale of the layer's output (see :mod:`onebit.methods.compose`).
 
     Args:
-        variant: of the ``paper`` or of its ``released`` code.
+        variant: that of the ``paper``, or that of its ``released`` code.
         tau: τ: the share of the channels to which the recurrence does not apply; 1 switches it off.
-        bilinear_weight: λ; None takes that of ``BILINEAR_WEIGHT``.
+        bilinear_weight: λ; None for the variant's value in ``BILINEAR_WEIGHT``.
         initial_u: u at the start.
         u_lr_factor: u's learning rate, as a factor of the optimiser's.
-        ranking: ``true``, or the released code's ``argsort``, a control.
+        ranking: ``true``, or the released code's ``argsort``, for comparison.
 
     Raises:
         OnebitError: another variant or ranking, τ outside 0 to 1, a negative λ, ``argsort`` with the paper's variant;
@@ -96,7 +96,7 @@ class RBONN(Method):
         >>> net = nn.Sequential(BinaryConv2d(4, 8, 3), nn.BatchNorm2d(8))
         >>> method = RBONN(variant="released", tau=0.6)
         >>> method.attach(net)
-        >>> net[0].quantized_weight().abs().flatten(1).std(1).max() < 1e-6  # one scale a channel
+        >>> net[0].quantized_weight().abs().flatten(1).std(1).max() < 1e-6  # one scale per channel
         tensor(True)
         >>> [len(group.parameters) for group in method.parameter_groups()]  # u, s
         [1, 1]
@@ -188,17 +188,18 @@ def _without_scale(transform: nn.Module) -> nn.Sequential:
 
 
 class RecurrentSign(nn.Module, ABC):
-    """Base of the two variants: ±α_c from the sign of a latent weight to which the iteration before it returns.
+    """Base of the two variants: ±α_c, from the sign of a latent weight that returns to its state of the previous
+    iteration.
 
     Args:
         weight: (C, ...), the layer's latent weight.
-        sign: from a tensor to ±1; the gradient passes it as if it were the identity.
+        sign: maps a tensor to ±1; the gradient passes it as if it were the identity.
         tau: τ, from 0 to 1.
         u: u_c at the start.
 
     Attributes:
         u: (C,), learned.
-        previous: of the shape of ``weight``: what the recurrence returns to, zeros before the first update.
+        previous: in the shape of ``weight``, the tensor that the recurrence returns to; zeros before the first update.
     """
 
     precision = 1
@@ -219,7 +220,7 @@ class RecurrentSign(nn.Module, ABC):
 
     @abstractmethod
     def alpha(self) -> Tensor:
-        """(C,), what the signs are multiplied by."""
+        """(C,), the scale of the signs."""
 
     @abstractmethod
     def mask(self) -> Tensor:
@@ -239,10 +240,10 @@ class RecurrentSign(nn.Module, ABC):
 
     @abstractmethod
     def remember(self, weight: nn.Parameter) -> None:
-        """Takes what the next iteration returns to, when the gradient of ``weight`` is complete."""
+        """Stores the tensor that the next iteration returns to; the gradient of ``weight`` is complete."""
 
     def drop_idle_gradient(self) -> None:
-        """Takes u's gradient away while there is nothing to return to: of zeros, Adam would count a step."""
+        """Removes u's gradient while there is nothing to return to: Adam would count a step even for zeros."""
         self._returns = self._returns or bool(self.previous.any())  # asks the device no longer, once it is so
         if not self._returns:
             self.u.grad = None
@@ -312,7 +313,7 @@ class ReleasedRecurrentSign(RecurrentSign):
 
 
 class PaperRecurrentSign(RecurrentSign):
-    """The paper's: the previous weight, which lasts.
+    """The paper's variant: it returns to the previous weight, and the weight itself changes.
 
     Forward: q(w) = sign(ŵ) / |A_c|, ŵ = w + |u_c| m_c w⁻, with w⁻ the weight ŵ of the iteration before and m_c = 1 for
     the channels whose |A_c| is among the C − ⌊C τ⌋ largest and whose ‖w⁻_c‖₁ is not.
@@ -425,18 +426,18 @@ def _count(channels: int, share: float) -> int:
 
 
 class UnscaledGradient(nn.Module):
-    """Wraps a gradient module so that it sees the gradient before scaling by α_c.
+    """Wraps a gradient module so that it sees the gradient before the scaling by α_c.
 
     Forward: y = module(x).
 
-    Gradient: the module's, of α_c g instead of g, divided by α_c.
+    Gradient: that of the module for α_c g in place of g, divided by α_c.
 
-    A gradient quantiser with one range a tensor needs it: channels of a small scale have large gradients, beside which
-    those of the others would vanish.
+    A gradient quantiser with one range per tensor needs it: channels with a small scale have large gradients, beside
+    which those of the other channels would vanish.
 
     Args:
-        module: identity forward, and of each element's gradient backward.
-        quantizer: has α.
+        module: the identity in the forward pass, elementwise on the gradient in the backward pass.
+        quantizer: its α is used.
 
     Example:
         >>> from onebit.quantize import GradientQuantizer, IdentitySign

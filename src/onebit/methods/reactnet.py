@@ -12,14 +12,15 @@ released code, on the thresholds of RSign and the shifts of RPReLU, but not on s
 
 **AdamBNN** (Liu et al., "How Do Adam and Training Strategies Help BNNs Optimization?", ICML 2021, arXiv 2106.11309) is
 the same with 5e-6 in step 1, and none in step 2: weight decay helps step 1 escape its initialisation but makes signs
-oscillate.
+oscillate, so step 2 uses none.
 
 A recipe's ``initial`` names the checkpoint that step 2 starts from.
 
-**Departures.** The learning rate falls by the iteration, in the released codes by the epoch and to 0 in the last one,
-which then only moves BatchNorm's statistics. The released code of step 2 loads step 1's checkpoint without insisting
-that the names agree, and they do not, so that its binary weights start at random; here every key must be there. RSign
-and RPReLU belong to the networks ``reactnet*``; on another network the steps act on its own input quantisers.
+**Departures.** The learning rate falls with every iteration. In the released codes it falls with every epoch, to 0 in
+the last one, which then only moves BatchNorm's statistics. The released code of step 2 loads step 1's checkpoint
+without checking that the names agree. They do not, so its binary weights start at random; here every key must be
+present. RSign and RPReLU belong to the networks ``reactnet*``; on another network the steps act on its own input
+quantisers.
 """
 
 from typing import Literal

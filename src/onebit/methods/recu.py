@@ -1,4 +1,4 @@
-"""ReCU: a rectified clamp that brings weights far from zero back to where their sign can change.
+"""ReCU: a rectified clamp that moves weights far from zero back to values at which their sign can change.
 
 Xu et al., "ReCU: Reviving the Dead Weights in Binary Neural Networks", ICCV 2021, arXiv 2103.12369, as its released
 code computes it.

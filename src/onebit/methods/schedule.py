@@ -48,14 +48,14 @@ def cyclic_bits(t: int, total: int, bits: Bits, cycles: int, schedule: Schedule 
 
 
 def time_at(schedule: Schedule, *ranges: Bits) -> list[tuple[float, tuple[int, ...]]]:
-    """Fraction of a cycle spent at each combination of bit widths.
+    """Fraction of a cycle spent at each combination of bit widths, for several widths with one schedule.
 
     Args:
         schedule: the form of a cycle.
         ranges: b_min and b_max of each width.
 
     Returns:
-        the share of the time and the widths, in the order in which they first occur.
+        the fraction and the widths of each combination, in the order of first occurrence.
 
     Example:
         >>> time_at("linear", (2, 4), (8, 8))

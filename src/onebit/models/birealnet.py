@@ -42,7 +42,7 @@ class BiRealNet(nn.Module):
     """Stem, stages of 64, 128, 256 and 512 channels, mean, dense head.
 
     Args:
-        block: from (channels in, channels out, stride, full_precision) to a block of one binary convolution.
+        block: maps (channels in, channels out, stride, full_precision) to a block of one binary convolution.
         depths: number of binary convolutions in each stage.
         num_classes: number of logits.
         input_size: side of the input.

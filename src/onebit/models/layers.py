@@ -1,4 +1,4 @@
-"""What the networks build from: the layers that differ between a binary network and its real-valued twin."""
+"""Building blocks of the networks: the layers that differ between a binary network and its real-valued twin."""
 
 from typing import Any
 
@@ -28,8 +28,8 @@ def activation(full_precision: bool) -> nn.Module:
 
 
 def stem(channels: int, input_size: int, activation: nn.Module | None) -> nn.Sequential:
-    """The first layers, in full precision: ImageNet's (7×7 of stride 2, max-pool) from 64 pixels on, else CIFAR's
-    (3×3).
+    """The first layers, in full precision: that of ImageNet (7×7 with stride 2, max-pool) from 64 pixels on, else that
+    of CIFAR (3×3).
 
     Raises:
         OnebitError: an ``input_size`` that the network's strides do not divide.

@@ -54,7 +54,7 @@ class MobileBlock(Block):
         in_channels: C.
         channels: C, or 2C.
         stride: 2 halves the sides.
-        groups: of a real-valued 1×1 convolution where the channels double; 0 for a binary one.
+        groups: those of a real-valued 1×1 convolution where the channels double; 0 for a binary one.
         full_precision: builds the twin.
     """
 
@@ -81,7 +81,7 @@ class MobileBlock(Block):
 
 
 class Twice(nn.Module):
-    """(N, C, H, W) to (N, 2C, H, W), the channels once and once more; by sums with zeros, which devices compute."""
+    """(N, C, H, W) to (N, 2C, H, W), with every channel twice; by sums with zeros, which devices can compute."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

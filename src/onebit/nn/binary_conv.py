@@ -19,11 +19,11 @@ class BinaryConv2d(BinaryLayer):
     Args:
         in_channels, out_channels: as in ``nn.Conv2d``.
         kernel_size, stride, dilation: an int, or (vertical, horizontal).
-        padding: an int, (vertical, horizontal), or (top, left, bottom, right). ``self.padding`` is always the last
+        padding: an int, (vertical, horizontal), or (top, left, bottom, right). ``self.padding`` always has the last
             form.
         groups: as in ``nn.Conv2d``; ``in_channels`` for a depthwise convolution.
         bias: adds a learned bias to each output channel.
-        padding_value: what stands in the padding after binarisation: 0 contributes nothing, ±1 is a bit.
+        padding_value: fills the padding after binarisation: 0 contributes nothing, ±1 is a bit.
         input_quantizer: for the input; :class:`~onebit.quantize.ApproxSign` if none.
         weight_quantizer: for the weight; :class:`~onebit.quantize.Sign` if none.
 

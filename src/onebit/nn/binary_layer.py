@@ -1,4 +1,4 @@
-"""What the binary layers share: a latent weight, its quantisers, and the order in which they act."""
+"""The base of the binary layers: a latent weight, its quantisers, and the order in which they act."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -14,9 +14,9 @@ class BinaryLayer(nn.Module, ABC):
 
         y = output_transform(product(input_quantizer(x), weight_quantizer(weight)) + bias)
 
-    The three are submodules, which a method may replace. In evaluation a binary weight ±α_c (α one per output channel)
-    is taken apart: the product is of ±1 by ±1, hence an exact integer, and is multiplied by α_c once. That is how the
-    packed network computes, so both give the same bits.
+    The three are submodules, which a method may replace. In evaluation a binary weight ±α_c (one α per output channel)
+    is split into sign and α_c: the product of ±1 by ±1 is an exact integer, and is multiplied by α_c once. The packed
+    network does the same, so both give the same bits.
 
     Args:
         weight_shape: shape of the latent weight, output channels first.
@@ -41,7 +41,7 @@ class BinaryLayer(nn.Module, ABC):
         nn.init.kaiming_normal_(self.weight)
 
     def quantized_weight(self) -> Tensor:
-        """What the layer multiplies with: the latent weight after its quantiser, in the same shape."""
+        """The weight that the layer multiplies with: the latent weight after its quantiser, in the same shape."""
         return self.weight_quantizer(self.weight)
 
     @abstractmethod

@@ -90,16 +90,16 @@ class Link(NamedTuple):
 
     Attributes:
         geometry: kernel, stride, and the padding's top, left, bottom and right.
-        signs: int32 (O, kh, kw, words), the weight's, as the engine packs them.
+        signs: int32 (O, kh, kw, words), signs of the weight as the engine packs them.
         magnitude: float32 (O,), α_o of the weight; None if all are 1.
         derivative: the estimator of the weight's sign, if the weight is latent.
-        sign: of the unit's input.
-        levels: of the gradient, less 1.
+        sign: the sign of the unit's input.
+        levels: number of levels of the gradient, less 1.
         norm: BatchNorm, with running statistics.
-        activation: see there.
+        activation: an :class:`Activation`.
         source: the tensor of the chain that is added: 0 is its input, i the output of its i-th unit; ``OUTSIDE`` for
             ``operands.residual``, None for none.
-        pooling: of the source before it is added, or None.
+        pooling: applied to the source before it is added, or None.
     """
 
     geometry: Geometry
@@ -114,7 +114,7 @@ class Link(NamedTuple):
     pooling: Pooling | None = None
 
     def sides(self, shape: Sequence[int]) -> tuple[int, ...]:
-        """What the engine calls the shape, for an input (N, C, H, W)."""
+        """The engine's form of the shape, for an input (N, C, H, W)."""
         return _sides(self.geometry, len(self.signs), tuple(shape))
 
 
@@ -133,9 +133,9 @@ class Chain:
 
     Args:
         links: at least one.
-        threads: that compute.
+        threads: number of threads that compute.
         isa: instruction set.
-        storage: ``torch.float32`` or ``torch.bfloat16``, of what is kept.
+        storage: ``torch.float32`` or ``torch.bfloat16``, dtype of the values that are kept.
         output: dtype of the result.
     """
 
@@ -180,18 +180,18 @@ atexit.register(passes.cache_clear)  # its threads end before the extension does
 
 @dataclass
 class _Step:
-    """What the backward pass of a unit needs beside its tensors.
+    """The numbers that the backward pass of a unit needs beside its tensors.
 
     Attributes:
-        sides: the engine's shape.
-        count: values of a channel, over the batch of all processes.
-        epsilon: BatchNorm's.
-        state: BatchNorm's, (5, O).
+        sides: the shape in the engine's form.
+        count: values per channel, over the batch of all processes.
+        epsilon: that of BatchNorm.
+        state: that of BatchNorm, (5, O).
         coefficients: slope, offset and mean of y; mean and unbiased variance of the scaled product: (5, O).
         estimator: parameters of the estimator of the input's sign.
-        threshold: that sign's.
-        activation: the activation's parameters.
-        residual: dtype of one from outside.
+        threshold: that of the input's sign.
+        activation: parameters of the activation.
+        residual: dtype of a residual from outside.
     """
 
     sides: tuple[int, ...]
@@ -216,7 +216,7 @@ class _Kept(NamedTuple):
 
 
 class _Input(NamedTuple):
-    """What a unit reads."""
+    """The input of a unit."""
 
     shape: tuple[int, ...]  # (N, C, H, W)
     bits: Tensor
@@ -387,7 +387,7 @@ def _backward(
 
 
 def _pooled(chain: Chain, pooling: Pooling | None, x: Tensor | None) -> Tensor | None:
-    """What a shortcut adds."""
+    """The tensor that a shortcut adds."""
     if pooling is None or x is None:
         return x
     result = _empty(pooling.shape(x.shape), x.dtype)
@@ -508,7 +508,7 @@ def _gradients(
 
 
 def _weight_gradient(chain: Chain, link: Link, dw: Floats, weight: Tensor | None, along: Floats) -> Tensor:
-    """That of the weight from that of its signs; ``along`` the signs it is dL/dα_o, which is known exactly."""
+    """The gradient of the weight from that of its signs; ``along`` the signs it is dL/dα_o, which is known exactly."""
     if link.magnitude is not None:
         chain.passes.along_signs(link.signs, link.magnitude, along, dw)
     if link.derivative is None:
@@ -545,7 +545,7 @@ def _values(operand: Tensor | None) -> Floats | None:
 
 
 def _is_plain(sign: SignForm) -> bool:
-    """Whether no sample's threshold needs all of the sample first."""
+    """Whether no threshold needs a whole sample first."""
     return sign.scale is None or sign.scale.bits is None
 
 

@@ -14,7 +14,7 @@ class KBitConv2d(nn.Conv2d):
         y = output_transform(conv(input_quantizer(x), weight_quantizer(weight)) + bias)
 
     Args:
-        conv: whose settings and parameters it takes over; the parameters are shared, not copied.
+        conv: a convolution; its settings and parameters are taken over. The parameters are shared, not copied.
         input_quantizer, weight_quantizer: from a tensor to one of the same shape.
         output_transform: follows the layer.
 
@@ -66,7 +66,7 @@ class KBitLinear(nn.Linear):
         y = output_transform(input_quantizer(x) weight_quantizer(weight)ᵀ + bias)
 
     Args:
-        linear: whose settings and parameters it takes over; the parameters are shared, not copied.
+        linear: a dense layer; its settings and parameters are taken over. The parameters are shared, not copied.
         input_quantizer, weight_quantizer: from a tensor to one of the same shape.
         output_transform: follows the layer.
 

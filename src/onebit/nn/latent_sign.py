@@ -24,23 +24,23 @@ class LatentSign(nn.Module):
     """The sign with a fixed magnitude in each channel.
 
     Forward: y = s_c sign(x), with sign(0) = +1. In training s_c is the running mean of |x_c|: the first batch sets it,
-    later ones count with a momentum of 0.1, and each batch is multiplied by what it is after that batch. In evaluation
-    it stays.
+        later batches update it with a momentum of 0.1, and each batch is multiplied by the updated value. In evaluation
+        it is constant.
 
     Gradient: dy/dx = 1 (straight through).
 
     ![forward and gradient](images/latent_sign.svg)
 
-    What lies behind it can be fed with stored bits: a fresh latent and a replayed one pass the same function, which is
-    not so where a block binarises its convolution's input only and its shortcut reads real numbers. Put it into a
-    network before training (:func:`insert_latent_sign`).
+    The layers behind it can take stored bits as their input: new and replayed latents pass the same function. Without
+    it a block binarises only the input of its convolution, and its shortcut reads real numbers. Put it into a network
+    before training (:func:`insert_latent_sign`).
 
     Args:
         channels: size of dimension 1 of the input.
 
     Attributes:
         scale: float32 (channels,), s_c; a buffer, in the state dict.
-        batches: int64, how many have been seen in training.
+        batches: int64, number of batches in training so far.
 
     Shapes: input and output (N, C, H, W).
 

@@ -12,13 +12,13 @@ by the native engine's kernels, as sums of integers, which are exact. So y equal
 that is a sum of k terms differs from the convolution of ĝ in float64 by less than 2^-21 k max|ĝ|.
 
 **ĝ** has the formula of :func:`~onebit.quantize.stochastic_quantize`. Its noise has 16 bits and is a function of the
-element's index and of a seed from torch's generator: reproducible, whatever the threads, but other draws than those of
-PyTorch. Where a method puts a :class:`~onebit.quantize.GradientQuantizer` right behind the product (CycleBNN), b is its
-width and the backend does its work; over 8 bits PyTorch computes. Elsewhere b = 8: there the backend changes the
-gradients, whose expectation stays (up to 2^-16 of a step).
+element's index and of a seed from torch's generator: reproducible with any number of threads, but not the same random
+numbers as in PyTorch. Where a method puts a :class:`~onebit.quantize.GradientQuantizer` right behind the product
+(CycleBNN), b is its width and the backend does its work; over 8 bits PyTorch computes. Elsewhere b = 8: there the
+backend changes the gradients, but not their expectation (up to 2^-16 of a step).
 
-**Blocks.** Where a network states what its blocks consist of (:class:`~onebit.nn.Block`), the engine computes their
-units whole, with BatchNorm, residual and activation: see :mod:`onebit.nn.chain`. Elsewhere it computes the products.
+**Blocks.** Where a network declares the units of its blocks (:class:`~onebit.nn.Block`), the engine computes whole
+units, with BatchNorm, residual and activation: see :mod:`onebit.nn.chain`. Elsewhere it computes the products.
 
 **The sign.** An input quantiser that is an ``ApproxSign``, a ``Sign`` or an ``IdentitySign`` is not called, but
 computed with the products: neither ±1 nor its gradient is ever written to memory as floats.
@@ -54,11 +54,11 @@ class NativeReport:
 
     Attributes:
         isa: instruction set of the kernels.
-        threads: as many as compute.
+        threads: number of threads that compute.
         native: names of the layers that train natively.
-        fused: those of them in whose units all is computed natively.
-        alone: of the others of them, why their products alone are.
-        reasons: of the layers that are not native, why PyTorch computes them.
+        fused: those of them whose whole unit is computed natively.
+        alone: for the others of them, why only their products are.
+        reasons: for the layers that are not native, why PyTorch computes them.
     """
 
     isa: str
@@ -92,13 +92,13 @@ def use_native(
 ) -> NativeReport:
     """Lets the binary convolutions of a network train in integers, where the native engine can.
 
-    Call it when the layers have the quantisers that they are to train with: after a method is attached.
+    Call it after a method is attached, when the layers have the quantisers that they will train with.
 
     Args:
         net: changed in place; no parameter and no entry of its state changes.
-        threads: that compute; torch's number if None.
+        threads: number of threads; that of torch if None.
         isa: instruction set, or "" for the engine's choice.
-        storage: dtype of what fused units keep, and hand on to each other.
+        storage: dtype of the values that fused units keep and pass on to each other.
 
     Returns:
         what became of each binary layer.
@@ -214,9 +214,9 @@ class NativeConv:
     """The product of a :class:`BinaryConv2d` in training; see the module's page.
 
     Args:
-        threads: that compute.
+        threads: number of threads that compute.
         isa: instruction set.
-        gradient_quantizer: of the product's gradient; None for 8 bits.
+        gradient_quantizer: that of the product's gradient; None for 8 bits.
     """
 
     threads: int
@@ -312,7 +312,7 @@ class _Products(torch.autograd.Function):
 
 
 def _sides(x: Tensor, weight: Tensor, geometry: tuple[Any, Any, Any]) -> tuple[int, ...]:
-    """What the engine calls the shape."""
+    """The engine's form of the shape."""
     kernel, stride, (top, left, bottom, right) = geometry
     batch, channels, height, width = x.shape
     out = [

@@ -1,4 +1,4 @@
-"""Blocks of units trained by the native engine: which units it takes, and what is left to their modules.
+"""Blocks of units trained by the native engine: which units it takes, and which are left to their modules.
 
 Neighbouring units that the engine takes are one chain (:mod:`onebit.nn.chain`). A chain ends where a tensor inside is
 read by something else: a shortcut with modules of its own, which PyTorch computes, or a unit that the engine does not
@@ -34,14 +34,14 @@ _EMPTY = Pooling()
 
 @dataclass
 class _Plan:
-    """What is known of a block's units while their modules stay as they are.
+    """Facts about a block's units that hold while their modules do not change.
 
     Attributes:
-        units: the block's.
+        units: those of the block.
         modules: all of their modules.
-        state: of the modules, see :func:`_state`.
+        state: that of the modules, see :func:`_state`.
         reasons: why the engine cannot take a unit, whatever the weights; None if it can.
-        poolings: of the shortcuts, see :func:`_pooling`.
+        poolings: those of the shortcuts, see :func:`_pooling`.
         fitting: first and last unit and the input's shape of the chains that the engine takes.
     """
 
@@ -65,7 +65,7 @@ class _Plan:
         )
 
     def holds(self, units: tuple[Unit, ...]) -> bool:
-        """Whether the units and all that the engine asks of their modules are as they were."""
+        """Whether the units, and everything that the engine reads from their modules, are unchanged."""
         state = _state(self.modules)
         same = len(state) == len(self.state) and all(map(operator.is_, state, self.state))
         return same and units == self.units
@@ -91,12 +91,12 @@ class NativeBlock:
     """The backend of a :class:`~onebit.nn.Block`.
 
     Args:
-        name: of the block.
-        threads: that compute.
+        name: name of the block.
+        threads: number of threads that compute.
         isa: instruction set.
-        storage: dtype of what is kept between units, and handed on to ``following``.
+        storage: dtype of the values that are kept between units, and passed on to ``following``.
         following: the block that reads this one's output, and nothing else does; or None.
-        between: modules around either of the two alone, whose hooks would see what is handed on.
+        between: modules around one of the two; their hooks would see the tensor between the blocks.
     """
 
     name: str

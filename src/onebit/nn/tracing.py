@@ -1,4 +1,4 @@
-"""What a network computes, as torch.fx records it."""
+"""The graph of a network, as torch.fx records it."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What residual blocks consist of: a convolution, BatchNorm, perhaps a shortcut and an activation, as one unit."""
+"""The parts of residual blocks: a convolution, BatchNorm, perhaps a shortcut and an activation, as one unit."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -17,7 +17,7 @@ class Unit:
         activation: None for none.
         source: which tensor t of the block the shortcut reads: 0 is the block's input, i the output of its i-th unit
             (from 1); None for no shortcut.
-        shortcut: what t passes; None, or an empty ``nn.Sequential``, for t as it is.
+        shortcut: applied to t; None, or an empty ``nn.Sequential``, for t as it is.
     """
 
     conv: nn.Module
@@ -27,14 +27,14 @@ class Unit:
     shortcut: nn.Module | None = None
 
     def __call__(self, x: Tensor, t: Tensor | None) -> Tensor:
-        """By its modules."""
+        """The unit computed by its modules."""
         y = self.norm(self.conv(x))
         if t is not None:
             y = y + self.residual(t)
         return y if self.activation is None else self.activation(y)
 
     def residual(self, t: Tensor) -> Tensor:
-        """What is added."""
+        """The tensor that is added."""
         return t if self.shortcut is None else self.shortcut(t)
 
 

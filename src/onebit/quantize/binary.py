@@ -1,7 +1,7 @@
-"""One bit: the sign of a tensor, and what its gradient is taken to be.
+"""One bit: the sign of a tensor, and estimators of its gradient.
 
 The derivative of the sign is zero almost everywhere, so each quantiser replaces it in the backward pass by the
-derivative of a smoother function. They differ in nothing else.
+derivative of a smoother function. This is their only difference.
 """
 
 from abc import ABC, abstractmethod
@@ -56,8 +56,8 @@ def binarize(x: Tensor, derivative: Derivative | None = None) -> Tensor:
 
     Args:
         x: floating point, any shape.
-        derivative: from ``x`` to a new tensor of its shape, by which the incoming gradient is multiplied; none passes
-            the gradient on as it is.
+        derivative: maps ``x`` to a new tensor of its shape, by which the incoming gradient is multiplied; None passes
+            the gradient on unchanged.
 
     Returns:
         ±1 in the shape and dtype of ``x``.
@@ -78,7 +78,7 @@ class BinaryQuantizer(nn.Module, ABC):
 
     @abstractmethod
     def derivative(self, x: Tensor) -> Tensor:
-        """What stands for d sign / dx: a new tensor of the shape of ``x``."""
+        """The estimate of d sign / dx: a new tensor of the shape of ``x``."""
 
     def forward(self, x: Tensor) -> Tensor:
         return binarize(x, self.derivative)

@@ -1,4 +1,4 @@
-"""Closed forms: what a module computes, in numbers, for kernels that compute it in the module's place.
+"""Closed forms: the function of a module, in numbers, for kernels that compute it in the module's place.
 
 A module has one if its own class, not a base of it, defines ``closed_form()``: a subclass may compute anything.
 """
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 class Estimator(IntEnum):
-    """What stands for the derivative of the sign at u; the engine's numbers."""
+    """The estimator of the derivative of the sign at u, by the engine's numbers."""
 
     IDENTITY = 0
     """1"""
@@ -35,7 +35,7 @@ class SampleScale:
     Args:
         epsilon: see above.
         bits: b, if the sign is that of u on 2^b levels over the batch's range; None for the sign of u.
-        follow: takes the minimum and the range of u over the batch (scalars) and D (N,), each once in a forward pass.
+        follow: called with the minimum and the range of u over the batch (scalars) and D (N,), once per forward pass.
     """
 
     epsilon: float
@@ -48,10 +48,10 @@ class SignForm:
     """sign(u), u = x − threshold, with an estimator.
 
     Args:
-        estimator: of the derivative at u.
-        parameters: the estimator's.
+        estimator: that of the derivative at u.
+        parameters: those of the estimator.
         threshold: (C,), learned, its gradient minus that of x, summed over the channel; None for 0.
-        scale: in place of a threshold.
+        scale: a scale per sample, in place of a threshold.
     """
 
     estimator: Estimator
@@ -62,7 +62,7 @@ class SignForm:
 
 @dataclass(frozen=True)
 class OutputForm:
-    """What follows a product: the gradient's quantiser, then a scale.
+    """The operations after a product: the gradient's quantiser, then a scale.
 
     Args:
         quantizer: has ``bits``; None leaves the gradient as it is.
@@ -76,7 +76,7 @@ class OutputForm:
 
 
 def closed_form(module: nn.Module) -> Any:
-    """The module's, or None.
+    """The closed form of a module, or None.
 
     Example:
         >>> from onebit.quantize import Sign
@@ -92,7 +92,7 @@ def closed_form(module: nn.Module) -> Any:
 
 
 def output_form(module: nn.Module) -> OutputForm | None:
-    """That of a layer's ``output_transform``: nothing, a gradient's quantiser, a scale, or these two in this order.
+    """The form of a layer's ``output_transform``: nothing, a gradient's quantiser, a scale, or these two in this order.
 
     Example:
         >>> from onebit.quantize import GradientQuantizer

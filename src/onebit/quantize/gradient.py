@@ -14,9 +14,9 @@ def stochastic_quantize(g: Tensor, bits: int) -> Tensor:
 
     Forward: ĝ = q s + min with q = min(⌊(g − min) / s + u⌋, 2^b − 1), s = (max − min) / (2^b − 1), u uniform in [0, 1).
 
-    A constant tensor, zeros included, is returned as it is. CycleBNN's code bounds s below by 1e-8, which leaves
-    gradients of a range under 1e-8 (2^b − 1) fewer than b bits; here only the smallest normal float bounds it. The
-    noise comes from torch's default generator, so that a seed, or a checkpoint of its state, reproduces it.
+    A constant tensor, zeros included, is returned as it is. CycleBNN's code bounds s below by 1e-8, so that gradients
+    with a range under 1e-8 (2^b − 1) have fewer than b bits; here only the smallest normal float bounds it. The noise
+    comes from torch's default generator, so that a seed, or a checkpoint of its state, reproduces it.
 
     Args:
         g: any shape.

@@ -91,17 +91,17 @@ def quantize(x: Tensor, bits: int, minimum: Tensor, extent: Tensor) -> Tensor:
 
 
 class UniformQuantizer(KBitQuantizer):
-    """Quantises activations to k bits; in evaluation over the running mean of the ranges seen in training.
+    """Quantises activations to k bits; in evaluation over the running mean of the ranges in training.
 
     Forward and gradient: those of :func:`quantize`. In training min and range are those of the batch, and the running
-    values move to 0.9 running + 0.1 batch, starting at 0. As in the released code they are not corrected for that
+    values move to 0.9 running + 0.1 batch, starting at 0. As in the released code there is no bias correction for that
     start: after n batches they are short by a share of 0.9^n.
 
     ![forward and gradient](images/uniform.svg)
 
     Args:
         bits: 1 to 24; may be set at any time.
-        channels: None for one range a tensor, or the number of channels (dimension 1), each with a range of its own.
+        channels: None for one range per tensor, or the number of channels (dimension 1) for one range per channel.
         momentum: share of the old running value that is kept.
 
     Reference: Fontana et al., "CycleBNN", arXiv 2410.00050, and its released code.
