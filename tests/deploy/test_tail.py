@@ -273,5 +273,5 @@ def test_labels_must_fit(tmp_path: Path) -> None:
 
 def test_the_cut_is_two_nodes() -> None:
     net, images = cut_net()
-    kinds = [(node.kind, node.name) for node in trace(net, images).nodes if node.name.startswith("blocks.1.1")]
+    kinds = [(node.kind, node.name) for node in trace(net, images).graph.nodes if node.name.startswith("blocks.1.1")]
     assert kinds == [("binarize", "blocks.1.1.sign"), ("conv_binary", "blocks.1.1")]
