@@ -75,6 +75,8 @@ class _Console(Console):
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     words = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    if sys.stdout is None:  # closed by who started us, as some services do
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # until the process ends
     try:
         _run(words)
         sys.stdout.flush()

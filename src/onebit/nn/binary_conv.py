@@ -1,6 +1,7 @@
 """The binary 2-D convolution."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -131,11 +132,12 @@ def _same(conv: BinaryConv2d) -> tuple[int, int, int, int]:
 
 
 def _sides(padding: Pair | tuple[int, int, int, int] | str) -> tuple[int, int, int, int]:
-    numbers = (padding,) * 4 if isinstance(padding, int) else padding
-    sides = tuple(numbers) * (2 if len(numbers) == 2 else 1)
+    numbers: tuple[Any, ...] = (padding,) * 4 if isinstance(padding, int) else tuple(padding)
+    sides = numbers * (2 if len(numbers) == 2 else 1)
     if len(sides) != 4 or not all(isinstance(side, int) and side >= 0 for side in sides):
         raise OnebitError(
             f"BinaryConv2d: padding is {padding!r}",
             hint='give an int, (vertical, horizontal) or (top, left, bottom, right), none negative, "same" or "valid"',
         )
-    return sides
+    top, left, bottom, right = sides
+    return top, left, bottom, right
