@@ -206,6 +206,15 @@ def small() -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), *head())
 
 
+class Last(nn.Module):
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
 def tripled(module: nn.Module, inputs: object, output: Tensor) -> Tensor:
     return output * 3
 
@@ -392,3 +401,34 @@ def test_a_sign_within_rounding_of_its_threshold_is_told_apart(tmp_path: Path) -
 def test_a_network_that_does_not_take_the_example() -> None:
     with pytest.raises(OnebitError, match=r"the network fails on the example.*channels"):
         deploy.build(small(), torch.randn(2, 4, 8, 8))
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        nn.LogSoftmax(dim=1),
+        nn.Softmax(dim=-1),
+        Last(lambda x: functional.log_softmax(x, 1)),
+        Last(lambda x: x.softmax(dim=1)),
+    ],
+)
+def test_a_softmax_at_the_end_is_left_away(last: nn.Module, tmp_path: Path) -> None:
+    net, x = nn.Sequential(small(), last).eval(), torch.randn(8, 3, 8, 8)
+    report = deploy.export(net, tmp_path / "m.obn", x[:2])
+    assert any("softmax at the end is left away" in note for note in report.notes)
+    with torch.no_grad():
+        assert np.allclose(onebit.load(tmp_path / "m.obn")(x.numpy()), net[0](x).numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        nn.Sequential(nn.Conv2d(3, 8, 3), nn.Softmax(dim=1), *head()),
+        nn.Sequential(small(), nn.Softmax(dim=0)),
+        nn.Sequential(small(), nn.Softmax(dim=1), nn.ReLU()),
+        nn.Sequential(small(), Last(lambda x: x.softmax(1) + x)),
+    ],
+)
+def test_a_softmax_elsewhere_is_refused(net: nn.Module) -> None:
+    with pytest.raises(OnebitError, match="only a softmax of the logits that ends the network"):
+        deploy.build(net, torch.randn(2, 3, 8, 8))

@@ -165,14 +165,15 @@ def _folded(net: nn.Module, example: Tensor, cut: bool) -> tuple[Trace, list[str
     if not cut:
         graph.outputs.pop("latents", None)
     insert_intervals(graph)
+    notes = ["the softmax at the end is left away: the file's 'logits' are what enters it"] * traced.softmax
     features = graph.outputs.get("features")
     before = graph.producer(features) if features is not None else None
     fold(graph)
     graph.remove_dead()
     graph.check()
     if features is None:
-        return traced, ["the network has no attribute 'head': the file has no output 'features', so it cannot learn"]
-    notes = []
+        notes.append("the network has no attribute 'head': the file has no output 'features', so it cannot learn")
+        return traced, notes
     if before is not None and graph.outputs["features"] is not features:
         notes.append(f"the output 'features' is the input of '{before.name}', which is part of the head's weights")
     if features.h * features.w > 1:

@@ -45,17 +45,30 @@ _MEANS = (torch.mean, "mean")
 _RESHAPES = (torch.flatten, torch.reshape, torch.squeeze, "flatten", "reshape", "view", "squeeze", "unsqueeze")
 _COPIES = (torch.clone, torch.detach, "clone", "detach", "contiguous", "float", "to", "cpu", "type", "type_as")
 _DROPOUTS = (functional.dropout, functional.dropout2d)
+_SOFTMAXES = (
+    *(nn.Softmax, nn.LogSoftmax, functional.softmax, functional.log_softmax),
+    *(torch.softmax, torch.log_softmax, "softmax", "log_softmax"),
+)
 _SHAPES = ("size", "dim", "ndimension", "numel", "stride", "is_contiguous", torch.numel)
 _SHAPE_ATTRIBUTES = ("shape", "ndim", "dtype", "device", "layout", "is_cuda", "requires_grad")
 
 
 @dataclass(frozen=True)
 class Trace:
-    """The calls of a network, the unfolded graph that they make, and which of its values each call gives."""
+    """The calls of a network, the unfolded graph that they make, and which of its values each call gives.
+
+    ``logits`` is the call whose result the graph's output ``logits`` is; a softmax behind it is left away.
+    """
 
     calls: fx.GraphModule
     graph: Graph
     values: dict[fx.Node, Value]
+    logits: fx.Node
+
+    @property
+    def softmax(self) -> bool:
+        """Whether one was left away."""
+        return [user.op for user in self.logits.users] != ["output"]
 
 
 class _Builder(fx.Interpreter):
@@ -69,6 +82,7 @@ class _Builder(fx.Interpreter):
         self.overwritten: dict[fx.Node, fx.Node] = {}  # what was changed in part, and the call that did it
         self.numbers: set[fx.Node] = set()  # no tensors, and computed from the image
         self.before: dict[fx.Node, Tensor] = {}  # what the call reads, as it was
+        self.logits: fx.Node | None = None
         self.args: tuple[Any, ...] = ()
         self.kwargs: dict[str, Any] = {}
         self.result: Graph | None = None
@@ -97,7 +111,8 @@ class _Builder(fx.Interpreter):
         elif isinstance(y, Tensor):
             if any(node in self.wires or node in self.numbers for node in n.all_input_nodes):
                 self.wires[n] = self._call(n, y)
-                self.made[n] = self.wires[n].value
+                if self.logits is None:
+                    self.made[n] = self.wires[n].value
         elif any(node in self.numbers or node in self.wires for node in n.all_input_nodes) and not self._of_shape(n):
             self.numbers.add(n)
         for node, version in held.items():
@@ -129,6 +144,7 @@ class _Builder(fx.Interpreter):
         (result,) = n.args
         if not isinstance(result, fx.Node) or result not in self.wires:
             raise OnebitError("the network does not return one tensor", hint="export a network that returns its logits")
+        self.logits = self.logits or result
         self.building.outputs = {"logits": self.wires[result].value, **self.building.outputs}
 
     def _call(self, n: fx.Node, y: Tensor) -> Wire:
@@ -140,8 +156,10 @@ class _Builder(fx.Interpreter):
         source = n.args[0] if n.args else None
         if not isinstance(source, fx.Node) or source not in self.wires:
             _refuse(n, "its first input is not a layer's output")
-        if n.op == "call_module":
-            module = self.fetch_attr(str(n.target))
+        module = self.fetch_attr(str(n.target)) if n.op == "call_module" else None
+        if n.target in _SOFTMAXES or type(module) in _SOFTMAXES:
+            return self._softmax(n, source, y, getattr(module, "dim", None))
+        if module is not None:
             if module is self.head:
                 self.building.outputs["features"] = self.wires[source].value
             return self._convert(module, n, source, y)
@@ -171,6 +189,15 @@ class _Builder(fx.Interpreter):
         except (TypeError, AssertionError):
             pass
         _refuse(n, f"its arguments are not those of {kind.__name__}")
+
+    def _softmax(self, n: fx.Node, source: fx.Node, y: Tensor, dim: int | None) -> Wire:
+        """It changes no top-1, and who reads the file's logits takes the softmax of them."""
+        if dim is None:
+            dim = self.args[1] if len(self.args) > 1 else self.kwargs.get("dim")
+        if dim not in (1, 1 - y.dim()) or [user.op for user in n.users] != ["output"]:
+            _refuse(n, "only a softmax of the logits that ends the network is known, which is left away")
+        self.logits = source
+        return self.wires[source]
 
     def _dropout(self, n: fx.Node, source: fx.Node) -> Wire:
         if self.args[2] if len(self.args) > 2 else self.kwargs.get("training", True):
@@ -293,4 +320,5 @@ def trace(net: nn.Module, example: Tensor) -> Trace:
         raise OnebitError(
             f"the network fails on the example: {reason}", hint="give images of the size that it was built for"
         ) from problem
-    return Trace(calls, builder.building, builder.made)
+    assert builder.logits is not None  # the output comes last
+    return Trace(calls, builder.building, builder.made, builder.logits)

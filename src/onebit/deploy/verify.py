@@ -85,19 +85,21 @@ def verify_layers(net: nn.Module, trace: Trace, graph: Graph, images: Tensor) ->
         OnebitError: the network changes while it answers, answers otherwise than its trace, or a layer differs by more
             than rounding; names the first.
     """
-    logits = _steady(net, images)
-    replayed = fx.Interpreter(trace.calls).run(images.clone())
-    if not _near(replayed, logits, _NEAR):
+    answers = _steady(net, images)
+    plain = _Replay(trace, {}, {})
+    replayed = plain.run(images.clone())
+    if not _near(replayed, answers, _NEAR):
         raise OnebitError(
             "the network answers otherwise than the calls that torch.fx recorded of it: the logits differ by "
-            f"{float((replayed - logits).abs().max()):.3g}",
+            f"{float((replayed - answers).abs().max()):.3g}",
             hint="look for code that runs when it is called, but not while it is traced",
         )
     ours = _answers(graph, images)
     producers = {id(node.output): node for node in graph.nodes}
     pairs = {call: (producers[id(value)], ours[value]) for call, value in trace.values.items() if value in ours}
-    _Replay(trace.calls, pairs, {**ours, graph.input: images.permute(0, 2, 3, 1)}).run(images.clone())
-    error = (ours[graph.outputs["logits"]].flatten(1) - logits.flatten(1)).abs().amax(1) / _largest(logits)
+    _Replay(trace, pairs, {**ours, graph.input: images.permute(0, 2, 3, 1)}).run(images.clone())
+    logits = plain.logits.flatten(1)
+    error = (ours[graph.outputs["logits"]].permute(0, 3, 1, 2).flatten(1) - logits).abs().amax(1) / _largest(logits)
     near = error > _NEAR
     return Verified(len(images), (), float(error[~near].max()) if not bool(near.all()) else 0.0, int(near.sum()))
 
@@ -156,12 +158,13 @@ def _answers(graph: Graph, images: Tensor) -> dict[Value, Tensor]:
 
 
 class _Replay(fx.Interpreter):
-    """Compares each call with the file, and goes on with the file's numbers."""
+    """Runs a trace, compares each call in ``pairs`` with the file, and goes on with the file's numbers."""
 
-    def __init__(
-        self, calls: fx.GraphModule, pairs: dict[fx.Node, tuple[Node, Tensor]], ours: dict[Value, Tensor]
-    ) -> None:
-        super().__init__(calls)
+    logits: Tensor
+
+    def __init__(self, trace: Trace, pairs: dict[fx.Node, tuple[Node, Tensor]], ours: dict[Value, Tensor]) -> None:
+        super().__init__(trace.calls)
+        self.trace = trace
         self.pairs = pairs
         self.ours = ours
 
@@ -181,6 +184,8 @@ class _Replay(fx.Interpreter):
                     hint=_HINT,
                 )
             y.copy_(ours)
+        if n is self.trace.logits:
+            self.logits = y.clone()
         return y
 
 
