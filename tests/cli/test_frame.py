@@ -20,7 +20,7 @@ def test_every_command_has_help_with_an_example(name: str, capsys: pytest.Captur
     assert f"example: onebit {name}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("action", ["new", "teach", "watch", "show", "forget", "rename", "rollback", "check"])
+@pytest.mark.parametrize("action", ["new", "teach", "watch", "ask", "show", "forget", "rename", "rollback", "check"])
 def test_every_action_has_help_of_its_own(action: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["learn", action, "--help"]) == 0
     printed = capsys.readouterr().out

@@ -57,12 +57,14 @@ class _Subject(NamedTuple):
 
 
 def _is_packed(path: str) -> bool:
-    """By its first bytes; by its name if there is no such file."""
+    """By its name, or by its first bytes: a damaged one is still no checkpoint."""
+    if path.lower().endswith(".obn"):
+        return True
     try:
         with open(path, "rb") as file:
             return file.read(len(MAGIC)) == MAGIC
-    except OSError:
-        return path.endswith(".obn")
+    except OSError:  # load_checkpoint says what is wrong
+        return False
 
 
 def _checkpoint(path: str) -> _Subject:
