@@ -1,7 +1,9 @@
 """``onebit evaluate``: a checkpoint and its packed model on the same images."""
 
 import json
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -72,3 +74,12 @@ def test_bad_input_is_one_line(
     assert message in captured.err
     assert captured.err.count("\n") == 1
     assert captured.out == ""
+
+
+def test_a_file_is_known_by_its_first_bytes(
+    trained: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(trained["obn"], tmp_path / "model.bin")
+    assert evaluated(capsys, str(tmp_path / "model.bin"))["top1"] == evaluated(capsys, trained["obn"])["top1"]
+    assert main(["export", str(tmp_path / "model.bin"), "-o", str(tmp_path / "again.obn")]) == 2
+    assert "is a packed model, not a checkpoint" in capsys.readouterr().err

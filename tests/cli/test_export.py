@@ -20,7 +20,7 @@ def test_a_checkpoint_becomes_a_packed_model(checkpoint: Path, tmp_path: Path, c
     path = tmp_path / "m.obn"
     assert cli.main(["export", str(checkpoint), "-o", str(path), "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
-    assert set(result) == {"path", "bytes", "layers", "notes", "int8", "calibration"}
+    assert set(result) == {"path", "bytes", "layers", "notes", "verified", "int8", "calibration"}
     assert result["int8"] is None
     assert result["bytes"] == path.stat().st_size
     assert set(result["layers"][0]) == {"name", "kind", "weight_bits", "activation_bits", "bytes", "packed", "why"}

@@ -20,7 +20,7 @@ def test_every_command_has_help_with_an_example(name: str, capsys: pytest.Captur
     assert f"example: onebit {name}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("action", ["new", "teach", "watch", "show", "forget", "rename", "rollback", "check"])
+@pytest.mark.parametrize("action", ["new", "teach", "watch", "ask", "show", "forget", "rename", "rollback", "check"])
 def test_every_action_has_help_of_its_own(action: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["learn", action, "--help"]) == 0
     printed = capsys.readouterr().out
@@ -129,3 +129,9 @@ def test_no_name_is_cut(
         printed = capsys.readouterr().out
         assert "…" not in printed
         assert ("blocks.0.conv.input_quantizer" in printed) == (columns is None)
+
+
+def test_standard_output_may_be_closed(digits_model: Path, digit_folder: Path, tmp_path: Path) -> None:
+    command = f"{ONEBIT[0]} -m onebit run {digits_model} {digit_folder}/6/0.png >&- 2>{tmp_path}/errors"
+    assert subprocess.run(["sh", "-c", command]).returncode == 0
+    assert (tmp_path / "errors").read_text() == ""

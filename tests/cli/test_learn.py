@@ -48,6 +48,21 @@ def test_the_life_of_a_learner(store: str, digit_folder: Path, capsys: pytest.Ca
         assert learner.classes["6"] == 8
 
 
+def test_a_taught_learner_is_asked(store: str, digit_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    learn(capsys, "teach", store, str(digit_folder))
+    asked = str(digit_folder / "7")
+    result = learn(capsys, "ask", store, asked)
+    with onebit.Learner.open(store) as learner:
+        assert [row["label"] for row in result["images"]] == [
+            learner.predict(row["path"]).label for row in result["images"]
+        ]
+    assert len(result["images"]) == 8
+    assert cli.main(["run", store, asked, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == result
+    assert cli.main(["learn", "ask", store, asked]) == 0
+    assert "0.png" in capsys.readouterr().out
+
+
 def test_a_person_sees_the_classes(store: str, digit_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["learn", "teach", store, str(digit_folder)]) == 0
     printed = capsys.readouterr().out
@@ -215,12 +230,13 @@ def test_what_an_experience_changed(store: str, digit_folder: Path, capsys: pyte
 def test_a_gate_refuses(store: str, digit_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = (Path(store) / "learner.state").read_bytes()
     words = ["teach", store, str(digit_folder / "6"), "--name", "6", "--test", str(digit_folder)]
-    refused = learn(capsys, *words, "--gate", "0.9")
+    assert cli.main(["learn", *words, "--gate", "0.9", "--json"]) == 3
+    refused = json.loads(capsys.readouterr().out)
     assert refused["refused"]
     assert not refused["counted"]
     assert refused["after"]["all"] < 0.9
     assert (Path(store) / "learner.state").read_bytes() == before
-    assert cli.main(["learn", *words, "--gate", "0.9"]) == 0
+    assert cli.main(["learn", *words, "--gate", "0.9"]) == 3
     assert "refused by the gate: nothing was changed" in capsys.readouterr().out
     assert learn(capsys, *words, "--gate", "before")["counted"]
 

@@ -1,5 +1,6 @@
 """onebit run and doctor: what they print, and what they refuse."""
 
+import json
 import os
 
 import numpy as np
@@ -25,7 +26,8 @@ def test_run_answers_as_predict(folder, capsys):
     paths = [str(folder / f"{i}.png") for i in range(3)]
     result = call(capsys, "run", folder / "m.obn", *paths)
     model = onebit.load(folder / "m.obn")
-    assert set(result) == {"images"}
+    assert set(result) == {"images", "unread"}
+    assert result["unread"] == []
     assert [image["path"] for image in result["images"]] == paths
     for image in result["images"]:
         answer = model.predict(image["path"])
@@ -44,12 +46,26 @@ def test_run_refuses(folder, capsys):
     model, image = folder / "m.obn", folder / "0.png"
     (folder / "broken.png").write_bytes(image.read_bytes()[:100])
     (folder / "broken.obn").write_bytes(model.read_bytes()[:-5])
-    assert "broken.png: not an image" in fails(capsys, "run", model, image, folder / "broken.png")
+    assert "broken.png: not an image" in fails(capsys, "run", model, folder / "broken.png")
     assert "missing.png: No such file" in fails(capsys, "run", model, folder / "missing.png")
     assert "broken.obn: truncated" in fails(capsys, "run", folder / "broken.obn", image)
     assert "not an .obn file" in fails(capsys, "run", image, image)
     assert "instruction set 'abacus'" in fails(capsys, "run", model, image, "--isa", "abacus")
     assert "threads" in fails(capsys, "run", model, image, "--threads", "0")
+
+
+def test_one_unreadable_image_does_not_cost_the_others(folder, capsys):
+    image = folder / "0.png"
+    (folder / "broken.png").write_bytes(image.read_bytes()[:100])
+    for words in ([image, folder / "broken.png", folder / "1.png"], [folder]):
+        assert cli.main(["run", str(folder / "m.obn"), *map(str, words), "--json"]) == 2
+        printed = capsys.readouterr()
+        result = json.loads(printed.out)
+        assert [row["path"] for row in result["unread"]] == [str(folder / "broken.png")]
+        assert "broken.png: not an image" in printed.err
+        assert {"0.png", "1.png"} <= {os.path.basename(row["path"]) for row in result["images"]}
+    (folder / "empty").mkdir()
+    assert "there is no image in" in fails(capsys, "run", folder / "m.obn", folder / "empty")
 
 
 def test_doctor(capsys, monkeypatch):

@@ -11,6 +11,7 @@ from onebit import OnebitError, continual
 from onebit.continual import (
     AR1Star,
     Cumulative,
+    CWRStar,
     FullyQuantized,
     Hybrid,
     LatentBinarizer,
@@ -249,3 +250,23 @@ def test_the_same_seed_gives_the_same_weights() -> None:
 def test_means_of_nothing_predict_nothing() -> None:
     with pytest.raises(OnebitError, match="no class"):
         NearestClassMean(2).predict(torch.zeros(1, 2))
+
+
+@pytest.mark.parametrize("kind", [NaiveFineTuning, CWRStar, Cumulative, NearestClassMean])
+def test_what_the_device_refuses_is_refused(kind: type[Strategy]) -> None:
+    learner = kind(3) if kind is NearestClassMean else kind(torch.zeros(3, 4), torch.zeros(3, dtype=torch.int64))
+    x, y = torch.randn(5, 4), torch.tensor([0, 1, 2, 0, 1])
+    with pytest.raises(OnebitError, match="no class was learned yet"):
+        learner.predict(x)
+    for inputs, labels, reason in (
+        (x, y[:3], "5 samples and labels of"),
+        (x[:0], y[:0], "0 samples"),
+        (x * torch.nan, y, "not finite"),
+        (x, y + 1, "labels from 1 to 3 for 3 classes"),
+        (x, y - 1, "labels from -1"),
+    ):
+        with pytest.raises(OnebitError, match=reason):
+            learner.learn(inputs, labels)
+        assert learner.past.tolist() == [0, 0, 0]
+    learner.learn(x, y)
+    assert learner.past.tolist() == [2, 2, 1]

@@ -1,3 +1,5 @@
+import unicodedata
+
 import numpy as np
 import pytest
 import torch
@@ -135,4 +137,53 @@ def test_a_class_without_images_is_refused(tmp_path):
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "notes.txt").write_text("no image")
     with pytest.raises(OnebitError, match="the class c has no image to train on"):
+        data.create("folder", path=tmp_path, size=4).train()
+
+
+@pytest.mark.parametrize(
+    ("train", "test"), [("train", "valid"), ("Train", "VALIDATION"), ("training", "testing"), ("train", "val")]
+)
+def test_the_parts_by_their_common_names(train, test, tmp_path):
+    fill(tmp_path / train, {"a": 3})
+    fill(tmp_path / test, {"a": 2})
+    made = data.create("folder", path=tmp_path, size=4)
+    assert (len(made.train_files), len(made.test_files)) == (3, 2)
+    assert made.test_files[0].startswith(f"{test}/")
+
+
+def test_a_part_that_is_not_used_is_named(tmp_path):
+    for part in ("train", "valid", "test"):
+        fill(tmp_path / part, {"a": 2})
+    made = data.create("folder", path=tmp_path, size=4)
+    with pytest.warns(UserWarning, match="valid is not used, since test is there"):
+        files = made.test_files
+    assert files[0].startswith("test/")
+
+
+@pytest.mark.parametrize(
+    ("places", "reason"),
+    [
+        (["train", "dev"], "beside train lies dev"),
+        (["valid", "test"], "no part to train on"),
+        (["cat/train", "cat/test"], "a part of the set lies in a class"),
+    ],
+)
+def test_folders_of_no_known_part(places, reason, tmp_path):
+    for place in places:
+        fill(tmp_path / place, {"a": 2})
+    with pytest.raises(OnebitError, match=reason):
+        data.create("folder", path=tmp_path, size=4).train()
+
+
+def test_hidden_folders_links_and_forms_of_unicode(tmp_path):
+    fill(tmp_path, {"cat": 3, "cat/.trash": 1, "cat/more": 2, unicodedata.normalize("NFD", "é"): 2})
+    (tmp_path / "cat" / "loop").symlink_to(tmp_path / "cat")
+    (tmp_path / "dog").symlink_to(tmp_path / "cat" / "more")
+    made = data.create("folder", path=tmp_path, size=4, test_share=0.01)
+    assert made.classes == ("cat", "dog", unicodedata.normalize("NFC", "é"))
+    files = made.train_files + made.test_files
+    assert sum(name.startswith("cat/") for name in files) == 5
+    assert sum(name.startswith("dog/") for name in files) == 2
+    fill(tmp_path, {unicodedata.normalize("NFC", "é"): 1})
+    with pytest.raises(OnebitError, match="two forms of Unicode"):
         data.create("folder", path=tmp_path, size=4).train()

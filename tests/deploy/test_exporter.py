@@ -66,12 +66,12 @@ def test_the_report_matches_the_file(net: nn.Module, tmp_path: Path) -> None:
     assert report.bytes == (tmp_path / "m.obn").stat().st_size
     told = [(row.name, row.kind, row.weight_bits, row.bytes) for row in report.layers]
     assert told == [(layer.name, layer.kind, layer.weight_bits, layer.bytes) for layer in model.layers]
-    assert model.report == {"layers": [vars(row) for row in report.layers], "notes": []}
+    assert model.report == {"layers": [vars(row) for row in report.layers], "notes": report.notes}
     whys = {row.name: (row.packed, row.why) for row in report.layers if row.weight_bits}
     assert whys["stem.0"] == (False, "first layer: real-valued input")
     assert whys["head"] == (False, "last layer: real-valued weights")
     assert whys["blocks.0.conv"] == (True, "writes floats")
-    assert set(report.as_dict()) == {"path", "bytes", "layers", "notes", "int8"}
+    assert set(report.as_dict()) == {"path", "bytes", "layers", "notes", "verified", "int8"}
     assert report.int8 is None
 
 
@@ -116,8 +116,8 @@ def test_features_of_more_than_one_pixel(norm: bool, tmp_path: Path) -> None:
         expected = net.conv(X).numpy()
     assert np.array_equal(features, expected)
     assert np.allclose(model.features_range, [expected.min(), expected.max()])
-    assert len(report.notes) == 1 + norm
-    assert "6 x 6 pixels" in report.notes[-1]
+    assert ["part of the head's weights" in note for note in report.notes].count(True) == norm
+    assert any("6 x 6 pixels" in note for note in report.notes)
     with torch.no_grad():
         assert np.allclose(model(X.numpy()), net(X).numpy(), rtol=1e-4, atol=1e-4)
 
@@ -129,6 +129,8 @@ def test_without_a_head_there_are_no_features_and_the_report_says_so(tmp_path: P
     assert list(model.outputs) == ["logits"]
     assert model.features_range is None
     assert "head" in report.notes[0]
+    assert "no mean and std" in report.notes[1]
+    assert "no class names" in report.notes[2]
 
 
 @pytest.mark.parametrize(
@@ -145,12 +147,30 @@ def test_without_a_head_there_are_no_features_and_the_report_says_so(tmp_path: P
         ({"mean": [0.5]}, "belong together"),
         ({"mean": [0.5, 0.5], "std": [1, 1]}, "2 numbers in mean for 1 channels"),
         ({"mean": [0.5], "std": [0.0]}, "do not normalise"),
+        ({"mean": 0.5, "std": 0.5}, "mean is 0.5"),
+        ({"mean": ["a"], "std": [0.5]}, "mean is"),
+        ({"mean": [33.3], "std": [78.6]}, "pixels from 0 to 255"),
+        ({"classes": range(10)}, "class name 0 is no text"),
+        ({"classes": list("0123456789"), "samples": [-1] * 10}, "samples is"),
+        ({"classes": list("0123456789"), "samples": [0.5] * 10}, "samples is"),
+        ({"provenance": {"dtype": torch.float32}}, "provenance is no JSON"),
     ],
 )
 def test_arguments_that_do_not_fit(options: dict, reason: str, net: nn.Module, tmp_path: Path) -> None:
     with pytest.raises(OnebitError, match=reason):
         deploy.export(net, tmp_path / "m.obn", **{"example": X, **options})
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", [np.array, torch.tensor, tuple])
+def test_numbers_and_names_as_pipelines_have_them(kind, net: nn.Module, tmp_path: Path) -> None:
+    names = np.array(["a", "b", "c"])
+    deploy.export(
+        net, tmp_path / "m.obn", X, mean=kind([0.5]), std=kind([0.25]), classes=names, samples=kind([1, 2, 3])
+    )
+    model = onebit.load(tmp_path / "m.obn")
+    assert (model.mean, model.std) == ((0.5,), (0.25,))
+    assert model.classes == ("a", "b", "c")
 
 
 def test_a_network_with_nan_is_refused(net: nn.Module, tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_a_band_is_one_interval() -> None:
     ("module", "reason"),
     [
         (nn.Identity(), "not only"),
-        (quantizer(3, -1, 2), "not only"),
+        (quantizer(3, -1, 2).eval(), "not only"),
         (nn.Sequential(nn.Hardshrink(1.0), Band()), None),
         (lambda x: torch.where(x.abs() > 1, 1.0, -1.0), "several separate ranges"),
         (lambda x: torch.sign(torch.sin(x * 50) + 0.5), "several separate ranges"),

@@ -124,8 +124,40 @@ def test_parts_can_be_replaced():
         ({"padding_value": 0.5}, "padding_value"),
         ({"padding": -1}, "padding"),
         ({"padding": (1, 2, 3)}, "padding"),
+        ({"padding": "full"}, "padding"),
+        ({"padding": "same", "stride": 2}, "stride"),
+        ({"padding_mode": "reflect"}, "padding_mode is 'reflect'"),
     ],
 )
 def test_bad_arguments_are_refused(arguments, message):
     with pytest.raises(OnebitError, match=message):
         BinaryConv2d(4, 4, 3, **arguments)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_one_image_without_a_batch(training):
+    """Its output is as high as it has channels, so that a scale along the wrong side would fit."""
+    conv = BinaryConv2d(8, 4, 3, bias=True, weight_quantizer=MagnitudeAwareSign()).train(training)
+    nn.init.normal_(conv.bias)
+    conv.output_transform = nn.BatchNorm2d(4).eval()
+    nn.init.normal_(conv.output_transform.weight)
+    x = torch.randn(8, 6, 6)
+    assert torch.equal(conv(x), conv(x[None])[0])
+    with pytest.raises(OnebitError, match=r"the input is \(6, 6\)"):
+        conv(x[0])
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize(("kernel", "dilation"), [(3, 1), (2, 1), (4, 3), ((1, 5), (2, 2))])
+def test_padding_by_name_as_in_torch(padding, kernel, dilation):
+    conv = BinaryConv2d(3, 4, kernel, padding=padding, dilation=dilation)
+    plain = nn.Conv2d(3, 4, kernel, padding=padding, dilation=dilation, bias=False)
+    with torch.no_grad():
+        plain.weight.copy_(torch.where(conv.weight >= 0, 1.0, -1.0))
+    x = torch.randn(2, 3, 11, 13)
+    assert torch.equal(conv(x), plain(torch.where(x >= 0, 1.0, -1.0)))
+
+
+def test_dtype_and_device():
+    conv = BinaryConv2d(3, 2, 3, bias=True, dtype=torch.float64, device="meta")
+    assert {(p.dtype, p.device.type) for p in conv.parameters()} == {(torch.float64, "meta")}

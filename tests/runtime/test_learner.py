@@ -1,5 +1,9 @@
 """onebit.Learner: teaching, counting once, rollback, forgetting, what it refuses, and learning on real digits."""
 
+import copy
+import os
+import pickle
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +14,7 @@ from PIL import Image
 
 import onebit
 from onebit import OnebitError, deploy
+from onebit.runtime import Gate
 from tests.continual.digits import OLD, digits
 from tests.runtime.packed import write_backbone
 
@@ -218,3 +223,56 @@ def test_four_digits_are_learned_and_six_are_kept(
 
 
 DIGESTS: dict[str, bytes] = {}
+
+
+def test_a_forked_process_may_ask_and_not_change(tmp_path: Path, model: onebit.Model) -> None:
+    with onebit.Learner.create(tmp_path / "store", model) as learner:
+        answers = state(learner)
+        read, write = os.pipe()
+        child = os.fork()
+        if child == 0:  # such as a worker of multiprocessing
+            told = [state(learner) == answers]
+            for change in (
+                lambda: learner.teach(noise_images(1), "fox"),
+                lambda: learner.forget("cat"),
+                lambda: learner.rename("cat", "lynx"),
+                learner.rollback,
+            ):
+                try:
+                    change()
+                    told.append(False)
+                except OnebitError as problem:
+                    told.append("was opened in another process" in problem.message)
+            learner.close()
+            os.write(write, repr(told).encode())
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        assert os.read(read, 99) == repr([True] * 5).encode()
+        assert learner.teach(noise_images(2), "elk").counted
+        with pytest.raises(OnebitError, match="in use by another learner"):
+            onebit.Learner.open(tmp_path / "store")  # still locked, though the child has closed
+    with onebit.Learner.open(tmp_path / "store") as learner:
+        assert set(learner.classes) == {"cat", "dog", "elk"}
+
+
+def test_names_that_look_the_same_are_one_class(tmp_path: Path, model: onebit.Model) -> None:
+    composed, apart = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
+    with onebit.Learner.create(tmp_path / "store", model) as learner:
+        learner.teach(noise_images(1), apart)
+        gate = Gate(noise_images(1), [apart] * 12, minimum=0.0)
+        taught = learner.teach(noise_images(1) + noise_images(2), [composed] * 12 + [apart] * 12, gate=gate)
+        assert taught.new == ()
+        assert taught.after is not None
+        assert taught.after.all > 0
+        assert learner.classes[composed] == 36
+        learner.rename(apart, "tea")
+        learner.rename("tea", apart)
+        learner.forget(apart)
+        assert set(learner.classes) == {"cat", "dog"}
+
+
+def test_a_learner_is_not_copied(tmp_path: Path, model: onebit.Model) -> None:
+    with onebit.Learner.create(tmp_path / "store", model) as learner:
+        for copied in (pickle.dumps, copy.copy, copy.deepcopy):
+            with pytest.raises(OnebitError, match="cannot be copied or handed to another process"):
+                copied(learner)

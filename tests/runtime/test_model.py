@@ -1,6 +1,9 @@
 """What a loaded model says about itself, what it answers, and what it refuses."""
 
+import copy
 import hashlib
+import pickle
+import shutil
 import struct
 import subprocess
 import sys
@@ -156,3 +159,17 @@ def test_wrong_arguments_are_refused(model, x, classifier_path):
 def test_importing_onebit_loads_no_torch():
     code = "import onebit, sys; assert not {'torch', 'PIL', 'lightning'} & set(sys.modules), sorted(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_model_is_handed_on_as_its_file(model, x, classifier_path, tmp_path, monkeypatch):
+    shutil.copy(classifier_path, tmp_path / "m.obn")
+    monkeypatch.chdir(tmp_path)
+    model = onebit.load("m.obn", threads=2)
+    content = pickle.dumps(model)
+    monkeypatch.chdir("/")
+    for other in (pickle.loads(content), copy.deepcopy(model)):
+        assert np.array_equal(other(x), model(x))
+        assert (other.threads, other.isa) == (2, model.isa)
+    (tmp_path / "m.obn").unlink()
+    with pytest.raises(OnebitError, match="No such file"):
+        pickle.loads(content)

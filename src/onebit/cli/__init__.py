@@ -3,7 +3,7 @@
 A command's module defines ``EXAMPLE`` (shown by ``--help``), ``configure(parser)`` (adds its arguments),
 ``run(args)`` (does the work and returns the object that ``--json`` prints) and ``show(result, console)`` (prints
 the same for a person). Anything else than the result goes to stderr. Exit codes: 0 done, 2 the caller can mend it
-(one line says how), 1 a fault of ours.
+(one line says how), 1 a fault of ours; a module that has more of them defines ``exit_code(result)``.
 """
 
 import errno
@@ -75,10 +75,12 @@ class _Console(Console):
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     words = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    if sys.stdout is None:  # closed by who started us, as some services do
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # until the process ends
     try:
-        _run(words)
+        code = _run(words)
         sys.stdout.flush()
-        return 0
+        return code
     except SystemExit as stop:  # --help
         return int(stop.code or 0)
     except BrokenPipeError:  # the reader of our output, such as head, has gone
@@ -109,16 +111,16 @@ def new_parser(prog: str, description: str, example: str) -> ArgumentParser:
     return parser
 
 
-def _run(words: list[str]) -> None:
+def _run(words: list[str]) -> int:
     name = words[0]
     if name in ("-h", "--help"):
         _print_commands()
-        return
+        return 0
     if name == "--version":
         from onebit import __version__
 
         print(f"onebit {__version__}")
-        return
+        return 0
     if name not in COMMANDS:
         raise OnebitError(f"there is no command '{name}'", hint=f"commands: {', '.join(COMMANDS)}")
     parser, module = build_parser(name)
@@ -127,6 +129,7 @@ def _run(words: list[str]) -> None:
         print(json.dumps(result))
     else:
         module.show(result, _Console())
+    return module.exit_code(result) if hasattr(module, "exit_code") else 0
 
 
 def _fail(problem: BaseException, words: list[str]) -> int:

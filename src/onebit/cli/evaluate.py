@@ -8,6 +8,7 @@ from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
 from onebit.errors import OnebitError
+from onebit.format.layout import MAGIC
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,7 +25,7 @@ def run(args: Namespace) -> dict[str, Any]:
     from onebit.data import DataModule
     from onebit.training import evaluate
 
-    subject = _packed(args.model) if args.model.endswith(".obn") else _checkpoint(args.model)
+    subject = _packed(args.model) if _is_packed(args.model) else _checkpoint(args.model)
     name, options = subject.data if args.data is None else (args.data, {})
     if not name:
         raise OnebitError(f"{args.model} does not say what it was trained on", hint="name a data set with --data")
@@ -53,6 +54,17 @@ class _Subject(NamedTuple):
     shape: tuple[int, ...]
     mean: Sequence[float]
     std: Sequence[float]
+
+
+def _is_packed(path: str) -> bool:
+    """By its name, or by its first bytes: a damaged one is still no checkpoint."""
+    if path.lower().endswith(".obn"):
+        return True
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError:  # load_checkpoint says what is wrong
+        return False
 
 
 def _checkpoint(path: str) -> _Subject:

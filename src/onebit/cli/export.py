@@ -79,6 +79,9 @@ def run(args: Namespace) -> dict[str, Any]:
 
 
 def show(result: dict[str, Any], console: Console) -> None:
+    from onebit.deploy.verify import Verified
+
     console.print(layer_table(f"{result['path']}: {result['bytes']:,} bytes", result["layers"]))
-    for note in (*result["notes"], f"ranges: measured on {result['calibration']}"):
+    verified = Verified(**result["verified"])
+    for note in (*result["notes"], f"ranges: measured on {result['calibration']}", str(verified)):
         console.print(note)

@@ -10,6 +10,7 @@ from rich.progress import Progress
 
 import onebit
 from onebit.cli import new_parser
+from onebit.cli import run as running
 from onebit.errors import OnebitError
 from onebit.runtime.inbox import LabelledImages, read_images, teach_arrivals
 from onebit.runtime.learner import Gate
@@ -53,6 +54,8 @@ def configure(parser: ArgumentParser) -> None:
     _add_experience(watch)
     _add_watch(watch, shown=True)
 
+    ask = action("ask", "name what is on images", "photo.png")
+    ask.add_argument("images", nargs="+", help="image files, and folders of them")
     action("show", "list the classes", "")
     action("forget", "wipe a class, and every earlier commit", "seven").add_argument("name", help="name of the class")
     rename = action("rename", "give a class another name", "7 seven")
@@ -94,7 +97,15 @@ def run(args: Namespace) -> dict[str, Any]:
     return _RUN[args.action](args[args.action])
 
 
+def exit_code(result: dict[str, Any]) -> int:
+    """3 if the gate refused the experience; 2 if an image that was asked about could not be read."""
+    return 3 if result.get("refused") is True else 2 if result.get("unread") else 0
+
+
 def show(result: dict[str, Any], console: Console) -> None:
+    if "images" in result:
+        running.show(result, console)
+        return
     table = folding_table("class", "samples")
     for row in result["classes"]:
         table.add_row(row["name"], f"{row['samples']:,}")
@@ -202,6 +213,11 @@ def _watch(args: Namespace) -> dict[str, Any]:
         return _state(learner) | totals
 
 
+def _ask(args: Namespace) -> dict[str, Any]:
+    with onebit.Learner.open(args.store) as learner:
+        return running.answers(learner, args.images)
+
+
 def _show(args: Namespace) -> dict[str, Any]:
     with onebit.Learner.open(args.store) as learner:
         return _state(learner)
@@ -240,6 +256,7 @@ _RUN = {
     "new": _new,
     "teach": _teach,
     "watch": _watch,
+    "ask": _ask,
     "show": _show,
     "forget": _forget,
     "rename": _rename,

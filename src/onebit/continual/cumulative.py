@@ -26,6 +26,7 @@ class Cumulative(NaiveFineTuning):
     labels = torch.empty(0, dtype=torch.int64)
 
     def learn(self, inputs: Tensor, labels: Tensor) -> None:
+        self._check_experience(inputs, labels)
         self.inputs = inputs if self.inputs is None else torch.cat([self.inputs, inputs])
         self.labels = torch.cat([self.labels, labels])
         self.past += torch.bincount(labels, minlength=len(self.past))

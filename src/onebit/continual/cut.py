@@ -80,14 +80,15 @@ def split(net: nn.Module, at: str) -> Split:
     head = getattr(net, "head", None)
     if not isinstance(head, nn.Linear):
         raise OnebitError(f"{type(net).__name__} has no dense layer 'head'", hint="name its last layer head")
-    graph = trace(net, lambda module, name: name == at or type(module).__module__.startswith(_WHOLE))
+    calls = trace(net, lambda module, name: name == at or type(module).__module__.startswith(_WHOLE))
+    graph = calls.graph
     cut, features = _input(graph, at), _input(graph, "head")
     below = _ancestors(cut) | {cut}
-    front = _part(net, [node for node in graph.nodes if node in below], None, cut)
+    front = _part(calls, [node for node in graph.nodes if node in below], None, cut)
     above = (_ancestors(features) | {features}) - below
     if features is not cut and cut not in _ancestors(features):
         raise OnebitError(f"the head does not come after '{at}'", hint="cut before a module that leads to the head")
-    tail = _part(net, [node for node in graph.nodes if node in above], cut, features)
+    tail = _part(calls, [node for node in graph.nodes if node in above], cut, features)
     weight = head.weight.detach().clone()
     if head.bias is not None:
         weight = torch.cat([weight, head.bias.detach()[:, None]], dim=1)
@@ -118,7 +119,7 @@ def _ancestors(node: fx.Node) -> set[fx.Node]:
     return found
 
 
-def _part(net: nn.Module, nodes: list[fx.Node], entry: fx.Node | None, result: fx.Node) -> nn.Module:
+def _part(calls: nn.Module, nodes: list[fx.Node], entry: fx.Node | None, result: fx.Node) -> nn.Module:
     """The nodes as a module of their own; ``entry`` becomes its input, None if it has the network's."""
     if result is entry or result.op == "placeholder":
         return nn.Identity()
@@ -135,7 +136,7 @@ def _part(net: nn.Module, nodes: list[fx.Node], entry: fx.Node | None, result: f
     for node in nodes:
         copies[node] = graph.node_copy(node, inside)
     graph.output(copies[result])
-    return fx.GraphModule(net, graph)
+    return fx.GraphModule(calls, graph)
 
 
 def _refuse(node: fx.Node) -> NoReturn:

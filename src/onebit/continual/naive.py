@@ -65,10 +65,12 @@ class NaiveFineTuning(Strategy):
         self.experiences = 0
 
     def learn(self, inputs: Tensor, labels: Tensor) -> None:
+        self._check_experience(inputs, labels)
         self._learn(inputs, labels, torch.bincount(labels, minlength=len(self.past)))
 
     @torch.no_grad()
     def predict(self, inputs: Tensor) -> Tensor:
+        self._check_known()
         logits = [self.arithmetic.logits(self.tail(self._encoded(part)), self.weight) for part in inputs.split(CHUNK)]
         return torch.cat(logits).masked_fill(self.past == 0, -torch.inf).argmax(dim=1)
 

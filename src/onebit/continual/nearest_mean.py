@@ -5,7 +5,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from onebit.continual.strategy import Strategy
-from onebit.errors import OnebitError
 
 
 class NearestClassMean(Strategy):
@@ -33,6 +32,7 @@ class NearestClassMean(Strategy):
         self.sums: Tensor | None = None
 
     def learn(self, inputs: Tensor, labels: Tensor) -> None:
+        self._check_experience(inputs, labels)
         features = functional.normalize(inputs.flatten(1))
         if self.sums is None:
             self.sums = features.new_zeros(len(self.past), features.shape[1])
@@ -40,8 +40,8 @@ class NearestClassMean(Strategy):
         self.past += torch.bincount(labels, minlength=len(self.past))
 
     def predict(self, inputs: Tensor) -> Tensor:
-        if self.sums is None:
-            raise OnebitError("no class was learned yet", hint="learn an experience first")
+        self._check_known()
+        assert self.sums is not None  # some class is known
         # between unit vectors the nearest is the one of the largest product
         products = functional.normalize(inputs.flatten(1)) @ functional.normalize(self.sums).T
         return products.masked_fill(self.past == 0, -torch.inf).argmax(dim=1)

@@ -29,6 +29,7 @@ class _Replay(NaiveFineTuning):
         self.replayed = replayed
 
     def learn(self, inputs: Tensor, labels: Tensor) -> None:
+        self._check_experience(inputs, labels)
         binarizer = self.memory.binarizer
         if binarizer is not None and binarizer.scale is None:
             binarizer.measure(inputs)

@@ -1,6 +1,8 @@
 """Any folder of images by class."""
 
 import os
+import unicodedata
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -12,15 +14,22 @@ from rich.progress import track
 
 from onebit.data.dataset import DataSet, Split, channel_statistics
 from onebit.errors import OnebitError
-from onebit.runtime.image import SUFFIXES, to_pixels
+from onebit.runtime.image import SUFFIXES, image_paths, to_pixels
+
+_TRAIN = ("train", "training")
+_TEST = ("test", "testing", "val", "valid", "validation")
 
 
 class Folder(DataSet):
-    """Colour images from a folder: ``train/CLASS/*`` and ``test/CLASS/*`` (or ``val``), or ``CLASS/*`` split by a seed.
+    """Colour images from a folder: ``train/CLASS/*`` and ``test/CLASS/*``, or ``CLASS/*`` split by a seed.
 
-    Classes are the names of the folders in ascending order. An image is read as RGB and stretched to the stated size,
-    as the packed model does on the device (``onebit.runtime.image``); all are held in memory, size² · 3 bytes each.
-    Mean and standard deviation are those of the training part.
+    The parts are known by these names, in any case: train or training; test, testing, val, valid or validation, of
+    which the first that is there is used, and a warning names the others. Classes are the names of the folders in
+    ascending order, in one Unicode form (NFC); folders whose names begin with a dot are passed over at any depth.
+
+    An image is read as RGB and stretched to the stated size, as the packed model does on the device
+    (``onebit.runtime.image``); all are held in memory, size² · 3 bytes each. Mean and standard deviation are those of
+    the training part.
 
     Args:
         path: the folder.
@@ -31,7 +40,8 @@ class Folder(DataSet):
 
     Raises:
         OnebitError: there is no such folder, no image in it or in the training part of a class; an image cannot be
-            read (all of them are named).
+            read (all of them are named); a folder beside ``train`` is of no known part, the classes hold folders named
+            as parts, or two classes have the same name.
 
     Example:
         >>> from PIL import Image
@@ -72,11 +82,44 @@ class Folder(DataSet):
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
+        return tuple(self._train_folders)
+
+    @cached_property
+    def _train_folders(self) -> dict[str, Path]:
+        folders = _class_folders(self._places[0])
+        if not folders:
+            raise OnebitError(f"{self.folder()} holds no folder of images", hint="make a folder per class: CLASS/*.png")
+        return folders
+
+    @cached_property
+    def _places(self) -> tuple[Path, Path | None]:
+        """The folder of the training part, the whole one where it is not divided, and that of the test part."""
         folder = self.folder()
-        names = _folders(folder / "train" if (folder / "train").is_dir() else folder)
-        if not names:
-            raise OnebitError(f"{folder} holds no folder of images", hint="make a folder per class: CLASS/*.png")
-        return names
+        below = {path.name.lower(): path for path in _folders(folder)}
+        train = next((below[name] for name in _TRAIN if name in below), None)
+        if train is None:
+            if below and set(below) <= set(_TEST):
+                raise OnebitError(f"{folder}: {', '.join(below)} and no part to train on", hint="name that part train")
+            inside = [path for kind in below.values() for path in _folders(kind) if path.name.lower() in _TRAIN]
+            if inside:
+                raise OnebitError(
+                    f"{inside[0]}: a part of the set lies in a class",
+                    hint="turn them round: train/CLASS and test/CLASS",
+                )
+            return folder, None
+        unknown = sorted(path.name for name, path in below.items() if name not in {*_TRAIN, *_TEST})
+        if unknown:
+            raise OnebitError(
+                f"{folder}: beside {train.name} lies {', '.join(unknown)}",
+                hint=f"the parts are {train.name} and one of {', '.join(_TEST)}; move the others away",
+            )
+        tests = [below[name] for name in _TEST if name in below]
+        if len(tests) > 1:
+            warnings.warn(
+                f"{folder}: {', '.join(path.name for path in tests[1:])} is not used, since {tests[0].name} is there",
+                stacklevel=2,
+            )
+        return train, tests[0] if tests else None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -124,25 +167,21 @@ class Folder(DataSet):
     @cached_property
     def _parts(self) -> tuple[list[tuple[Path, int]], list[tuple[Path, int]]]:
         """The files of the training and of the test part with their labels."""
-        folder = self.folder()
-        if not (folder / "train").is_dir():
-            return self._divide(self._files(folder))
-        parts = [folder / name for name in ("test", "val") if (folder / name).is_dir()]
-        if not parts:
-            return self._divide(self._files(folder / "train"))
-        foreign = sorted(set(_folders(parts[0])) - set(self.classes))
+        train, test = self._places
+        if test is None:
+            return self._divide(self._files(self._train_folders))
+        folders = _class_folders(test)
+        foreign = sorted(set(folders) - set(self.classes))
         if foreign:
-            raise OnebitError(
-                f"{parts[0] / foreign[0]}: a class that {folder / 'train'} does not have", hint="add it there"
-            )
-        return self._files(folder / "train"), self._files(parts[0])
+            raise OnebitError(f"{folders[foreign[0]]}: a class that {train} does not have", hint="add it there")
+        return self._files(self._train_folders), self._files(folders)
 
-    def _files(self, folder: Path) -> list[tuple[Path, int]]:
+    def _files(self, folders: dict[str, Path]) -> list[tuple[Path, int]]:
         return [
             (path, label)
             for label, name in enumerate(self.classes)
-            for path in sorted((folder / name).glob("**/*"))
-            if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+            if name in folders
+            for path in image_paths(folders[name])
         ]
 
     def _divide(self, files: list[tuple[Path, int]]) -> tuple[list[tuple[Path, int]], list[tuple[Path, int]]]:
@@ -192,5 +231,17 @@ class Folder(DataSet):
             return None
 
 
-def _folders(folder: Path) -> tuple[str, ...]:
-    return tuple(sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")))
+def _folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _class_folders(folder: Path) -> dict[str, Path]:
+    folders: dict[str, Path] = {}
+    for path in _folders(folder):
+        name = unicodedata.normalize("NFC", path.name)
+        if name in folders:
+            raise OnebitError(
+                f"{folder}: two folders are named {name}, in two forms of Unicode", hint="put their images into one"
+            )
+        folders[name] = path
+    return dict(sorted(folders.items()))

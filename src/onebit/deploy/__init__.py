@@ -6,12 +6,14 @@ from onebit.deploy.int8 import Agreement
 from onebit.deploy.report import Layer, Report
 from onebit.deploy.tail import Teachable
 from onebit.deploy.training_images import calibration_images, evaluation_resize, replay_images
+from onebit.deploy.verify import Verified
 
 __all__ = [
     "Agreement",
     "Layer",
     "Report",
     "Teachable",
+    "Verified",
     "build",
     "calibration_images",
     "evaluation_resize",

@@ -67,8 +67,49 @@ def supported() -> str:
 
 def converts(module: nn.Module) -> bool:
     """Whether ``module`` is of a registered type and computes as that type does."""
-    known = (cls for cls in type(module).__mro__ if cls in convert.registry and issubclass(cls, nn.Module))
-    return any(cls is BinaryQuantizer or type(module).forward is cls.forward for cls in known)
+    return obstacle(module) is None
+
+
+def obstacle(module: nn.Module) -> str | None:
+    """Why a module cannot be converted as the registered type that it is or inherits from; None if it can.
+
+    Example:
+        >>> class Doubled(nn.ReLU):
+        ...     def forward(self, x):
+        ...         return 2 * super().forward(x)
+        >>> obstacle(nn.ReLU()), obstacle(Doubled())
+        (None, "its class Doubled has a 'forward' of its own")
+    """
+    mro = type(module).__mro__
+    known = next((cls for cls in mro if cls in convert.registry and issubclass(cls, nn.Module)), None)
+    if known is None:
+        return "the format has no operator for it"
+    if known is BinaryQuantizer:  # its own computation is what is evaluated
+        return None
+    own = known.__mro__[: known.__mro__.index(nn.Module)]
+    computing = _CALLING | {name for cls in own for name, member in vars(cls).items() if callable(member)} - _INERT
+    for name in vars(module):
+        if name in computing:
+            return f"its '{name}' was replaced"
+    for cls in mro[: mro.index(known)]:
+        for name in vars(cls):
+            if name in computing:
+                return f"its class {cls.__name__} has a '{name}' of its own"
+    return None
+
+
+_CALLING = {"__call__", "_call_impl", "_wrapped_call_impl", "_slow_forward", "__getattr__", "__getattribute__"}
+# What an export asks the module for itself, and what takes no part in a forward pass.
+_INERT = {
+    "quantized_weight",
+    "extra_repr",
+    "reset_parameters",
+    "reset_running_stats",
+    "_check_input_dim",
+    "_load_from_state_dict",
+    "__init__",
+    "__setstate__",
+}
 
 
 @singledispatch

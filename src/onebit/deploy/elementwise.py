@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 _CHUNK = 2**22  # elements evaluated at a time
+_TRIALS = 16
 
 
 class NotPerChannel(Exception):
@@ -33,8 +34,20 @@ class Step:
             raise NotPerChannel("it differs between the positions of a channel that was flattened")
         return result[:, :, 0]
 
+    def try_elements(self, channels: int) -> None:
+        """Raises NotPerChannel if an element's result changes with the other elements, or from call to call."""
+        generator = torch.Generator().manual_seed(0)
+        shape = (2, channels, 3, 5) if self.rank == 4 else (8, channels * self.positions)
+        for trial in range(_TRIALS):
+            x = torch.randn(shape, generator=generator) * 2.0 ** (trial // 2 - 3)
+            kept = torch.rand(shape, generator=generator) < 0.1
+            others = torch.rand(shape, generator=generator) * (-1000.0) ** (trial % 2 + 1)
+            before, after = self._run(x)[kept], self._run(torch.where(kept, x, others))[kept]
+            if not torch.allclose(before, after, rtol=1e-5, atol=1e-6):
+                raise NotPerChannel("what it gives for one number depends on others, or is not the same each time")
+
     def _run(self, x: Tensor) -> Tensor:
-        y = self.module(x)
+        y = self.module(x.clone(memory_format=torch.contiguous_format))  # a module may write to its input
         if y.shape != x.shape:
             raise NotPerChannel(f"it turns {tuple(x.shape)} into {tuple(y.shape)}")
         return y
@@ -55,6 +68,21 @@ class PerChannel:
 
     def then(self, other: "PerChannel") -> "PerChannel":
         return PerChannel(self.steps + other.steps)
+
+    @torch.no_grad()
+    def try_elements(self, channels: int) -> None:
+        """Tries each step on numbers of several scales.
+
+        Raises:
+            NotPerChannel: what a step gives for one element depends on other elements.
+
+        Example:
+            >>> PerChannel((Step(lambda x: x - x.mean(), rank=4),)).try_elements(3)
+            Traceback (most recent call last):
+            onebit.deploy.elementwise.NotPerChannel: what it gives for one number depends on others, or is not the ...
+        """
+        for step in self.steps:
+            step.try_elements(channels)
 
     @torch.no_grad()
     def __call__(self, x: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ import getpass
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -19,12 +20,13 @@ from onebit.deploy.int8 import Agreement, quantize
 from onebit.deploy.intervals import insert_intervals
 from onebit.deploy.report import Report, rows
 from onebit.deploy.tail import Teachable, describe, summary, tail_nodes
-from onebit.deploy.trace import trace
+from onebit.deploy.trace import Trace, trace
+from onebit.deploy.verify import trial_images, verify_file, verify_layers
 from onebit.errors import OnebitError
 from onebit.files import check_target
 from onebit.format.graph import Graph, Node
 from onebit.format.layout import Meta
-from onebit.format.writer import write
+from onebit.format.writer import serialize, write
 from onebit.nn import BinaryLayer, quantized_layers
 from onebit.nn.evaluating import evaluating
 
@@ -92,15 +94,25 @@ def export(
     if not 0 <= int8_tolerance <= 1:
         raise OnebitError(f"int8_tolerance is {int8_tolerance}", hint="give a share from 0 to 1")
     check_target(path, force=force)
+    means, stds = _numbers("mean", mean), _numbers("std", std)
+    names, counts = _texts(classes), None if samples is None else _counts(samples)
+    origin = _json(provenance or {})
     _check_tensors(net, example, calibration)
     images = example if calibration is None else calibration
+    tried = trial_images(example)
     with evaluating(net), torch.no_grad():
-        graph, notes = _folded(net, example[:2], teachable is not None)
+        traced, notes = _folded(net, example[:2], teachable is not None)
+        graph = traced.graph
+        verified = verify_layers(net, traced, graph, tried)
     trained = [] if teachable is None else tail_nodes(graph)
     if teachable is not None and teachable.images is not None:
         _check_images("teachable.images", teachable.images)
-    _check_labels(graph, classes, samples)
-    _check_normalisation(graph, mean, std)
+    _check_labels(graph, names, counts)
+    _check_normalisation(graph, means, stds)
+    if means is None:
+        notes.append("no mean and std: a prediction gives the network pixels / 255 as they are")
+    if not names:
+        notes.append("no class names: a prediction names the numbers of the logits")
     if resize is not None and not max(graph.input.h, graph.input.w) <= resize < 2**32:
         raise OnebitError(
             f"resize is {resize} for images of {graph.input.h} x {graph.input.w}", hint="the centre is cut from more"
@@ -109,7 +121,7 @@ def export(
     agreement: Agreement | None = None
     remarks: dict[Node, str] = {}
     if real_valued == "int8":
-        agreement, remarks = quantize(graph, images, _pixels(mean, std), int8_tolerance, trained)
+        agreement, remarks = quantize(graph, images, _pixels(means, stds), int8_tolerance, trained)
         notes.append(str(agreement))
     layers = rows(graph, net, remarks)
     meta: dict[str, Meta] = {}
@@ -120,17 +132,19 @@ def export(
         entries, extra = describe(graph, images, teachable)
         meta.update(entries)
         notes.append(summary(graph, teachable))
-    meta["classes"] = list(classes)
-    if samples is not None:
-        meta["classes.samples"] = np.asarray(samples, np.uint32)
-    if mean is not None and std is not None:
-        meta["input.mean"], meta["input.std"] = np.asarray(mean, np.float32), np.asarray(std, np.float32)
+    meta["classes"] = names
+    if counts is not None:
+        meta["classes.samples"] = np.asarray(counts, np.uint32)
+    if means is not None and stds is not None:
+        meta["input.mean"], meta["input.std"] = np.asarray(means, np.float32), np.asarray(stds, np.float32)
     if resize is not None:
         meta["input.resize"] = np.array([resize], np.uint32)
-    meta["provenance"] = json.dumps({**(provenance or {}), "exported": _exported()}, sort_keys=True)
+    meta["provenance"] = json.dumps({**origin, "exported": _exported()}, sort_keys=True)
     told = {"layers": [vars(layer) for layer in layers], "notes": notes}
     meta["report"] = json.dumps(told if agreement is None else {**told, "int8": vars(agreement)})
-    return Report(os.fspath(path), write(path, graph, meta, extra, force=force), layers, notes, agreement)
+    verified = replace(verified, isas=verify_file(serialize(graph, meta, extra), tried))
+    length = write(path, graph, meta, extra, force=force)
+    return Report(os.fspath(path), length, layers, notes, verified, agreement)
 
 
 def build(net: nn.Module, example: Tensor, *, cut: bool = False) -> Graph:
@@ -140,31 +154,33 @@ def build(net: nn.Module, example: Tensor, *, cut: bool = False) -> Graph:
     see :func:`export`.
     """
     with evaluating(net), torch.no_grad():
-        return _folded(net, example[:2], cut)[0]
+        return _folded(net, example[:2], cut)[0].graph
 
 
-def _folded(net: nn.Module, example: Tensor, cut: bool) -> tuple[Graph, list[str]]:
-    """The graph, and remarks on its features."""
+def _folded(net: nn.Module, example: Tensor, cut: bool) -> tuple[Trace, list[str]]:
+    """The network's trace with its graph folded, and remarks on its features."""
     _refuse_k_bits(net)
-    graph = trace(net, example)
+    traced = trace(net, example)
+    graph = traced.graph
     if not cut:
         graph.outputs.pop("latents", None)
     insert_intervals(graph)
+    notes = ["the softmax at the end is left away: the file's 'logits' are what enters it"] * traced.softmax
     features = graph.outputs.get("features")
     before = graph.producer(features) if features is not None else None
     fold(graph)
     graph.remove_dead()
     graph.check()
     if features is None:
-        return graph, ["the network has no attribute 'head': the file has no output 'features', so it cannot learn"]
-    notes = []
+        notes.append("the network has no attribute 'head': the file has no output 'features', so it cannot learn")
+        return traced, notes
     if before is not None and graph.outputs["features"] is not features:
         notes.append(f"the output 'features' is the input of '{before.name}', which is part of the head's weights")
     if features.h * features.w > 1:
         notes.append(
             f"the output 'features' is {features.h} x {features.w} pixels; a learner takes 1 x 1: it cannot learn"
         )
-    return graph, notes
+    return traced, notes
 
 
 def _pixels(mean: Sequence[float] | None, std: Sequence[float] | None) -> tuple[float, float] | None:
@@ -218,23 +234,63 @@ def _check_images(name: str, images: Tensor) -> None:
         raise OnebitError(f"{name} has values that are not finite", hint="give real images, normalised as in training")
 
 
+def _numbers(name: str, values: Sequence[float] | None) -> list[float] | None:
+    if values is None:
+        return None
+    try:
+        numbers = np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        numbers = np.array(np.nan)
+    if numbers.ndim != 1:
+        raise OnebitError(f"{name} is {values!r}", hint="give a list of numbers, one per channel")
+    return numbers.tolist()
+
+
+def _texts(classes: Sequence[str]) -> list[str]:
+    names = list(classes)
+    for name in names:
+        if not isinstance(name, str):
+            raise OnebitError(f"the class name {name!r} is no text", hint="give texts, such as str(name)")
+        if "\0" in name:
+            raise OnebitError("a class name holds a NUL character", hint="give plain names")
+    return [str(name) for name in names]
+
+
+def _counts(samples: Sequence[int]) -> list[int]:
+    counts = np.asarray(samples)
+    if counts.ndim != 1 or counts.dtype.kind not in "iu" or not all(0 <= count < 2**32 for count in counts.tolist()):
+        raise OnebitError(f"samples is {samples!r}", hint="give how many training images each class had")
+    return counts.tolist()
+
+
+def _json(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return json.loads(json.dumps(dict(provenance), allow_nan=False))
+    except (TypeError, ValueError) as problem:
+        raise OnebitError(f"provenance is no JSON: {problem}", hint="give texts and numbers") from problem
+
+
 def _check_labels(graph: Graph, classes: Sequence[str], samples: Sequence[int] | None) -> None:
     count = graph.outputs["logits"].c
     if classes and len(classes) != count:
         raise OnebitError(f"{len(classes)} class names for {count} logits", hint="give one name a logit")
-    if any("\0" in name for name in classes):
-        raise OnebitError("a class name holds a NUL character", hint="give plain names")
     if samples is not None and len(samples) != len(classes):
         raise OnebitError(f"{len(samples)} sample counts for {len(classes)} classes", hint="give one per class")
 
 
 def _check_normalisation(graph: Graph, mean: Sequence[float] | None, std: Sequence[float] | None) -> None:
-    if (mean is None) != (std is None):
-        raise OnebitError("mean and std belong together", hint="give both or none")
+    if mean is None or std is None:
+        if mean is not std:
+            raise OnebitError("mean and std belong together", hint="give both or none")
+        return
     for name, values in (("mean", mean), ("std", std)):
-        if values is not None and len(values) != graph.input.c:
+        if len(values) != graph.input.c:
             raise OnebitError(
                 f"{len(values)} numbers in {name} for {graph.input.c} channels", hint="give one per channel"
             )
-    if not np.isfinite([*(mean or ()), *(std or ())]).all() or not all(value > 0 for value in std or ()):
+    if not np.isfinite([*mean, *std]).all() or not all(value > 0 for value in std):
         raise OnebitError(f"mean {mean} and std {std} do not normalise", hint="give finite numbers, std above 0")
+    if min(mean) > 1 and min(std) > 1:
+        raise OnebitError(
+            f"mean {mean} and std {std} are those of pixels from 0 to 255", hint="divide both by 255: pixels are 0 to 1"
+        )

@@ -1,13 +1,14 @@
 """The report of an export: what it packed and what not."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from torch import nn
 
 from onebit.deploy.int8 import Agreement
+from onebit.deploy.verify import Verified
 from onebit.format.graph import Binarize, ConvBinary, ConvFloat, ConvInt8, Graph, Node
 from onebit.format.writer import constant_bytes
 from onebit.nn import BinaryLayer
@@ -31,7 +32,8 @@ class Layer:
 
 @dataclass(frozen=True)
 class Report:
-    """The file written, its length in bytes, its layers, remarks, and how int8 agrees if it was asked for.
+    """The file written, its length in bytes, its layers, remarks, how it was compared with the network, and how int8
+    agrees if it was asked for.
 
     ``rich.print`` shows it as a table.
     """
@@ -39,7 +41,8 @@ class Report:
     path: str
     bytes: int
     layers: list[Layer]
-    notes: list[str] = field(default_factory=list)
+    notes: list[str]
+    verified: Verified
     int8: Agreement | None = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -49,6 +52,7 @@ class Report:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield layer_table(f"{self.path}: {self.bytes:,} bytes", map(vars, self.layers))
         yield from self.notes
+        yield str(self.verified)
 
 
 def rows(graph: Graph, net: nn.Module, remarks: Mapping[Node, str]) -> list[Layer]:

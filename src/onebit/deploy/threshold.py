@@ -24,7 +24,7 @@ def integer_intervals(function: PerChannel, values: NDArray[np.int64], channels:
     """The interval [O, 2] of each channel: which of ``values`` (ascending) the function takes to +1.
 
     Raises:
-        NotPerChannel: the function is not ±1, or +1 on more than one run of the values.
+        NotPerChannel: the function is not ±1, is +1 on more than one run of the values, or not elementwise.
 
     Example:
         >>> from onebit.deploy.elementwise import Step
@@ -34,6 +34,7 @@ def integer_intervals(function: PerChannel, values: NDArray[np.int64], channels:
         array([[ 3,  5],
                [-5, -3]], dtype=int32)
     """
+    function.try_elements(channels)
     grid = torch.from_numpy(values.astype(np.float32))[:, None].expand(len(values), channels)
     first, last = _runs(_inside(function, grid))
     empty = first > last
@@ -46,7 +47,8 @@ def float_intervals(function: PerChannel, channels: int) -> NDArray[np.float32]:
     """The interval [C, 2] of each channel, bounds included: which floats the function takes to +1.
 
     Raises:
-        NotPerChannel: the function is not ±1, or +1 on more than one run of the floats that were tried.
+        NotPerChannel: the function is not ±1, is +1 on more than one run of the floats that were tried, or not
+            elementwise.
 
     Example:
         >>> from onebit.deploy.elementwise import Step
@@ -54,6 +56,7 @@ def float_intervals(function: PerChannel, channels: int) -> NDArray[np.float32]:
         >>> float_intervals(function, 1)
         array([[-inf, -0.1]], dtype=float32)
     """
+    function.try_elements(channels)
     limit = int(_order(torch.tensor(_LIMIT)))
     grid = torch.linspace(-limit, limit, _GRID, dtype=torch.float64).round().long()
     inside = _inside(function, _floats(grid)[:, None].expand(_GRID, channels))
@@ -74,10 +77,11 @@ def affine_epilogue(conv: ConvBinary, function: PerChannel) -> Epilogue:
     """The scale and bias per channel that ``function`` applies to the dot product of ``conv``.
 
     Raises:
-        NotPerChannel: the function bends.
+        NotPerChannel: the function bends, or is not elementwise.
     """
     reach = float(np.prod(conv.weight.shape[1:]))
     channels = conv.weight.shape[0]
+    function.try_elements(channels)
     points = torch.tensor([0.0, 1.0, -1.0, -reach, reach, *np.linspace(-reach, reach, 64).round()])
     results = function(points[:, None].expand(len(points), channels)).double()
     bias = results[0]

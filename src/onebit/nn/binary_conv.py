@@ -1,7 +1,9 @@
 """The binary 2-D convolution."""
 
 from collections.abc import Callable
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -19,18 +21,21 @@ class BinaryConv2d(BinaryLayer):
     Args:
         in_channels, out_channels: as in ``nn.Conv2d``.
         kernel_size, stride, dilation: an int, or (vertical, horizontal).
-        padding: an int, (vertical, horizontal), or (top, left, bottom, right). ``self.padding`` always has the last
-            form.
+        padding: an int, (vertical, horizontal), (top, left, bottom, right), "valid" or "same" as in ``nn.Conv2d``.
+            ``self.padding`` always has four sides.
         groups: as in ``nn.Conv2d``; ``in_channels`` for a depthwise convolution.
         bias: adds a learned bias to each output channel.
         padding_value: fills the padding after binarisation: 0 contributes nothing, ±1 is a bit.
         input_quantizer: for the input; :class:`~onebit.quantize.ApproxSign` if none.
         weight_quantizer: for the weight; :class:`~onebit.quantize.Sign` if none.
+        padding_mode: "zeros": the padding holds ``padding_value``.
+        device, dtype: as in ``nn.Conv2d``.
 
-    Shapes: input (N, C, H, W), output (N, O, H', W'), ``weight`` (O, C / groups, kh, kw).
+    Shapes: input (N, C, H, W), output (N, O, H', W'), ``weight`` (O, C / groups, kh, kw); also one image (C, H, W).
 
     Raises:
-        OnebitError: channels that ``groups`` does not divide, another padding value, or a padding of another form.
+        OnebitError: channels that ``groups`` does not divide, another padding value, or a padding of another form; in
+            ``forward``, an input of other dimensions.
 
     Reference: Hubara et al., "Binarized Neural Networks", NeurIPS 2016, arXiv 1602.02830.
 
@@ -50,7 +55,7 @@ class BinaryConv2d(BinaryLayer):
         out_channels: int,
         kernel_size: Pair,
         stride: Pair = 1,
-        padding: Pair | tuple[int, int, int, int] = 0,
+        padding: Pair | tuple[int, int, int, int] | str = 0,
         dilation: Pair = 1,
         groups: int = 1,
         bias: bool = False,
@@ -58,7 +63,15 @@ class BinaryConv2d(BinaryLayer):
         padding_value: float = 0.0,
         input_quantizer: nn.Module | None = None,
         weight_quantizer: nn.Module | None = None,
+        padding_mode: str = "zeros",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
+        if padding_mode != "zeros":
+            raise OnebitError(
+                f"BinaryConv2d: padding_mode is {padding_mode!r}",
+                hint='leave it "zeros", and pad the input in front of the layer (such as nn.ReflectionPad2d)',
+            )
         if groups < 1 or in_channels % groups or out_channels % groups:
             raise OnebitError(
                 f"BinaryConv2d: {groups} groups do not divide {in_channels} input and {out_channels} output channels",
@@ -67,16 +80,25 @@ class BinaryConv2d(BinaryLayer):
         if padding_value not in (-1, 0, 1):
             raise OnebitError(f"BinaryConv2d: padding_value is {padding_value}", hint="a padded value is -1, 0 or 1")
         shape = (out_channels, in_channels // groups, *_pair(kernel_size))
-        super().__init__(shape, bias, input_quantizer, weight_quantizer)
+        super().__init__(shape, bias, input_quantizer, weight_quantizer, device, dtype)
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.kernel_size = _pair(kernel_size)
         self.stride = _pair(stride)
-        self.padding = _sides(padding)
         self.dilation = _pair(dilation)
+        self.padding = _same(self) if padding == "same" else _sides(0 if padding == "valid" else padding)
         self.groups = groups
         self.padding_value = float(padding_value)
         self.backend: Callable[[BinaryConv2d, Tensor], Tensor] | None = None  # see onebit.nn.native
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dim() == 3:
+            return super().forward(x[None])[0]
+        if x.dim() != 4:
+            raise OnebitError(
+                f"BinaryConv2d: the input is {tuple(x.shape)}", hint="give images (N, C, H, W), or one (C, H, W)"
+            )
+        return super().forward(x)
 
     def training_product(self, x: Tensor) -> Tensor:
         return super().training_product(x) if self.backend is None else self.backend(self, x)
@@ -101,11 +123,21 @@ def _pair(value: Pair) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else (value[0], value[1])
 
 
-def _sides(padding: Pair | tuple[int, int, int, int]) -> tuple[int, int, int, int]:
-    sides = (padding,) * 4 if isinstance(padding, int) else tuple(padding) * (2 if len(padding) == 2 else 1)
-    if len(sides) != 4 or min(sides) < 0:
+def _same(conv: BinaryConv2d) -> tuple[int, int, int, int]:
+    if conv.stride != (1, 1):
+        raise OnebitError(f"BinaryConv2d: padding 'same' with stride {conv.stride}", hint="give numbers of pixels")
+    total = [dilation * (side - 1) for dilation, side in zip(conv.dilation, conv.kernel_size, strict=True)]
+    top, left = (pixels // 2 for pixels in total)
+    return top, left, total[0] - top, total[1] - left
+
+
+def _sides(padding: Pair | tuple[int, int, int, int] | str) -> tuple[int, int, int, int]:
+    numbers: tuple[Any, ...] = (padding,) * 4 if isinstance(padding, int) else tuple(padding)
+    sides = numbers * (2 if len(numbers) == 2 else 1)
+    if len(sides) != 4 or not all(isinstance(side, int) and side >= 0 for side in sides):
         raise OnebitError(
             f"BinaryConv2d: padding is {padding!r}",
-            hint="give an int, (vertical, horizontal) or (top, left, bottom, right), none negative",
+            hint='give an int, (vertical, horizontal) or (top, left, bottom, right), none negative, "same" or "valid"',
         )
-    return sides
+    top, left, bottom, right = sides
+    return top, left, bottom, right

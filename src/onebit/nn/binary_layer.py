@@ -23,6 +23,7 @@ class BinaryLayer(nn.Module, ABC):
         bias: adds a learned bias to each output channel.
         input_quantizer: for the input; :class:`~onebit.quantize.ApproxSign` if none.
         weight_quantizer: for the weight; :class:`~onebit.quantize.Sign` if none.
+        device, dtype: of the parameters.
     """
 
     def __init__(
@@ -31,10 +32,12 @@ class BinaryLayer(nn.Module, ABC):
         bias: bool,
         input_quantizer: nn.Module | None,
         weight_quantizer: nn.Module | None,
+        device: torch.device | str | None,
+        dtype: torch.dtype | None,
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(weight_shape))
-        self.bias = nn.Parameter(torch.zeros(weight_shape[0])) if bias else None
+        self.weight = nn.Parameter(torch.empty(weight_shape, device=device, dtype=dtype))
+        self.bias = nn.Parameter(torch.zeros(weight_shape[0], device=device, dtype=dtype)) if bias else None
         self.input_quantizer = ApproxSign() if input_quantizer is None else input_quantizer
         self.weight_quantizer = Sign() if weight_quantizer is None else weight_quantizer
         self.output_transform: nn.Module = nn.Identity()

@@ -1,5 +1,8 @@
 """The binary dense layer."""
 
+import math
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -16,8 +19,10 @@ class BinaryLinear(BinaryLayer):
         bias: adds a learned bias to each output.
         input_quantizer: for the input; :class:`~onebit.quantize.ApproxSign` if none.
         weight_quantizer: for the weight; :class:`~onebit.quantize.Sign` if none.
+        device, dtype: as in ``nn.Linear``.
 
-    Shapes: input (N, in_features), output (N, out_features), ``weight`` (out_features, in_features).
+    Shapes: input (..., in_features), output (..., out_features), ``weight`` (out_features, in_features). The quantisers
+    and the output transform see (N, in_features) and (N, out_features).
 
     Reference: Hubara et al., "Binarized Neural Networks", NeurIPS 2016, arXiv 1602.02830.
 
@@ -35,10 +40,18 @@ class BinaryLinear(BinaryLayer):
         *,
         input_quantizer: nn.Module | None = None,
         weight_quantizer: nn.Module | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__((out_features, in_features), bias, input_quantizer, weight_quantizer)
+        super().__init__((out_features, in_features), bias, input_quantizer, weight_quantizer, device, dtype)
         self.in_features = in_features
         self.out_features = out_features
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dim() == 2:
+            return super().forward(x)
+        rows = x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+        return super().forward(rows).reshape(*x.shape[:-1], self.out_features)
 
     def product(self, x: Tensor, weight: Tensor) -> Tensor:
         return functional.linear(x, weight)

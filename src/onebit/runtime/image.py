@@ -2,7 +2,8 @@
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,9 +14,39 @@ from onebit.errors import OnebitError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+SUFFIXES = (".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 """Endings of the files in a folder that are read as images."""
 _MODES = {1: "L", 3: "RGB"}
+
+
+def image_paths(folder: Path) -> list[Path]:
+    """The images in a folder and in those below it, by their suffix, in ascending order.
+
+    Files and folders whose names begin with a dot are passed over. Links to folders are followed, but not back into a
+    folder that holds the link.
+
+    Example:
+        >>> folder = getfixture("tmp_path")
+        >>> for name in ("a.png", ".b.png", "notes.txt", "more/c.JPG", ".trash/d.png"):
+        ...     (folder / name).parent.mkdir(exist_ok=True)
+        ...     (folder / name).touch()
+        >>> [path.relative_to(folder).as_posix() for path in image_paths(folder)]
+        ['a.png', 'more/c.JPG']
+    """
+    return sorted(_images_below(folder, ()))
+
+
+def _images_below(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
+    real = folder.resolve()
+    if real in above:
+        return
+    for path in folder.iterdir():
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            yield from _images_below(path, (*above, real))
+        elif path.suffix.lower() in SUFFIXES:
+            yield path
 
 
 def to_input(

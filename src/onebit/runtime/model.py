@@ -81,8 +81,17 @@ def load(path: str | os.PathLike[str], *, threads: int = 1, isa: str = "") -> "M
     return Model(path, threads=threads, isa=isa)
 
 
+def _load_again(path: str, threads: int, isa: str, sha256: str) -> "Model":
+    model = Model(path, threads=threads, isa=isa if isa in _engine.isas() else "")
+    if model.sha256 != sha256:
+        raise OnebitError(f"{path} is another model than it was", hint="load it anew")
+    return model
+
+
 class Model:
     """A packed model; see :func:`load`. Several threads may call one model at the same time.
+
+    A model can be pickled and copied: its path is handed on; there the file is loaded, and its hash compared.
 
     Attributes:
         path: where it was loaded from.
@@ -111,6 +120,7 @@ class Model:
             raise OnebitError(f"threads is {threads}, outside 1 to 256", hint="use as many as the CPU has cores")
         self.native = native = _engine.Model(name)
         self.path = Path(path)
+        self._place = os.path.abspath(path)  # the working folder may change
         self.threads = threads
         self.input_shape = _channels_first(native.input)
         self.outputs = {output: _channels_first(shape) for output, shape in native.outputs}
@@ -133,6 +143,10 @@ class Model:
         first = "logits" if "logits" in self.outputs else next(iter(self.outputs))
         with self.sessions.lend(first, 1) as session:
             self.isa: str = session.isa
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process, or a copy, loads the file again."""
+        return _load_again, (self._place, self.threads, self.isa, self.sha256)
 
     def __call__(self, x: NDArray[np.float32], output: str = "logits") -> NDArray[np.float32]:
         """Runs the network.

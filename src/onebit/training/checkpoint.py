@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from onebit.errors import OnebitError
+from onebit.format.layout import MAGIC
 from onebit.training.build import make_method, make_net
 
 _KEYS: dict[str, type | tuple[type, ...]] = {
@@ -93,6 +94,8 @@ def read_tensors(path: str | Path, missing: str) -> Any:
     if not file.is_file():
         raise OnebitError(f"{path}: no such checkpoint", hint=missing)
     whole = file.read_bytes()
+    if whole.startswith(MAGIC):
+        raise OnebitError(f"{path} is a packed model, not a checkpoint", hint="run and evaluate it as it is")
     try:
         return torch.load(BytesIO(whole), map_location="cpu", weights_only=True)
     except Exception as problem:  # torch raises many kinds for a damaged file

@@ -32,6 +32,24 @@ def test_a_list(folder: Path, text: str) -> None:
     assert found == LabelledImages((folder / "cat/a.png", folder / "dog/c.png"), ("tiger", "wolf, grey"))
 
 
+def test_a_list_of_a_spreadsheet(folder: Path) -> None:
+    (folder / "list.csv").write_text("cat/a.png,tiger\r\n", "utf-8-sig")
+    assert read_images([folder / "list.csv"]).paths == (folder / "cat/a.png",)
+
+
+def test_links_are_followed_and_hidden_folders_are_not(folder: Path) -> None:
+    (folder / "cat" / ".ipynb_checkpoints").mkdir()
+    (folder / "cat" / ".ipynb_checkpoints" / "x.png").touch()
+    (folder / "archive").mkdir()
+    (folder / "archive" / "old.png").touch()
+    (folder / "cat" / "more").symlink_to(folder / "archive")
+    (folder / "cat" / "loop").symlink_to(folder)
+    before = read_images([folder / "dog"], "dog").paths
+    assert [path.name for path in read_images([folder / "cat"], "cat").paths].count("old.png") >= 1
+    assert not any("x.png" in path.name for path in read_images([folder / "cat"], "cat").paths)
+    assert read_images([folder / "dog"], "dog").paths == before
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

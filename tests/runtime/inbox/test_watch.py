@@ -90,14 +90,29 @@ def test_what_comes_together_is_one_batch(watch: Watch, clock: Clock, tmp_path: 
     for name in ("cat/1.png", "dog/2.jpg", "dog/.3.png", "dog/4.txt", "cat/empty.png"):
         (tmp_path / name).write_bytes(b"" if "empty" in name else b"x")
     assert names(watch) == []
-    clock.now += 50
-    assert names(watch) == []  # the empty one may still be written
-    (tmp_path / "cat/empty.png").unlink()
+    clock.now += 5
+    assert names(watch) == []
+    clock.now += 5
     batch = watch.look()
-    assert batch.names == ("cat", "dog")
+    assert [path.name for path in batch.paths] == ["1.png", "empty.png", "2.jpg"]
+    assert batch.names == ("cat", "cat", "dog")
+    assert not watch.busy  # the empty one, too, until it changes
+    (tmp_path / "cat/empty.png").write_bytes(b"x")
+    assert names(watch) == []
+    clock.now += 10
+    assert names(watch) == ["empty.png"]
     (tmp_path / "cat/1.png").unlink()
     clock.now += 100
     assert names(watch) == []
+
+
+def test_hidden_folders_are_passed_over(watch: Watch, clock: Clock, tmp_path: Path) -> None:
+    for name in ("cat/.trash/9.png", "cat/more/.ipynb_checkpoints/8.png", "cat/more/7.png", ".hidden/6.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    watch.look()
+    clock.now += 10
+    assert names(watch) == ["7.png"]
 
 
 def test_no_folder_is_said(tmp_path: Path) -> None:

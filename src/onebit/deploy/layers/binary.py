@@ -20,8 +20,6 @@ from onebit.quantize import ApproxSign, BinaryQuantizer, sign
 @convert.register(BinaryConv2d)
 @convert.register(BinaryLinear)
 def _binary(layer: BinaryConv2d | BinaryLinear, site: Site) -> Wire:
-    if type(layer).product not in (BinaryConv2d.product, BinaryLinear.product):
-        site.refuse("it computes another product")
     weight, latent = to_numpy(layer.quantized_weight()), to_numpy(layer.weight)
     if isinstance(layer, BinaryConv2d):
         weight, latent = (w.transpose(0, 2, 3, 1).copy() for w in (weight, latent))
@@ -72,7 +70,7 @@ def _binarized(layer: BinaryLayer, site: Site) -> Value:
         pass  # together with what lies before it, it may be one
     else:
         lower, upper = (_like(bound, site) for bound in bounds.T)
-        if not torch.equal(quantizer(site.x) > 0, (site.x >= lower) & (site.x <= upper)):
+        if not torch.equal(quantizer(site.x.clone()) > 0, (site.x >= lower) & (site.x <= upper)):
             site.refuse(
                 f"its input quantizer ({type(quantizer).__name__}) is not one threshold per channel: "
                 "on the example it gives other signs than on single values"

@@ -76,6 +76,12 @@ def _prelu(module: nn.PReLU, site: Site) -> Wire:
 
 
 @convert.register
+def _leaky_relu(module: nn.LeakyReLU, site: Site) -> Wire:
+    slope = np.full(site.wire.value.c, module.negative_slope)
+    return site.pointwise(module, Epilogue(activation=Activation.PRELU, slope=slope))
+
+
+@convert.register
 def _rprelu(module: RPReLU, site: Site) -> Wire:
     gamma, beta, zeta = (
         _placed(to_numpy(p).astype(np.float64), site) for p in (module.gamma, module.beta, module.zeta)

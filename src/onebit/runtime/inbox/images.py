@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from onebit.errors import OnebitError
-from onebit.runtime.image import SUFFIXES
+from onebit.runtime.image import SUFFIXES, image_paths
 
 LISTS = (".csv", ".tsv", ".txt")
 """Which files are read as lists: one line per image, its path, a tab or a comma, and its class."""
@@ -99,14 +99,9 @@ def class_folders(folder: Path) -> list[Path]:
     return sorted(kind for kind in folder.iterdir() if kind.is_dir() and not kind.name.startswith("."))
 
 
-def is_image(path: Path) -> bool:
-    """By its name alone: a known suffix, and not hidden."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-
-
 def _images(folder: Path) -> list[Path]:
-    """In the folder and the folders below it; at least one, or a class would not be learned."""
-    found = sorted(path for path in folder.glob("**/*") if is_image(path))
+    """At least one, or a class would not be learned."""
+    found = image_paths(folder)
     if not found:
         raise OnebitError(f"{folder} holds no image", hint=f"images end in {', '.join(SUFFIXES)}")
     return found
@@ -114,7 +109,7 @@ def _images(folder: Path) -> list[Path]:
 
 def _read_list(path: Path) -> LabelledImages:
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise OnebitError(f"{path} is not text in UTF-8", hint="save it as UTF-8") from None
     pairs = []

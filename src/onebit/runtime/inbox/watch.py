@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from onebit.errors import OnebitError
-from onebit.runtime.inbox.images import LabelledImages, class_folders, is_image
+from onebit.runtime.image import image_paths
+from onebit.runtime.inbox.images import LabelledImages, class_folders
 
 _PATIENCE = 10  # a batch waits for files that are still growing this many times the rest
 
@@ -73,7 +74,7 @@ class Watch:
                 self._waiting[path] = _Seen(*state, now)
             else:
                 resting = max(now - seen.since, time.time() - seen.modified / 1e9)
-                seen.whole = resting >= self.rest and seen.size > 0
+                seen.whole = resting >= self.rest
         whole = sorted(path for path, seen in self._waiting.items() if seen.whole)
         growing = len(whole) < len(self._waiting)
         if not whole or (growing and now - min(self._waiting[p].since for p in whole) < _PATIENCE * self.rest):
@@ -93,6 +94,6 @@ class Watch:
         if self.name is not None:
             places = [(self.folder, self.name)]
         for place, name in places:
-            for path in place.glob("**/*"):
-                if is_image(path) and path.is_file():
+            for path in image_paths(place):
+                if path.is_file():
                     yield path, name

@@ -1,7 +1,8 @@
 """The result of teaching one experience, and the time and operations that it took."""
 
 import time
-from collections.abc import Iterator, Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -86,6 +87,21 @@ def labels_of(images: Images, names: str | Sequence[str]) -> list[str]:
         raise OnebitError("there is no image to learn from", hint="give at least one")
     check_text(*labels)
     return labels
+
+
+def as_known(names: Iterable[str], known: Iterable[str]) -> list[str]:
+    """Names in one Unicode form (NFC): those of other systems, such as macOS, look alike and differ in their bytes.
+
+    Args:
+        names: of classes.
+        known: the names in use; one of them that looks the same is taken as it is.
+
+    Example:
+        >>> as_known(["cafe\\u0301", "dog"], ["caf\\u00e9"]) == ["caf\\u00e9", "dog"]
+        True
+    """
+    forms = {unicodedata.normalize("NFC", name): name for name in known}
+    return [forms.get(form, form) for form in (unicodedata.normalize("NFC", name) for name in names)]
 
 
 def check_text(*texts: str) -> None:

@@ -16,6 +16,7 @@ from onebit.errors import OnebitError
 from onebit.runtime.learner.experience import (
     Stopwatch,
     Taught,
+    as_known,
     check_text,
     head_operations,
     labels_of,
@@ -36,7 +37,11 @@ class Learner:
 
     The folder holds ``learner.state``, a file of fixed size, and ``model.obn``, a copy of the model. Every change is
     one commit: after a power cut the state is that of the last commit or of the next one. The file is locked against a
-    second learner until :meth:`close`. Several threads may use one learner; they take turns.
+    second learner until :meth:`close`. Several threads may use one learner; they take turns. A process that was forked
+    from the one that opened it may ask it, but not change it: another process opens the folder itself.
+
+    Names of classes are held in one Unicode form (NFC), so that one typed here and one from another system are the
+    same class.
 
     Where the model has a teachable tail (``onebit export --teachable``), its last blocks learn too, with samples that
     are kept as 1 bit per latent and learned again beside new ones.
@@ -62,6 +67,7 @@ class Learner:
         self.folder = Path(folder)
         self.model = model
         self._lock = threading.RLock()
+        self._process = os.getpid()
         self._native = _engine.Learner(os.fsencode(self.folder / STATE), model.native.handle)
         if damaged := self._native.found["damaged"]:
             text = f"{self.folder / STATE}: {damaged} of its commits are damaged; the newest intact one is used"
@@ -164,14 +170,16 @@ class Learner:
             progress: is called with (images done, images) while the backbone runs, the gate's images included.
 
         Raises:
-            OnebitError: no image, an image that cannot be read, not one name per image, a name that cannot be used, or
-                no room for another class. Then nothing was learned.
+            OnebitError: no image, an image that cannot be read, not one name per image, a name that cannot be used, no
+                room for another class, or the learner was opened in another process. Then nothing was learned.
         """
         labels = labels_of(images, names)
         check_text("" if experience is None else experience)
         replayed = max(1, batch * REPLAYED // BATCH) if replayed is None else replayed
         if experience == "" or not all(0 < count < 2**32 for count in (steps, batch, epochs, replayed)):
             raise OnebitError("the experience's id is empty, or steps, batch, epochs or replayed are not above 0")
+        self._check_process()
+        labels = as_known(labels, self.classes)
         clock = Stopwatch()
         with clock.measure("features"):
             lots = [images] if gate is None else [images, gate.images]
@@ -182,14 +190,15 @@ class Learner:
             known, items, tail = self.classes, self.replay[0], self._native.tail_operations
             before = after = None
             if gate is not None:
-                before = after = Accuracy.of(self._predicted_names(held_out[0]), gate.names, known)
+                asked = as_known(gate.names, [*known, *labels])
+                before = after = Accuracy.of(self._predicted_names(held_out[0]), asked, known)
             with clock.measure("update"):
                 training = steps, batch, learning_rate, epochs, tail_rate, replayed
                 counted = self._native.prepare(features, labels, experience, *training)
             try:
                 classes, refused = self.classes, False
                 if counted and gate is not None and before is not None:
-                    after = Accuracy.of(self._predicted_names(held_out[0]), gate.names, known)
+                    after = Accuracy.of(self._predicted_names(held_out[0]), asked, known)
                     refused = not gate.passes(before, after)
                 with clock.measure("commit"):
                     if counted and not refused:
@@ -247,8 +256,9 @@ class Learner:
             OnebitError: there is no such class.
         """
         check_text(name)
+        self._check_process()
         with self._lock:
-            self._native.forget(name)
+            self._native.forget(*as_known([name], self.classes))
 
     def rename(self, name: str, new_name: str) -> None:
         """Gives a class another name. Earlier commits keep the old one, so that :meth:`rollback` brings it back.
@@ -257,8 +267,9 @@ class Learner:
             OnebitError: there is no such class, or the new name is in use or cannot be used.
         """
         check_text(name, new_name)
+        self._check_process()
         with self._lock:
-            self._native.rename(name, new_name)
+            self._native.rename(*as_known([name], self.classes), *as_known([new_name], self.classes))
 
     def rollback(self, commits: int = 1) -> None:
         """Goes back to the state of ``commits`` commits ago; what was taught since may be taught again.
@@ -268,6 +279,7 @@ class Learner:
         """
         if not 0 < commits < 2**32:
             raise OnebitError(f"cannot go back {commits} commits", hint="name a number from 1 on")
+        self._check_process()
         with self._lock:
             self._native.rollback(commits)
 
@@ -295,6 +307,18 @@ class Learner:
 
     def __exit__(self, *problem: object) -> None:
         self.close()
+
+    def __reduce__(self) -> Any:
+        raise OnebitError(
+            "a learner cannot be copied or handed to another process", hint="close it, and open its folder there"
+        )
+
+    def _check_process(self) -> None:
+        """After a fork two processes would write to one file, each with its own view of it."""
+        if os.getpid() != self._process:
+            raise OnebitError(
+                f"the learner {self.folder} was opened in another process", hint="open it again in this one"
+            )
 
     def _scores(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         result = np.empty((len(features), len(self._native.classes)), np.uint32)
