@@ -1,5 +1,6 @@
 """``onebit learn`` from end to end, and what it refuses."""
 
+import io
 import json
 import shutil
 import subprocess
@@ -42,10 +43,28 @@ def test_the_life_of_a_learner(store: str, digit_folder: Path, capsys: pytest.Ca
     one = str(next((digit_folder / "6").iterdir()))
     assert learn(capsys, "teach", store, one, "--name", "mine")["new"] == ["mine"]
     assert learn(capsys, "rollback", store)["classes"] == taught["classes"]
-    assert "9" not in [row["name"] for row in learn(capsys, "forget", store, "9")["classes"]]
+    assert "9" not in [row["name"] for row in learn(capsys, "forget", store, "9", "--yes")["classes"]]
     assert learn(capsys, "check", store)["unfinished"] == 0
     with onebit.Learner.open(store) as learner:
         assert learner.classes["6"] == 8
+
+
+def test_forgetting_says_what_is_lost_and_asks(
+    store: str, digit_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learn(capsys, "teach", store, str(digit_folder))
+    before = (Path(store) / "learner.state").read_bytes()
+    assert cli.main(["learn", "forget", store, "7"]) == 2
+    lost = "forgetting 7 loses what 8 images taught, and the 1 commits to go back to"
+    assert f"{lost} (add --yes" in capsys.readouterr().err
+    for answer, code in (("\n", 2), ("n\n", 2), ("y\n", 0)):
+        assert (Path(store) / "learner.state").read_bytes() == before
+        monkeypatch.setattr(sys, "stdin", terminal := io.StringIO(answer))
+        monkeypatch.setattr(terminal, "isatty", lambda: True)
+        assert cli.main(["learn", "forget", store, "7"]) == code
+        assert f"{lost}; go on? [y/N]" in capsys.readouterr().err
+    with onebit.Learner.open(store) as learner:
+        assert "7" not in learner.classes
 
 
 def test_a_taught_learner_is_asked(store: str, digit_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -255,7 +274,7 @@ def test_a_tail_keeps_samples_and_forgets_them(
     assert taught["operations"]["update"] > 0
     kept = taught["replay"]
     for name in ("6", "7", "8", "9"):
-        shown = learn(capsys, "forget", store, name)
+        shown = learn(capsys, "forget", store, name, "--yes")
         assert shown["replay"] < kept
         kept = shown["replay"]
     assert shown["commits"] == 0

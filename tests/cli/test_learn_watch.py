@@ -61,6 +61,7 @@ def test_what_arrives_is_taught_once(store: str, digit_folder: Path, tmp_path: P
     inbox = tmp_path / "inbox"
     (inbox / "6").mkdir(parents=True)
     child = watch(store, inbox, "--until-idle", "60")
+    assert said(child) == f"watching {inbox}; Ctrl-C ends\n"
     shutil.copytree(digit_folder / "6", inbox / "6", dirs_exist_ok=True)
     assert "8 images learned, new: 6" in said(child)
     shutil.copytree(digit_folder / "7", inbox / "7")
@@ -81,7 +82,7 @@ def test_what_arrives_is_taught_once(store: str, digit_folder: Path, tmp_path: P
     # Another watch of the same folder finds nothing new, whatever the batches would be.
     again, err = ended(watch(store, inbox, "--until-idle", "1"))
     assert (again["lessons"], again["samples"], again["experiences"]) == (0, 0, 3)
-    assert err == ""
+    assert err == f"watching {inbox}; Ctrl-C ends\n"
 
 
 @pytest.mark.slow

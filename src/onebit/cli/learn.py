@@ -1,5 +1,6 @@
 """``onebit learn``: makes, teaches and keeps a learner, a packed model that goes on learning on this device."""
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from onebit.cli import run as running
 from onebit.errors import OnebitError
 from onebit.runtime.inbox import LabelledImages, read_images, teach_arrivals
 from onebit.runtime.learner import Gate
+from onebit.runtime.learner.experience import as_known
 from onebit.runtime.learner.learner import BATCH, EPOCHS, LEARNING_RATE, REPLAY, STEPS, TAIL_RATE
 from onebit.tables import folding_table
 
@@ -57,7 +59,9 @@ def configure(parser: ArgumentParser) -> None:
     ask = action("ask", "name what is on images", "photo.png")
     ask.add_argument("images", nargs="+", help="image files, and folders of them")
     action("show", "list the classes", "")
-    action("forget", "wipe a class, and every earlier commit", "seven").add_argument("name", help="name of the class")
+    forget = action("forget", "wipe a class, and every earlier commit", "seven")
+    forget.add_argument("name", help="name of the class")
+    forget.add_argument("--yes", action="store_true", help="do not ask")
     rename = action("rename", "give a class another name", "7 seven")
     rename.add_argument("name", help="name of the class")
     rename.add_argument("new_name", help="its new name")
@@ -197,6 +201,7 @@ def _watch(args: Namespace) -> dict[str, Any]:
     options = _experience_options(args, None) | {"seconds": args["for"], "until_idle": args.until_idle}
     with onebit.Learner.open(args.store) as learner:
         experiences = teach_arrivals(learner, args.folder, args.name, rest=args.rest, skipped=skipped, **options)
+        console.print(f"watching {args.folder}; Ctrl-C ends")
         try:
             for taught in experiences:
                 if taught.refused:
@@ -225,8 +230,22 @@ def _show(args: Namespace) -> dict[str, Any]:
 
 def _forget(args: Namespace) -> dict[str, Any]:
     with onebit.Learner.open(args.store) as learner:
+        samples = learner.classes.get(*as_known([args.name], learner.classes))
+        if samples is not None and not args.yes:
+            commits = learner.check()["commits"]
+            _confirm(
+                f"forgetting {args.name} loses what {samples:,} images taught, and the {commits} commits to go back to"
+            )
         learner.forget(args.name)
         return _state(learner)
+
+
+def _confirm(loss: str) -> None:
+    if not sys.stdin.isatty():
+        raise OnebitError(loss, hint="add --yes if that is meant")
+    print(f"{loss}; go on? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise OnebitError("nothing was forgotten")
 
 
 def _rename(args: Namespace) -> dict[str, Any]:
