@@ -90,7 +90,9 @@ def check_target(path: str | os.PathLike[str], *, force: bool = False) -> None:
     if target.is_dir():
         raise OnebitError(f"{target} is a folder", hint="name a file")
     if target.exists() and not force:
-        raise OnebitError(f"{target} exists already", hint="name another file, or pass --force to replace it")
+        raise OnebitError(
+            f"{target} exists already", hint="name another file, or replace it with --force, in Python force=True"
+        )
 
 
 def _check_parent(target: Path) -> None:

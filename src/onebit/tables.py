@@ -1,11 +1,37 @@
-"""Tables for people, of what packed files hold."""
+"""Tables for people, of what packed files hold, and what is printed as one."""
 
+import io
+import shutil
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich import box
+from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
+
+
+class Printable:
+    """What rich can render, such as by ``__rich_console__``, is printed as rich shows it, and so in a notebook.
+
+    Example:
+        >>> class Answer(Printable):
+        ...     def __rich_console__(self, console, options):
+        ...         yield "42"
+        >>> print(Answer())
+        42
+    """
+
+    def __str__(self) -> str:
+        text = io.StringIO()
+        width = shutil.get_terminal_size((120, 24)).columns
+        Console(file=text, width=width, markup=False, emoji=False, highlight=False).print(self)
+        return text.getvalue().rstrip("\n")
+
+    def _repr_html_(self) -> str:
+        console = Console(file=io.StringIO(), width=120, record=True, markup=False, emoji=False, highlight=False)
+        console.print(self)
+        return console.export_html(inline_styles=True, code_format="<pre>{code}</pre>")
 
 
 def folding_table(*headings: str, **options: Any) -> Table:

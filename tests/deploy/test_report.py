@@ -22,3 +22,12 @@ def test_it_prints_as_a_table() -> None:
     assert "a remark" in text.getvalue()
     assert "verified on 8 images on avx2 and portable" in " ".join(lines)
     assert "by 3e-07 of the largest; on 1 of them a sign within rounding" in " ".join(" ".join(lines).split())
+
+
+def test_print_shows_the_table() -> None:
+    report = Report(
+        "m.obn", 4096, [Layer("stem", "conv_float", 32, 32, 1200, False, "first")], [], Verified(8, ("avx2",), 0.0, 0)
+    )
+    assert "32 × 32" in str(report)
+    assert "m.obn: 4,096 bytes" in str(report)
+    assert "32 × 32" in report._repr_html_()

@@ -4,13 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
-from rich import box
 from rich.console import Console
-from rich.table import Column, Table
 
 from onebit.errors import OnebitError
 from onebit.files import check_target
-from onebit.tables import folding_table
 
 EXAMPLE = "onebit cost recipes/cyclebnn_cifar10_resnet20.yaml --plot cost.png"
 PLOTS = (".png", ".svg", ".pdf")
@@ -54,49 +51,12 @@ def run(args: Namespace) -> dict[str, Any]:
 
 
 def show(result: dict[str, Any], console: Console) -> None:
-    products = ("forward", "error", "weight")
-    layers = Table(
-        Column("layer", overflow="fold"), "output", title="multiply-accumulates, by operand widths", box=box.SIMPLE
-    )
-    for heading in (*products, "saved"):
-        layers.add_column(heading, justify="right", no_wrap=True)
-    for layer in result["layers"]:
-        shape = "×".join(map(str, layer["output_shape"]))
-        counts = [_by_width(layer[product]) for product in products]
-        layers.add_row(layer["name"], shape, *counts, f"{layer['saved_percent']:.2f} %")
-    console.print(layers)
+    from onebit.cost.table import tables
 
-    table = folding_table("", "", title="in all", box=box.SIMPLE)
-    formula = result["paper_formula_saved_percent"]
-    table.add_row("training operations saved, as they run", f"{result['saved_percent']:.2f} %")
-    table.add_row("the same at the method's widths", f"{result['charged_saved_percent']:.2f} %")
-    table.add_row("of the quantised layers alone, not weighted", "-" if formula is None else f"{formula:.2f} %")
-    inference = result["inference"]
-    table.add_row("inference: BOPs, FLOPs, OPs", ", ".join(_count(inference[key]) for key in ("bops", "flops", "ops")))
-    for kind, energy in result["energy_joule"].items():
-        table.add_row(f"arithmetic: {kind.replace('_', ' ')}", f"{1e6 * energy:,.2f} µJ")
-    console.print(table)
-    console.print(_memory(result))
-    for statement in result["published"]:
-        verdict = "reproduced" if statement["reproduced"] else f"not reproduced, {statement['explanation']}"
-        console.print(
-            f"published: {statement['figure']} {statement['what']} ({statement['source']}); "
-            f"here {statement['ours']:.2f}: {verdict}"
-        )
-    for name in result["uncounted"]:
-        console.print(f"not counted: {name}")
+    for part in tables(result):
+        console.print(part)
     if result["note"]:
         console.print(result["note"])
-
-
-def _memory(result: dict[str, Any]) -> Table:
-    title = f"memory of training, batch of {result['batch']}, MiB"
-    table = folding_table("", "as PyTorch holds it", "operands at their widths", title=title, box=box.SIMPLE)
-    columns = result["memory_bytes"], result["counted_memory_bytes"]
-    for kind in columns[0]:
-        table.add_row(kind, *(f"{column[kind] / 2**20:,.2f}" for column in columns))
-    table.add_row("in all", *(f"{sum(column.values()) / 2**20:,.2f}" for column in columns))
-    return table
 
 
 def _check_plot(path: str, force: bool) -> None:
@@ -143,14 +103,3 @@ def _make_net(recipe: Any, classes: int | None) -> tuple[Any, str]:
             return make_net(recipe.model.name, recipe.model.options, classes, data_set.shape), ""
     net: Any = models.create(recipe.model.name, **{"num_classes": classes or 10, **recipe.model.options})
     return net, note and f"counted with {net.head.out_features} classes, {note}"
-
-
-def _by_width(counts: dict[str, float]) -> str:
-    return "\n".join(f"{_count(macs)} {width.replace('x', '×')}" for width, macs in counts.items() if macs) or "-"
-
-
-def _count(number: float) -> str:
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if number >= size:
-            return f"{number / size:.3g}{unit}"
-    return f"{number:.0f}"

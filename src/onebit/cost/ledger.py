@@ -5,8 +5,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from rich.console import Console, ConsoleOptions, RenderResult
+
 from onebit.cost.energy import joule
 from onebit.cost.rule import FULL, CostRule, Widths, relative_cost, tally
+from onebit.cost.table import tables
+from onebit.tables import Printable
 
 Pair = tuple[int, int]
 ByWidth = Mapping[Pair, float]
@@ -54,8 +58,8 @@ class LayerCost:
 
 
 @dataclass(frozen=True)
-class Ledger:
-    """Counts for one sample: MACs by operand widths, and the figures that follow from them.
+class Ledger(Printable):
+    """Counts for one sample: MACs by operand widths, and the figures that follow from them; printed as tables.
 
     Args:
         layers: in the order of execution.
@@ -153,6 +157,9 @@ class Ledger:
             "published": [statement.to_dict() for statement in self.rule.published] if self.rule else [],
             "uncounted": list(self.uncounted),
         }
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield from tables(self.to_dict())
 
     def _by_width(self, *products: str) -> ByWidth:
         counts: Counter[Pair] = Counter()

@@ -12,7 +12,7 @@ from onebit.deploy.verify import Verified
 from onebit.format.graph import Binarize, ConvBinary, ConvFloat, ConvInt8, Graph, Node
 from onebit.format.writer import constant_bytes
 from onebit.nn import BinaryLayer
-from onebit.tables import layer_table
+from onebit.tables import Printable, layer_table
 
 _WEIGHT_BITS = {ConvBinary: 1, ConvInt8: 8, ConvFloat: 32}
 
@@ -31,11 +31,11 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Report:
+class Report(Printable):
     """The file written, its length in bytes, its layers, remarks, how it was compared with the network, and how int8
     agrees if it was asked for.
 
-    ``rich.print`` shows it as a table.
+    It is printed as a table.
     """
 
     path: str
