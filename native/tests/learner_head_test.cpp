@@ -3,7 +3,7 @@
 #include "kernels/head.h"
 #include "kernels/portable/tables.h"
 #include "kernels_support.h"
-#include "learner/head.h"
+#include "learner/head/head.h"
 #include "support/allocations.h"
 
 namespace onebit::test {

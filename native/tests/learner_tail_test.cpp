@@ -1,7 +1,7 @@
 // The teachable tail against its arithmetic written out plainly (tail_plain.h), on random networks, for every table and
 // several threads; and the files that are refused.
 #include "base/error.h"
-#include "learner/tail_network.h"
+#include "learner/tail/network.h"
 #include "support/allocations.h"
 #include "tail_plain.h"
 #include "tail_support.h"

@@ -4,7 +4,7 @@
 #include "format/model.h"
 #include "integer/quantizer.h"
 #include "kernels_support.h"
-#include "learner/tail.h"
+#include "learner/tail/tail.h"
 #include "plain_layer.h"
 
 namespace onebit::test {

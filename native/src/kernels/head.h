@@ -1,4 +1,4 @@
-// The passes of a step of SGD over the quantised head (learner/head.h), in integers.
+// The passes of a step of SGD over the quantised head (learner/head/head.h), in integers.
 //
 // All sets give the same integers; `portable` is the definition. Passes neither allocate nor throw. Levels of features
 // and weights are in [-255, 255], errors in [-128, 127], and a row has at most 32768 levels. A group is up to

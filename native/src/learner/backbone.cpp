@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "learner/tail.h"
+#include "learner/tail/tail.h"
 
 namespace onebit::learner {
 namespace {

@@ -1,13 +1,13 @@
 // One experience of a learner with a teachable tail: latent replay (Vorabbi et al., arXiv 2401.09916; Pellegrini et
-// al., 2020) around CWR* (cwr.h). New samples and items of the replay memory make up each mini-batch; the head and the
-// tail learn together.
+// al., 2020) around CWR* (head/cwr.h). New samples and items of the replay memory make up each mini-batch; the head and
+// the tail learn together.
 //
-//   a mini-batch of `batch` has `replayed` items, or all if there are fewer, and new samples; an epoch is over when each
-//   new sample was there once. The default is the paper's share, 128 items beside 50 new samples.
+//   a mini-batch of `batch` has `replayed` items, or all if there are fewer, and new samples; an epoch is over when
+//   each new sample was there once. The default is the paper's share, 128 items beside 50 new samples.
 #pragma once
 
-#include "learner/cwr.h"
-#include "learner/tail_network.h"
+#include "learner/head/cwr.h"
+#include "learner/tail/network.h"
 
 namespace onebit::learner {
 

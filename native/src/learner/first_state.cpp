@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "learner/tail.h"
+#include "learner/tail/tail.h"
 
 namespace onebit::learner {
 namespace {

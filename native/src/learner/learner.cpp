@@ -6,7 +6,7 @@
 #include "base/error.h"
 #include "integer/softmax.h"
 #include "kernels/registry.h"
-#include "learner/teachable.h"
+#include "learner/tail_learner.h"
 
 namespace onebit::learner {
 namespace {

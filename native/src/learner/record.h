@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "learner/cwr.h"
+#include "learner/head/cwr.h"
 #include "store/reader.h"
 #include "store/writer.h"
 

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "integer/random.h"
-#include "learner/masters.h"
-#include "learner/replay.h"
+#include "learner/replay_memory.h"
+#include "learner/tail/masters.h"
 
 namespace onebit::learner {
 

@@ -40,7 +40,8 @@ struct Numbers {
   uint32_t width() const { return features + (bias ? 1u : 0u); }
   // The level of the bias column: the one nearest to the value 1, so that a bias learns as fast as it does in float.
   int16_t bias_level() const {
-    return static_cast<int16_t>(std::clamp(std::nearbyint(1.0 / static_cast<double>(quantizer.step)), 1.0, static_cast<double>(kLevels)));
+    return static_cast<int16_t>(
+        std::clamp(std::nearbyint(1.0 / static_cast<double>(quantizer.step)), 1.0, static_cast<double>(kLevels)));
   }
   // Turns a difference of scores S, for weights of range `span`, into t = z log2(e).
   Factor score_factor(int32_t span) const;
@@ -95,8 +96,8 @@ class Trainer {
   const int64_t rows_, width_, pitch_;
   std::vector<uint32_t> order_;
   std::vector<const int16_t*> weight_rows_;
-  int32_t span_ = 0;   // of the range of w
-  Factor factor_{};    // of scores
+  int32_t span_ = 0;                         // of the range of w
+  Factor factor_{};                          // of scores
   Scratch<int16_t> weights_, packed_;        // w; the samples of a group, or w, as products read them
   Scratch<int32_t> scores_, gradient_;       // S of a group; sum over the batch of e x
   Scratch<int16_t> errors_, sample_errors_;  // of a group: a row per class; a row per sample

@@ -4,8 +4,8 @@
 #include <cstring>
 
 #include "kernels/shape.h"
-#include "learner/tail_network.h"
-#include "learner/tail_units.h"
+#include "learner/tail/arithmetic.h"
+#include "learner/tail/network.h"
 
 namespace onebit::learner {
 // Takes all memory of the backward half.

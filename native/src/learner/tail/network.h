@@ -20,8 +20,8 @@
 #include "gradient/sign_products.h"
 #include "integer/random.h"
 #include "kernels/registry.h"
-#include "learner/tail.h"
-#include "learner/tail_units.h"
+#include "learner/tail/arithmetic.h"
+#include "learner/tail/tail.h"
 
 namespace onebit::learner {
 

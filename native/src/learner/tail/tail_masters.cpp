@@ -1,6 +1,6 @@
 // The first masters and items of a tail, from the file.
 #include "kernels/shape.h"
-#include "learner/tail_file.h"
+#include "learner/tail/read_model.h"
 
 namespace onebit::learner {
 namespace {

@@ -1,8 +1,8 @@
-#include "learner/tail.h"
+#include "learner/tail/read_model.h"
 
 #include "gradient/products.h"
 #include "kernels/shape.h"
-#include "learner/tail_file.h"
+#include "learner/tail/tail.h"
 
 namespace onebit::learner {
 namespace {

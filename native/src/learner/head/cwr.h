@@ -14,7 +14,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "learner/head.h"
+#include "learner/head/head.h"
 #include "learner/state.h"
 
 namespace onebit::learner {

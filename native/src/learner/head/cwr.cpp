@@ -1,4 +1,4 @@
-#include "learner/cwr.h"
+#include "learner/head/cwr.h"
 
 #include <algorithm>
 #include <limits>

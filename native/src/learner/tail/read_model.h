@@ -7,7 +7,7 @@
 
 #include "base/cursor.h"
 #include "base/error.h"
-#include "learner/tail.h"
+#include "learner/tail/tail.h"
 
 namespace onebit::learner {
 

@@ -13,7 +13,7 @@
 #include "format/model.h"
 #include "gradient/input_gradient.h"
 #include "integer/quantizer.h"
-#include "learner/masters.h"
+#include "learner/tail/masters.h"
 
 namespace onebit::learner {
 

@@ -3,8 +3,8 @@
 #include <cmath>
 
 #include "kernels/shape.h"
-#include "learner/tail_network.h"
-#include "learner/tail_units.h"
+#include "learner/tail/arithmetic.h"
+#include "learner/tail/network.h"
 
 namespace onebit::learner {
 void TailNetwork::update_weights(size_t layer, double unit, double rate, uint32_t key, TailMasters& masters) {

@@ -1,4 +1,4 @@
-#include "learner/head.h"
+#include "learner/head/head.h"
 
 #include <algorithm>
 #include <cmath>
@@ -52,8 +52,8 @@ void shuffle(std::vector<uint32_t>& order, Random& random) {
 }
 
 void Trainer::begin(const int16_t* masters) {
-  span_ = quantize_weights(passes_, masters, static_cast<size_t>(rows_), static_cast<size_t>(width_), weights_.data())
-              .span;
+  span_ =
+      quantize_weights(passes_, masters, static_cast<size_t>(rows_), static_cast<size_t>(width_), weights_.data()).span;
   factor_ = numbers_.score_factor(span_);
   std::fill_n(gradient_.data(), rows_ * width_, 0);
 }

@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "kernels/shape.h"
-#include "learner/tail_network.h"
+#include "learner/tail/network.h"
 
 namespace onebit::learner {
 
@@ -37,8 +37,8 @@ void TailNetwork::through_real(size_t layer, int64_t most, const Keys& keys, dou
     shape.batch = static_cast<int32_t>(count_);
     real_.inputs(shape, layers_[layer].levels.data(), real_sums_.data(), pool_);
     const int64_t size = count_ * in.elements();
-    const int64_t largest_sum = largest(
-        size, [&](int64_t begin, int64_t end) { return most_of(real_sums_.data() + begin, end - begin); });
+    const int64_t largest_sum =
+        largest(size, [&](int64_t begin, int64_t end) { return most_of(real_sums_.data() + begin, end - begin); });
     if (largest_sum > 0) {
       const int shift = to_16_bits(largest_sum);
       narrow(real_sums_.data(), size, shift, other_.data());

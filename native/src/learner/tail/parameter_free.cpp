@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "kernels/shape.h"
-#include "learner/tail_network.h"
+#include "learner/tail/network.h"
 
 namespace onebit::learner {
 namespace {

@@ -1,9 +1,9 @@
-#include "learner/replay.h"
+#include "learner/replay_memory.h"
 
 #include <algorithm>
 #include <numeric>
 
-#include "learner/head.h"
+#include "learner/head/head.h"
 
 namespace onebit::learner {
 

@@ -1,4 +1,4 @@
-#include "learner/tail_network.h"
+#include "learner/tail/network.h"
 
 #include <algorithm>
 #include <cmath>

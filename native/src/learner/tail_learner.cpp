@@ -1,4 +1,4 @@
-#include "learner/teachable.h"
+#include "learner/tail_learner.h"
 
 #include "kernels/registry.h"
 
@@ -40,8 +40,7 @@ void Teachable::teach(const Numbers& numbers, State& state, const float* latents
   const auto bits = pack(latents, slots.size());
   std::vector<const uint32_t*> samples;
   for (size_t i = 0; i < slots.size(); ++i) samples.push_back(bits.data() + i * static_cast<size_t>(tail_->words()));
-  TailNetwork network(*tail_, *isa_, most_at_once(samples.size(), state.replay, options),
-                      TailNetwork::Use::training);
+  TailNetwork network(*tail_, *isa_, most_at_once(samples.size(), state.replay, options), TailNetwork::Use::training);
   replay_teach(numbers, network, state, samples, slots, options);
 }
 

@@ -1,4 +1,4 @@
-#include "learner/tail_file.h"
+#include "learner/tail/read_model.h"
 
 namespace onebit::learner {
 
