@@ -4,7 +4,8 @@
 
 #include "integer/softmax.h"
 #include "kernels/portable/tables.h"
-#include "learner/experience.h"
+#include "learner/tail/read_model.h"
+#include "learner/tail_learner.h"
 #include "tail_plain.h"
 #include "tail_support.h"
 
@@ -28,7 +29,7 @@ void replacement(Random& random) {
   const auto capacity = static_cast<uint32_t>(random.between(0, 12)),
              samples = static_cast<uint32_t>(random.between(1, 15));
   const auto words = static_cast<size_t>(random.between(1, 4));
-  Replay replay = make_replay(capacity, words);
+  ReplayMemory replay = make_replay(capacity, words);
   std::vector<uint32_t> classes;
   std::vector<std::vector<uint32_t>> content(samples);
   std::vector<const uint32_t*> latents;
@@ -40,7 +41,7 @@ void replacement(Random& random) {
   const std::vector<uint32_t> old(words, 7);
   for (uint32_t i = 0; i < capacity; ++i)
     if (random.chance(70)) replay.put(i, old.data(), 9);
-  const Replay before = replay;
+  const ReplayMemory before = replay;
   const auto index = static_cast<uint64_t>(random.between(1, 4));
   integer::Random generator{random.word()}, own = generator;
   replay.replace(latents, classes, index, own);
@@ -54,7 +55,7 @@ void replacement(Random& random) {
     const auto order = shuffled(count_to(samples), generator);
     uint32_t filled = 0;
     for (uint32_t i = 0; i < capacity && filled < samples; ++i)
-      if (before.slots[i] == Replay::kFree) put(i, order[filled++]);
+      if (before.slots[i] == ReplayMemory::kFree) put(i, order[filled++]);
     const int64_t share = std::min<int64_t>(static_cast<int64_t>(capacity / (index + 1)), samples);
     auto places = count_to(capacity);
     for (int64_t j = 0; j < share - int64_t{filled}; ++j) {
@@ -69,25 +70,25 @@ void replacement(Random& random) {
 }
 
 void erasing() {
-  Replay replay = make_replay(5, 2);
+  ReplayMemory replay = make_replay(5, 2);
   const uint32_t ones[] = {~0u, ~0u};
   for (uint32_t i = 0; i < 4; ++i) replay.put(i, ones, i % 2);
   replay.erase(1);
   CHECK((replay.used() == std::vector<uint32_t>{0, 2}), "the items of a class are left");
   for (const size_t item : {1, 3})
-    CHECK(replay.item(item)[0] == 0 && replay.item(item)[1] == 0, "bits of an erased class are left");
-  CHECK(replay.item(0)[1] == ~0u, "bits of another class are gone");
+    CHECK(replay.sample(item)[0] == 0 && replay.sample(item)[1] == 0, "bits of an erased class are left");
+  CHECK(replay.sample(0)[1] == ~0u, "bits of another class are gone");
 }
 
 void shares() {
-  Replay replay = make_replay(5, 1);
+  ReplayMemory replay = make_replay(5, 1);
   const TrainOptions options{0, 50, 0.1, 1, 0.01, 3};
-  CHECK(most_at_once(20, replay, options) == 20 && most_at_once(70, replay, options) == 50, "without items");
+  CHECK(largest_batch(20, replay, options) == 20 && largest_batch(70, replay, options) == 50, "without items");
   const uint32_t bits = 0;
   for (uint32_t i = 0; i < 2; ++i) replay.put(i, &bits, 0);
-  CHECK(most_at_once(20, replay, options) == 22 && most_at_once(70, replay, options) == 50, "all items");
+  CHECK(largest_batch(20, replay, options) == 22 && largest_batch(70, replay, options) == 50, "all items");
   for (uint32_t i = 2; i < 5; ++i) replay.put(i, &bits, 0);
-  CHECK(most_at_once(20, replay, options) == 23 && most_at_once(70, replay, options) == 50, "some of the items");
+  CHECK(largest_batch(20, replay, options) == 23 && largest_batch(70, replay, options) == 50, "some of the items");
 }
 
 // A lesson by the rules: the plain tail, and the head's own steps.
@@ -115,7 +116,7 @@ void lesson(Random& random) {
     state.cw.push_back(i < 4 * numbers.width() ? static_cast<int16_t>(random.between(-2000, 2000)) : int16_t{0});
   state.random.state = random.word();
   state.taught = static_cast<uint64_t>(random.between(0, 2));
-  state.tail = first_masters(*model, tail);
+  state.tail = read_masters(*model, tail);
   state.replay = make_replay(capacity, static_cast<size_t>(tail.words()));
   const auto stored = writer.packed(capacity + 1);
   for (uint32_t i = 0; i < capacity; ++i)
@@ -156,7 +157,7 @@ void lesson(Random& random) {
           if (position == 0) item_order = shuffled(item_order, s.random);
           const uint32_t item = items[item_order[position]];
           position = (position + 1) % items.size();
-          bits.push_back(s.replay.item(item));
+          bits.push_back(s.replay.sample(item));
           targets.push_back(s.replay.slots[item]);
         }
         const Numbers64 levels = plain.forward(bits);
@@ -202,7 +203,7 @@ void lesson(Random& random) {
     s.replay.replace(latents, slots, s.taught + 1, s.random);
   }
 
-  const uint32_t most = most_at_once(samples, state.replay, options);
+  const uint32_t most = largest_batch(samples, state.replay, options);
   TailNetwork network(tail, *isas().front(), most, TailNetwork::Use::training);
   replay_teach(numbers, network, state, latents, slots, options);
   CHECK(state.cw == expected.cw, "the head");
@@ -236,7 +237,7 @@ double learn(double tail_rate) {
   state.classes.resize(6);
   const learner::Numbers numbers{64, true, tail.features().quantizer, 12};
   state.cw.resize(6 * numbers.width());
-  state.tail = first_masters(*model, tail);
+  state.tail = read_masters(*model, tail);
   state.replay = make_replay(40, words);
   TailNetwork network(tail, *isas().front(), 16, TailNetwork::Use::training);
   const auto accuracy = [&](uint32_t first, uint32_t last) {

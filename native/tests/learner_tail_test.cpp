@@ -2,6 +2,7 @@
 // several threads; and the files that are refused.
 #include "base/error.h"
 #include "learner/tail/network.h"
+#include "learner/tail/read_model.h"
 #include "support/allocations.h"
 #include "tail_plain.h"
 #include "tail_support.h"
@@ -70,7 +71,7 @@ void equals_plain(Random& random, Seen& seen) {
   for (const Isa* isa : isas()) {
     const char* name = isa->kernels().name;
     for (const int threads : {1, 3}) {
-      TailMasters masters = learner::first_masters(*made.model, tail);
+      TailMasters masters = learner::read_masters(*made.model, tail);
       TailNetwork network(tail, *isa, made.samples + 2, TailNetwork::Use::training, threads);
       network.load(masters);
       integer::Random own{seed};
@@ -87,11 +88,11 @@ void equals_plain(Random& random, Seen& seen) {
       }
       CHECK(own.state == generator.state, "%s: another number of draws", name);
       check_masters(plain, tail, masters, name);
-      const TailMasters first = learner::first_masters(*made.model, tail);
+      const TailMasters first = learner::read_masters(*made.model, tail);
       ++seen.runs;
       seen.weights += first.weights != masters.weights;
       seen.parameters += first.parameters != masters.parameters;
-      seen.reals += first.reals != masters.reals;
+      seen.reals += first.float_weights != masters.float_weights;
     }
   }
 }
@@ -101,7 +102,7 @@ void no_allocation() {
   Random random(6);
   for (int i = 0; i < 10; ++i) {
     const Case made = random_case(random);
-    TailMasters masters = learner::first_masters(*made.model, made.tail);
+    TailMasters masters = learner::read_masters(*made.model, made.tail);
     TailNetwork network(made.tail, *isas().front(), made.samples, TailNetwork::Use::training);
     const auto pointers = made.pointers();
     const auto gradient = random_gradient(random, made.samples * static_cast<size_t>(made.tail.features().c));
@@ -137,8 +138,8 @@ void use(const Buffer& file) {
   const auto model = read_model(bytes_of(file));
   if (!learner::has_tail(*model)) return;
   const Tail tail = learner::read_tail(*model);
-  TailMasters masters = learner::first_masters(*model, tail);
-  learner::first_items(*model, tail);
+  TailMasters masters = learner::read_masters(*model, tail);
+  learner::read_samples(*model, tail);
   for (const learner::TailValue& value : tail.values)
     if (value.elements() > 1000000) return;
   TailNetwork network(tail, *isas().front(), 2, TailNetwork::Use::training);

@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "kernels/registry.h"
 #include "learner/backbone.h"
-#include "learner/experience.h"
+#include "learner/tail_learner.h"
 #include "learner/learner.h"
 #include "record_bytes.h"
 #include "store_faults.h"
@@ -116,10 +116,10 @@ void forgetting() {
     return std::search(medium.durable.begin(), medium.durable.end(), begin, begin + sizeof pattern) !=
            medium.durable.end();
   };
-  CHECK(found(), "the items are not in the file");
+  CHECK(found(), "the samples are not in the file");
   learner.forget("secret");
   CHECK(!found(), "bits of a forgotten class are in the file");
-  CHECK(learner.state().replay.used().empty(), "its items are left");
+  CHECK(learner.state().replay.used().empty(), "its samples are left");
 }
 
 template <class Call>
@@ -169,7 +169,7 @@ void records(Random& random) {
   }
   const auto [alone, head] = learner::first_state(made.backbone, {4, 2, 1, 0, 0});
   CHECK(!alone.tail.any() && head.tail.weights.empty() && head.replay.capacity() == 0, "the head alone");
-  CHECK(encode(alone)[0] == 1 && header[0] == (constant.tail.reals ? 3 : 2), "the versions of the record");
+  CHECK(encode(alone)[0] == 1 && header[0] == (constant.tail.float_weights ? 3 : 2), "the versions of the record");
   CHECK(encode(head).size() < payload.size(), "a tail in the record of a head");
 }
 

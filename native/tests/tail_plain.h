@@ -4,6 +4,7 @@
 #include "format/model.h"
 #include "integer/quantizer.h"
 #include "kernels_support.h"
+#include "learner/tail/masters.h"
 #include "learner/tail/tail.h"
 #include "plain_layer.h"
 
@@ -265,7 +266,7 @@ inline void check_masters(const PlainTail& plain, const learner::Tail& tail, con
     const PlainLayer& expected = plain.layer(node);
     const int64_t first = tail.layers[layer].weights;
     const bool same = tail.layers[layer].op == Op::conv_float
-                          ? std::equal(expected.w.begin(), expected.w.end(), masters.reals.begin() + first)
+                          ? std::equal(expected.w.begin(), expected.w.end(), masters.float_weights.begin() + first)
                           : std::equal(expected.w.begin(), expected.w.end(), masters.weights.begin() + first);
     CHECK(same, "%s: the weights of layer %zu", isa, layer);
     auto parameter = masters.parameters.begin() + tail.layers[layer].parameters;

@@ -62,18 +62,18 @@ Learner Learner::open(std::unique_ptr<store::File> file, const Hash& backbone,
     throw Error(ONEBIT_INVALID_ARGUMENT, "this learner's state belongs to another backbone (the model's hash differs)",
                 "open it with the model that it was made for");
   }
-  std::unique_ptr<Teachable> teachable;
+  std::unique_ptr<TailLearner> tail_learner;
   if (constant.tail.any()) {
     if (!tail || !constant.fits(*tail))
       throw Error(ONEBIT_BAD_FILE, "the learner's state is of another tail than its model has",
                   "restore the file from a copy, or make a new learner");
-    teachable = std::make_unique<Teachable>(tail);
+    tail_learner = std::make_unique<TailLearner>(tail);
   }
-  return Learner(std::move(store), constant, std::move(teachable));
+  return Learner(std::move(store), constant, std::move(tail_learner));
 }
 
-Learner::Learner(store::Store store, Constant constant, std::unique_ptr<Teachable> teachable)
-    : store_(std::move(store)), constant_(constant), teachable_(std::move(teachable)), head_(&best_isa().head()) {
+Learner::Learner(store::Store store, Constant constant, std::unique_ptr<TailLearner> tail_learner)
+    : store_(std::move(store)), constant_(constant), tail_learner_(std::move(tail_learner)), head_(&best_isa().head()) {
   store_.read([this](store::Reader& in) { state_ = decode_state(constant_, in); });
   answers_ = answers_of(state_);
 }
@@ -82,12 +82,12 @@ Learner::Learner(Learner&&) noexcept = default;
 Learner& Learner::operator=(Learner&&) noexcept = default;
 Learner::~Learner() = default;
 
-size_t Learner::input_width() const { return teachable_ ? teachable_->width() : constant_.numbers.features; }
+size_t Learner::input_width() const { return tail_learner_ ? tail_learner_->width() : constant_.numbers.features; }
 
 uint64_t Learner::tail_operations() const {
   uint64_t sum = 0;
-  if (!teachable_) return sum;
-  const Tail& tail = teachable_->tail();
+  if (!tail_learner_) return sum;
+  const Tail& tail = tail_learner_->tail();
   for (size_t i = 0; i < tail.layers.size(); ++i) {
     const uint64_t products = static_cast<uint64_t>(tail.layers[i].weight_count() * tail.values[i + 1].pixels());
     sum += products * (tail.layers[i].input == 0 ? 2 : 3);  // forward, the weights' gradient, the input's
@@ -112,7 +112,7 @@ Learner::Answers Learner::answers_of(const State& state) const {
 void Learner::adopt(State&& state, Answers&& answers) noexcept {
   state_ = std::move(state);
   answers_ = std::move(answers);
-  if (teachable_) teachable_->masters_changed();
+  if (tail_learner_) tail_learner_->masters_changed();
 }
 
 void Learner::restore_tail() {
@@ -198,8 +198,8 @@ bool Learner::prepare(const float* features, const std::vector<std::string>& nam
 void Learner::train(State& next, const float* features, const std::vector<uint32_t>& slots,
                     const TrainOptions& options) {
   const Numbers& numbers = constant_.numbers;
-  if (teachable_) {
-    teachable_->teach(numbers, next, features, slots, options);
+  if (tail_learner_) {
+    tail_learner_->teach(numbers, next, features, slots, options);
     return;
   }
   std::vector<int16_t> inputs(slots.size() * numbers.width());
@@ -241,14 +241,15 @@ void Learner::predict(const float* features, size_t count, uint32_t* probabiliti
   check_finite(features, count);
   const size_t width = constant_.numbers.width();
   const Factor factor = constant_.numbers.score_factor(answers_.span);
-  std::vector<int16_t> inputs(Teachable::kAtOnce * width);
+  std::vector<int16_t> inputs(TailLearner::kAtOnce * width);
   std::vector<int32_t> scores(classes().size());
   std::vector<int64_t> powers(classes().size());
   for (size_t i = 0; i < count; ++i) {
-    const size_t place = i % Teachable::kAtOnce, rest = std::min(count - i, Teachable::kAtOnce);
+    const size_t place = i % TailLearner::kAtOnce, rest = std::min(count - i, TailLearner::kAtOnce);
     const float* sample = features + i * input_width();
-    if (!teachable_) constant_.numbers.quantize(sample, &inputs[place * width]);
-    if (teachable_ && place == 0) teachable_->features(constant_.numbers, state_.tail, sample, rest, inputs.data());
+    if (!tail_learner_) constant_.numbers.quantize(sample, &inputs[place * width]);
+    if (tail_learner_ && place == 0)
+      tail_learner_->features(constant_.numbers, state_.tail, sample, rest, inputs.data());
     const int16_t* input = &inputs[place * width];
     head_->scores({answers_.weights.data(), static_cast<int64_t>(classes().size()), static_cast<int64_t>(width), &input,
                    1, scores.data(), 1});

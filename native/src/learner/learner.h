@@ -7,12 +7,12 @@
 #include <string>
 #include <vector>
 
-#include "learner/first_state.h"
+#include "learner/backbone.h"
 #include "store/store.h"
 
 namespace onebit::learner {
 
-class Teachable;
+class TailLearner;
 
 class Learner {
  public:
@@ -29,7 +29,7 @@ class Learner {
                       const std::shared_ptr<const Tail>& tail = nullptr);
 
   // Whether the tail learns too. Then it is handed latents wherever this header says features.
-  bool has_tail() const { return teachable_ != nullptr; }
+  bool has_tail() const { return tail_learner_ != nullptr; }
   // Of one sample.
   size_t input_width() const;
   // Multiply-accumulates of the products of training the tail with one sample.
@@ -70,7 +70,7 @@ class Learner {
     int32_t span = 0;
   };
 
-  Learner(store::Store store, Constant constant, std::unique_ptr<Teachable> teachable);
+  Learner(store::Store store, Constant constant, std::unique_ptr<TailLearner> tail_learner);
   Answers answers_of(const State& state) const;
   void adopt(State&& state, Answers&& answers) noexcept;
   void train(State& next, const float* features, const std::vector<uint32_t>& slots, const TrainOptions& options);
@@ -81,7 +81,7 @@ class Learner {
 
   store::Store store_;
   Constant constant_;
-  std::unique_ptr<Teachable> teachable_;
+  std::unique_ptr<TailLearner> tail_learner_;
   const HeadKernels* head_;
   State state_;  // that of the newest commit, or what prepare() made of it
   Answers answers_;

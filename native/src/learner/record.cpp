@@ -27,13 +27,14 @@ constexpr char kPlace[] = "the learner's record";
 void put_tail(const State& state, Writer& out) {
   out.raw(reinterpret_cast<const uint8_t*>(state.tail.weights.data()), state.tail.weights.size());
   for (const int32_t parameter : state.tail.parameters) out.integer(parameter);
-  for (const int16_t real : state.tail.reals) out.integer(real);
+  for (const int16_t real : state.tail.float_weights) out.integer(real);
   for (const uint32_t slot : state.replay.slots) out.integer(slot);
   for (const uint32_t word : state.replay.bits) out.integer(word);
 }
 
 uint64_t tail_bytes(const TailSizes& tail) {
-  return tail.weights + 4 * tail.parameters + 2 * tail.reals + uint64_t{4} * tail.items * (1 + uint64_t{tail.words});
+  return tail.weights + 4 * tail.parameters + 2 * tail.float_weights +
+         uint64_t{4} * tail.samples * (1 + uint64_t{tail.words});
 }
 
 void take_tail(const TailSizes& sizes, Reader& in, State& state) {
@@ -44,17 +45,18 @@ void take_tail(const TailSizes& sizes, Reader& in, State& state) {
     parameter = in.integer<int32_t>();
     if (std::abs(int64_t{parameter}) > kMaxMaster) impossible("tail");
   }
-  state.tail.reals.resize(sizes.reals);
-  for (int16_t& real : state.tail.reals) {
+  state.tail.float_weights.resize(sizes.float_weights);
+  for (int16_t& real : state.tail.float_weights) {
     real = in.integer<int16_t>();
-    if (std::abs(int32_t{real}) > kMaxReal) impossible("tail");
+    if (std::abs(int32_t{real}) > kMaxFloatWeight) impossible("tail");
   }
   if (std::find(state.tail.weights.begin(), state.tail.weights.end(), int8_t{-128}) != state.tail.weights.end())
     impossible("tail");
-  state.replay = make_replay(sizes.items, sizes.words);
+  state.replay = make_replay(sizes.samples, sizes.words);
   for (uint32_t& slot : state.replay.slots) {
     slot = in.integer<uint32_t>();
-    if (slot != Replay::kFree && (slot >= state.classes.size() || state.classes[slot].name.empty())) impossible("item");
+    if (slot != ReplayMemory::kFree && (slot >= state.classes.size() || state.classes[slot].name.empty()))
+      impossible("replayed sample");
   }
   for (uint32_t& word : state.replay.bits) word = in.integer<uint32_t>();
 }
@@ -67,7 +69,7 @@ bool Constant::fits(const Tail& model_tail) const {
          numbers.quantizer.zero == features.quantizer.zero && tail.words == model_tail.words() &&
          tail.weights == static_cast<uint64_t>(model_tail.weights) &&
          tail.parameters == static_cast<uint64_t>(model_tail.parameters) &&
-         tail.reals == static_cast<uint64_t>(model_tail.reals);
+         tail.float_weights == static_cast<uint64_t>(model_tail.float_weights);
 }
 
 std::vector<uint8_t> encode(const Constant& constant) {
@@ -75,7 +77,7 @@ std::vector<uint8_t> encode(const Constant& constant) {
   const Numbers& numbers = constant.numbers;
   uint32_t step_bits;
   std::memcpy(&step_bits, &numbers.quantizer.step, sizeof step_bits);
-  out.integer(!constant.tail.any() ? kHeadVersion : constant.tail.reals ? kRealVersion : kTailVersion);
+  out.integer(!constant.tail.any() ? kHeadVersion : constant.tail.float_weights ? kRealVersion : kTailVersion);
   out.raw(constant.backbone.data(), constant.backbone.size());
   out.integer(numbers.features);
   out.integer(static_cast<uint32_t>(numbers.bias));
@@ -85,11 +87,11 @@ std::vector<uint8_t> encode(const Constant& constant) {
   out.integer(constant.max_classes);
   out.integer(constant.max_experiences);
   if (constant.tail.any()) {
-    out.integer(constant.tail.items);
+    out.integer(constant.tail.samples);
     out.integer(constant.tail.words);
     out.integer(constant.tail.weights);
     out.integer(constant.tail.parameters);
-    if (constant.tail.reals) out.integer(constant.tail.reals);
+    if (constant.tail.float_weights) out.integer(constant.tail.float_weights);
   }
   return std::move(out.bytes);
 }
@@ -112,13 +114,13 @@ Constant decode_constant(const std::vector<uint8_t>& bytes) {
   constant.max_experiences = in.u32();
   if (version != kHeadVersion) {
     TailSizes& tail = constant.tail;
-    tail.items = in.u32();
+    tail.samples = in.u32();
     tail.words = in.u32();
     tail.weights = in.u64();
     tail.parameters = in.u64();
-    if (version == kRealVersion && (tail.reals = in.u64()) == 0) impossible("tail");
-    if (!tail.any() || tail.items > kMaxItems || tail.words > kMaxTailBytes / 4 / tail.items ||
-        tail.weights > kMaxTailBytes || tail.parameters > kMaxTailBytes / 4 || tail.reals > kMaxTailBytes / 2)
+    if (version == kRealVersion && (tail.float_weights = in.u64()) == 0) impossible("tail");
+    if (!tail.any() || tail.samples > kMaxReplay || tail.words > kMaxTailBytes / 4 / tail.samples ||
+        tail.weights > kMaxTailBytes || tail.parameters > kMaxTailBytes / 4 || tail.float_weights > kMaxTailBytes / 2)
       impossible("tail");
   }
   numbers.bias = bias == 1;

@@ -14,19 +14,19 @@ namespace onebit::learner {
 constexpr uint32_t kMaxClasses = 65536;
 constexpr uint32_t kMaxExperiences = 1 << 20;
 constexpr int32_t kMaxFraction = 200;
-constexpr uint32_t kMaxItems = 1 << 20;
+constexpr uint32_t kMaxReplay = 1 << 20;
 
 struct Tail;
 
 using Hash = std::array<uint8_t, 32>;
 
-// How much of a teachable tail the record holds; all 0 where the head alone learns.
+// How much of a trainable tail the record holds; all 0 where the head alone learns.
 struct TailSizes {
-  uint32_t items = 0;                               // of the replay memory
-  uint32_t words = 0;                               // of an item
-  uint64_t weights = 0, parameters = 0, reals = 0;  // masters
+  uint32_t samples = 0;                                     // of the replay memory
+  uint32_t words = 0;                                       // of a sample
+  uint64_t weights = 0, parameters = 0, float_weights = 0;  // masters
 
-  bool any() const { return items != 0; }
+  bool any() const { return samples != 0; }
 };
 
 struct Constant {

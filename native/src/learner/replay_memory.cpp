@@ -7,27 +7,27 @@
 
 namespace onebit::learner {
 
-Replay make_replay(uint32_t capacity, size_t words) {
-  Replay replay;
-  replay.slots.assign(capacity, Replay::kFree);
+ReplayMemory make_replay(uint32_t capacity, size_t words) {
+  ReplayMemory replay;
+  replay.slots.assign(capacity, ReplayMemory::kFree);
   replay.bits.assign(capacity * words, 0);
   return replay;
 }
 
-void Replay::put(size_t index, const uint32_t* latents, uint32_t slot) {
+void ReplayMemory::put(size_t index, const uint32_t* latents, uint32_t slot) {
   slots[index] = slot;
   std::copy_n(latents, words(), bits.begin() + static_cast<std::ptrdiff_t>(index * words()));
 }
 
-std::vector<uint32_t> Replay::used() const {
-  std::vector<uint32_t> items;
+std::vector<uint32_t> ReplayMemory::used() const {
+  std::vector<uint32_t> places;
   for (uint32_t i = 0; i < capacity(); ++i)
-    if (slots[i] != kFree) items.push_back(i);
-  return items;
+    if (slots[i] != kFree) places.push_back(i);
+  return places;
 }
 
-void Replay::replace(const std::vector<const uint32_t*>& latents, const std::vector<uint32_t>& classes, uint64_t index,
-                     Random& random) {
+void ReplayMemory::replace(const std::vector<const uint32_t*>& latents, const std::vector<uint32_t>& classes,
+                           uint64_t index, Random& random) {
   if (slots.empty()) return;
   const size_t samples = latents.size();
   std::vector<uint32_t> order(samples), places(capacity());
@@ -47,7 +47,7 @@ void Replay::replace(const std::vector<const uint32_t*>& latents, const std::vec
   }
 }
 
-void Replay::erase(uint32_t slot) {
+void ReplayMemory::erase(uint32_t slot) {
   for (size_t i = 0; i < slots.size(); ++i) {
     if (slots[i] != slot) continue;
     slots[i] = kFree;

@@ -29,7 +29,7 @@ struct State {
   uint64_t taught = 0;                // experiences ever counted; the ring's next place is taught mod its size
   Random random{};
   TailMasters tail;  // where there is a teachable tail
-  Replay replay;
+  ReplayMemory replay;
 
   std::vector<uint32_t> seen() const;  // slots in use, ascending
 

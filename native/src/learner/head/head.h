@@ -53,10 +53,10 @@ struct TrainOptions {
   uint32_t steps = 0;  // mini-batches; the samples are shuffled whenever all have been used
   uint32_t batch = 0;
   double learning_rate = 0;
-  // With a teachable tail (experience.h), in place of the steps:
+  // With a trainable tail (tail_learner.h), in place of the steps:
   uint32_t epochs = 10;
   double tail_rate = 0.1;
-  uint32_t replayed = 36;  // items of a mini-batch
+  uint32_t replayed = 36;  // samples of a mini-batch that come from the replay memory
 };
 
 // Fills the rows x head_pitch(width) `weights` from rows x width masters and returns the quantiser used; all-zero

@@ -1,72 +1,83 @@
-// Real-valued convolutions of the tail at work (docs/learner.md).
+// A float convolution, in 8-bit levels: of the input, and of weights whose masters have 16 bits.
+//
+//   forward:   v = round(w 2^-8);  s = conv(q, v), where padding contributes nothing;  M s is round(M s 2^-8)
+//   backward:  h = G' M in 8 bits;  dw = sum of h q;  dx = sum of h v
+//   update:    w <- clamp(w - floor(rate dw 2^8 / level^2 + u), +-127 2^8)
 #include <algorithm>
 #include <cmath>
 
+#include "gradient/products.h"
 #include "kernels/shape.h"
-#include "learner/tail/network.h"
+#include "learner/tail/trained_layer.h"
 
 namespace onebit::learner {
+namespace {
 
-void TailNetwork::reserve_real(const TailLayer& layer) {
-  ConvShape shape = layer.shape;
-  shape.batch = static_cast<int32_t>(batch_);
-  real_.reserve_gradients(shape);
-  if (layer.input > 0) real_sums_.at_least(batch_ * tail_.values[layer.input].elements());
-}
-
-void TailNetwork::load_levels(size_t layer, const TailMasters& masters) {
-  const TailLayer& from = tail_.layers[layer];
-  const int16_t* reals = masters.reals.data() + from.weights;
-  for (int64_t i = 0; i < from.weight_count(); ++i)
-    layers_[layer].levels.data()[i] = static_cast<int16_t>(round_shift(reals[i], kRealParts));
-}
-
-void TailNetwork::through_real(size_t layer, int64_t most, const Keys& keys, double rate, TailMasters& masters) {
-  const TailLayer& from = tail_.layers[layer];
-  const TailValue &in = tail_.values[from.input], &out = tail_.values[layer + 1];
-  const EightBits eight(most);
-  const double unit = std::ldexp(gradients_[layer + 1].unit * out.step(), -from.fraction()) * eight.worth;
-  if (!usable(unit)) return;
-  const int32_t* m = masters.parameters.data() + from.parameters;
-  pool_.split(count_ * out.pixels(), [&](int64_t begin, int64_t end, size_t) {
-    passes_.levels({end - begin, out.c, values_of(layer + 1) + begin * out.c, m, eight.shift, eight.inverse,
-                    keys.levels, static_cast<uint32_t>(begin * out.c), real_.h() + begin * out.c});
-  });
-  if (from.input > 0) {
-    ConvShape shape = from.shape;
-    shape.batch = static_cast<int32_t>(count_);
-    real_.inputs(shape, layers_[layer].levels.data(), real_sums_.data(), pool_);
-    const int64_t size = count_ * in.elements();
-    const int64_t largest_sum =
-        largest(size, [&](int64_t begin, int64_t end) { return most_of(real_sums_.data() + begin, end - begin); });
-    if (largest_sum > 0) {
-      const int shift = to_16_bits(largest_sum);
-      narrow(real_sums_.data(), size, shift, other_.data());
-      accept(from.input, std::ldexp(unit / in.step(), shift));
-    }
+class FloatConv final : public TrainedLayer {
+ public:
+  FloatConv(Workspace& work, size_t index) : TrainedLayer(work, index, 1) {
+    const ConvShape shape = shape_of(work.batch);
+    if (work.training) work.check_batch(Products::unfit(shape));
+    if (work.training) work.check_batch(ByteProducts::unfit(shape));
+    wide_sums_.at_least(work.batch * out_.elements());
+    levels_.at_least(file_.weight_count());
+    work.byte_products.reserve(shape, static_cast<size_t>(work.threads));
+    if (!work.training) return;
+    work.byte_products.reserve_gradients(shape);
+    if (file_.input > 0) work.sums.at_least(work.batch * in_.elements());
   }
-  update_reals(layer, unit, rate, keys.weights, masters);
-}
 
-void TailNetwork::update_reals(size_t layer, double unit, double rate, uint32_t key, TailMasters& masters) {
-  const TailLayer& from = tail_.layers[layer];
-  const int64_t inputs = from.shape.in_c, taps = taps_of(from.shape);
-  const Factor factor = factor_of(rate * (unit / from.level / std::ldexp(from.level, -kRealParts)));
-  if (factor.mantissa == 0 || factor.shift - 16 > 62) return;  // every step would be 0
-  ConvShape shape = from.shape;
-  shape.batch = static_cast<int32_t>(count_);
-  const TailValue& in = tail_.values[from.input];
-  int16_t* reals = masters.reals.data() + from.weights;
-  real_.weights(shape, codes_[from.input].data(), in.quantizer.zero, pool_,
-                [&](int64_t output, int64_t tap, const int32_t* sums) {
-                  const int64_t first = (output * taps + tap) * inputs;
-                  for (int64_t c = 0; c < inputs; ++c) {
-                    const uint32_t noise = noise16(key, static_cast<uint32_t>(first + c));
-                    const int64_t step = (multiply(sums[c], factor, 16) + noise) >> 16;
-                    reals[first + c] = static_cast<int16_t>(clamp<-kMaxReal, kMaxReal>(reals[first + c] - step));
-                  }
-                });
-  load_levels(layer, masters);
+  void load(const TailMasters& masters) override {
+    TrainedLayer::load(masters);
+    load_levels(masters.float_weights.data() + file_.weights);
+  }
+
+ private:
+  void sum(int64_t begin, int64_t end, size_t thread) override {
+    work_.byte_products.forward(file_.shape, input_codes(0), in_.quantizer.zero, levels_.data(), begin, end,
+                                wide_sums_.data(), thread);
+  }
+
+  void through_sums(int64_t max, const Keys& keys, double rate, TailMasters& masters) override {
+    ByteProducts& products = work_.byte_products;
+    const double unit = eight_bits(max, keys.levels, products.h(), out_.c);
+    if (unit == 0) return;
+    if (file_.input > 0) {
+      products.inputs(shape_of(work_.samples), levels_.data(), work_.sums.data(), work_.pool);
+      work_.gradients.add(file_.input, unit / in_.step(), work_.sums.data());
+    }
+    update_weights(unit, rate, keys.weights, masters.float_weights.data() + file_.weights);
+  }
+
+  void update_weights(double unit, double rate, uint32_t key, int16_t* weights) {
+    const int64_t inputs = file_.shape.in_c, taps = taps_of(file_.shape);
+    const Factor factor = factor_of(rate * (unit / file_.level / std::ldexp(file_.level, -kFloatWeightFraction)));
+    if (factor.mantissa == 0 || factor.shift - 16 > 62) return;  // every step would be 0
+    const auto use = [&](int64_t output, int64_t tap, const int32_t* sums) {
+      const int64_t first = (output * taps + tap) * inputs;
+      for (int64_t c = 0; c < inputs; ++c) {
+        const uint32_t noise = noise16(key, static_cast<uint32_t>(first + c));
+        const int64_t step = (multiply(sums[c], factor, 16) + noise) >> 16;
+        int16_t& weight = weights[first + c];
+        weight = static_cast<int16_t>(clamp<-kMaxFloatWeight, kMaxFloatWeight>(weight - step));
+      }
+    };
+    work_.byte_products.weights(shape_of(work_.samples), input_codes(0), in_.quantizer.zero, work_.pool, use);
+    load_levels(weights);
+  }
+
+  void load_levels(const int16_t* weights) {
+    for (int64_t i = 0; i < file_.weight_count(); ++i)
+      levels_.data()[i] = static_cast<int16_t>(round_shift(weights[i], kFloatWeightFraction));
+  }
+
+  Scratch<int16_t> levels_;  // v
+};
+
+}  // namespace
+
+std::unique_ptr<Layer> make_float_conv(Workspace& work, size_t index) {
+  return std::make_unique<FloatConv>(work, index);
 }
 
 }  // namespace onebit::learner

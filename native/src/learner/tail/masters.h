@@ -1,4 +1,4 @@
-// The masters of a teachable tail, as the store keeps them.
+// The masters of a trainable tail, as the store keeps them.
 #pragma once
 
 #include <cstdint>
@@ -6,12 +6,16 @@
 
 namespace onebit::learner {
 
+constexpr int64_t kMaxMaster = int64_t{1} << 30;
+constexpr int kFloatWeightFraction = 8;  // bits that the master of a float convolution's weight has more than its level
+constexpr int32_t kMaxFloatWeight = 127 << kFloatWeightFraction;
+
 // What training changes: the weights of each convolution, [out_c][kernel_h][kernel_w][in_c], and of each trained layer
 // M, N, A and P, [4][channels] (docs/learner.md).
 struct TailMasters {
   std::vector<int8_t> weights;  // of binary convolutions, latent
   std::vector<int32_t> parameters;
-  std::vector<int16_t> reals;  // of real-valued convolutions
+  std::vector<int16_t> float_weights;  // of float convolutions
 };
 
 }  // namespace onebit::learner

@@ -1,41 +1,28 @@
-// What the two readers of a file's tail share (tail.cpp, tail_masters.cpp).
+// The trainable tail of a model file.
 #pragma once
 
-#include <algorithm>
-#include <cmath>
+#include <cstdint>
 #include <vector>
 
-#include "base/cursor.h"
-#include "base/error.h"
+#include "format/model.h"
+#include "learner/tail/masters.h"
 #include "learner/tail/tail.h"
 
 namespace onebit::learner {
 
-template <class... Parts>
-[[noreturn]] void refuse_tail(const Parts&... parts) {
-  throw Error(ONEBIT_INVALID_ARGUMENT, text("the tail of this model cannot be trained: ", parts...),
-              "export the model again with onebit, teachable");
-}
+// Samples to replay that the file has.
+struct StoredSamples {
+  uint32_t count = 0;
+  const uint32_t* bits = nullptr;  // latents as 1 bit each, [count][h][w][words], in the model
+  std::vector<uint32_t> labels;    // a class each, by its place in the head
+};
 
-template <class Type>
-const Type& entry(const Model& model, const char* key) {
-  const Type* found = model.entry<Type>(key);
-  if (!found) refuse_tail("META ", key, " is absent");
-  return *found;
-}
+// Whether the file says that its network has a trainable tail.
+bool has_tail(const Model& model);
 
-inline int32_t fixed(double value, double limit = static_cast<double>(kMaxMaster)) {
-  return static_cast<int32_t>(std::nearbyint(std::clamp(value, -limit, limit)));
-}
-
-// The number of an output of the file.
-uint32_t output_of(const Model& model, const char* name);
-
-// The nodes between `latents` and `features`, in order.
-std::vector<const Node*> tail_nodes(const Model& model, uint32_t latents, uint32_t features);
-
-// What a level of a real-valued convolution's weights stands for: the largest has kLargestLevel, so that weights may
-// grow by a third.
-double weight_level(const Tensor& weight);
+// Throw Error if the tail is not one that can be trained, or the file contradicts itself.
+Tail read_tail(const Model& model);
+TailMasters read_masters(const Model& model, const Tail& tail);
+StoredSamples read_samples(const Model& model, const Tail& tail);
 
 }  // namespace onebit::learner

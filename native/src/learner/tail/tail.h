@@ -1,9 +1,9 @@
-// The teachable tail of a packed network: its last blocks, from the output `latents` to `features`, as they are trained
+// The trainable tail of a packed network: its last blocks, from the output `latents` to `features`, as they are trained
 // in integers (docs/learner.md). Source: Vorabbi et al., arXiv 2401.09916.
 //
-// A layer is a binary convolution with the binarize that feeds it, a real-valued one, a pointwise operator, a pool, or
-// one that adds channels; its value, an image of codes 0 to 255, is the next one after the values of the layers before
-// it. Value 0 is `latents`.
+// A layer is a binary convolution with the binarize that feeds it, a float convolution, a pointwise operator, a pool,
+// or channels of zeros beside those of its input. Layer i makes value i + 1, an image of codes 0 to 255; value 0 is
+// `latents`.
 #pragma once
 
 #include <array>
@@ -13,15 +13,10 @@
 #include "format/model.h"
 #include "gradient/input_gradient.h"
 #include "integer/quantizer.h"
-#include "learner/tail/masters.h"
 
 namespace onebit::learner {
 
 using namespace integer;
-
-constexpr int64_t kMaxMaster = int64_t{1} << 30;
-constexpr int kRealParts = 8;  // bits that the master of a real-valued weight has more than its level
-constexpr int32_t kMaxReal = 127 << kRealParts;
 
 struct TailValue {
   int32_t h, w, c;
@@ -44,13 +39,13 @@ struct TailLayer {
   int32_t step = 0;                     // of the input, in units of 2^-15
   int32_t residual_factor = 0;          // R
   int32_t limit = 0;                    // H
-  Factor ratio{};                       // of what trains nothing: its output's levels are sums times this
+  Factor ratio{};                       // of a layer without parameters: its output's levels are sums times this
   int64_t count = 1;                    // inputs of a mean
   int32_t channels_before = 0;          // of pad_channels
   std::array<bool, 4> present{};        // scale, bias, slope, post: what the file lacks is not trained
-  double largest = 0;                   // the real weight that a latent weight of 127 stands for
-  double level = 0;                     // the one that a level of a real-valued convolution's weight stands for
-  double source = 1;                    // what a sum of 1 stands for before the scale
+  double largest = 0;                   // scale of a latent weight: the real number that 127 stands for
+  double level = 0;                     // of the weights of a float convolution: the one that a level of 1 stands for
+  double source = 1;                    // the one that a sum of 1 stands for, before the scale
   int64_t weights = 0, parameters = 0;  // where its masters begin
 
   bool trained() const { return convolution() || op == Op::pointwise; }
@@ -61,31 +56,15 @@ struct TailLayer {
   int fraction() const { return op == Op::conv_float ? 24 : 16; }  // M has units of 2^-fraction
 };
 
-// Latents as 1 bit each, [h][w][words], with classes by their place in the head.
-struct TailItems {
-  uint32_t count = 0;
-  const uint32_t* bits = nullptr;  // in the model
-  std::vector<uint32_t> labels;
-};
-
 struct Tail {
   std::vector<TailValue> values;
-  std::vector<TailLayer> layers;        // layer i makes value i + 1
-  std::vector<uint8_t> plus, minus;     // codes of a latent's two values, one per channel
-  int64_t weights = 0, parameters = 0;  // how many masters
-  int64_t reals = 0;
+  std::vector<TailLayer> layers;                           // layer i makes value i + 1
+  std::vector<uint8_t> plus, minus;                        // codes of a latent's two values, one per channel
+  int64_t weights = 0, parameters = 0, float_weights = 0;  // how many masters
 
   const TailValue& latents() const { return values.front(); }
   const TailValue& features() const { return values.back(); }
   int64_t words() const { return latents().pixels() * ((latents().c + 31) / 32); }  // of one sample's bits
 };
-
-// Whether the file says that its network has a teachable tail.
-bool has_tail(const Model& model);
-
-// Throw Error if the tail is not one that can be trained, or the file contradicts itself.
-Tail read_tail(const Model& model);
-TailMasters first_masters(const Model& model, const Tail& tail);
-TailItems first_items(const Model& model, const Tail& tail);
 
 }  // namespace onebit::learner
