@@ -1,6 +1,6 @@
 // Changes what a learner with a tail wrote, its checksums made right again or not, opens it with its model or another
 // one, and teaches what opens.
-#include "../tests/store_faults.h"
+#include "../tests/support/store_faults.h"
 #include "lessons.h"
 #include "teachable_models.h"
 

@@ -6,7 +6,7 @@
 #include <limits>
 #include <map>
 
-#include "../tests/obn_writer.h"
+#include "../tests/support/obn_writer.h"
 #include "choices.h"
 
 namespace onebit::fuzz {

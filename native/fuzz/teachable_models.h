@@ -1,7 +1,7 @@
 // Small models with a teachable tail, for fuzzers to change.
 #pragma once
 
-#include "../tests/tail_support.h"
+#include "../tests/support/tail_file.h"
 #include "choices.h"
 
 namespace onebit::fuzz {

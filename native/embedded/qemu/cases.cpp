@@ -7,7 +7,7 @@
 #include <random>
 #include <string>
 
-#include "../../tests/obn_writer.h"
+#include "../../tests/support/obn_writer.h"
 #include "../../tests/support/strips.h"
 #include "onebit/compile.h"
 #include "onebit/embedded.h"

@@ -16,7 +16,7 @@
  *   onebit_session_close(session);
  *   onebit_model_close(model);
  *
- * native/tests/c_api_test.c is a whole program. */
+ * native/tests/capi/c_test.c is a whole program. */
 #ifndef ONEBIT_ONEBIT_H
 #define ONEBIT_ONEBIT_H
 

@@ -22,7 +22,7 @@ inline int64_t softmax_power(int64_t difference, Factor factor) {
 // scores: K integers. powers[k] = 2^-(t_max - t_k), returns their sum (K <= 2^16).
 int64_t softmax_powers(const int32_t* scores, size_t count, Factor factor, int64_t* powers);
 
-// |p / kOne - softmax in real numbers| < 2^-17 + 1e-5 + K 2^-31 for each k (tests/learner_softmax_test.cpp): half a
+// |p / kOne - softmax in real numbers| < 2^-17 + 1e-5 + K 2^-31 for each k (tests/integer/softmax_test.cpp): half a
 // step of the result; the polynomial and half a step of t; the last bit of each power.
 void softmax(const int32_t* scores, size_t count, Factor factor, int64_t* powers, uint32_t* p);
 

@@ -22,7 +22,7 @@ no_fused() {  # folder, prefix of the tools
 
 cross() {  # name, prefix of the tools, QEMU's name, CPUs
   local name=$1 tools=$2 qemu=$3 folder=build/cross-$1 start=$SECONDS cpu
-  local emulator=("qemu-$qemu" -L "/usr/$tools") filter=.
+  local emulator=("qemu-$qemu" -L "/usr/$tools") label=.
   for tool in "$tools-g++" "$tools-objdump" "qemu-$qemu"; do
     command -v "$tool" >/dev/null || { echo "not run for $name: no $tool" >&2; missing=1; return; }
   done
@@ -31,12 +31,12 @@ cross() {  # name, prefix of the tools, QEMU's name, CPUs
     -DCMAKE_COMPILE_WARNING_AS_ERROR=ON >/dev/null
   cmake --build "$folder" -j "$jobs"
   for cpu in "${@:4}"; do
-    QEMU_CPU=$cpu "${emulator[@]}" "$folder/kernels_select_test" | paste -sd ' ' | sed "s/^/$name, $cpu: /"
-    QEMU_CPU=$cpu ctest --test-dir "$folder" -R "$filter" --output-on-failure -j "$jobs" >"$folder/$cpu.log" ||
+    QEMU_CPU=$cpu "${emulator[@]}" "$folder/kernels_registry_test" | paste -sd ' ' | sed "s/^/$name, $cpu: /"
+    QEMU_CPU=$cpu ctest --test-dir "$folder" -L "$label" --output-on-failure -j "$jobs" >"$folder/$cpu.log" ||
       { cat "$folder/$cpu.log"; fail "$name, $cpu"; }
     QEMU_CPU=$cpu "${emulator[@]}" "$folder/fingerprint" "${models[@]}" 2>/dev/null | diff build/cross/here.txt - ||
       fail "$name, $cpu: other bits than here"
-    filter=kernels
+    label=kernels
   done
   no_fused "$folder" "$tools"
   summary+=("$name: passed on ${*:4}; same bits as here, $((SECONDS - start)) s")

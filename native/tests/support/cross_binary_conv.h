@@ -1,8 +1,8 @@
 // Crosses binary convolutions with the reference on one shape.
 #pragma once
 
-#include "../kernels_support.h"
 #include "kernels/reference/tables.h"
+#include "random_cases.h"
 
 namespace onebit::test {
 

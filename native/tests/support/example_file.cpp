@@ -1,7 +1,7 @@
 // The example file, for a test in C.
 #include <cstdlib>
 
-#include "../obn_writer.h"
+#include "obn_writer.h"
 
 extern "C" size_t example_file(unsigned char** bytes) {
   const onebit::test::Buffer file = onebit::test::example().bytes();

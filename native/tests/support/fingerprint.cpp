@@ -8,11 +8,11 @@
 #include <iterator>
 #include <string>
 
-#include "../check.h"
-#include "../obn_writer.h"
-#include "../record_bytes.h"
-#include "../store_faults.h"
+#include "check.h"
 #include "learner/learner.h"
+#include "obn_writer.h"
+#include "record_bytes.h"
+#include "store_faults.h"
 
 namespace onebit::test {
 namespace {
@@ -36,7 +36,7 @@ uint32_t answers(onebit_model* model, const char* isa, const std::vector<float>&
   onebit_session_options options = ONEBIT_SESSION_DEFAULTS;
   options.isa = isa;
   options.threads = 2;
-  CHECK_THAT(onebit_session_open(model, &options, &session, &error) == ONEBIT_OK, "%s", error.message);
+  CHECK(onebit_session_open(model, &options, &session, &error) == ONEBIT_OK, "%s", error.message);
   std::vector<Buffer> memory;
   std::vector<float*> outputs;
   for (size_t i = 0; i < onebit_model_output_count(model); ++i)
@@ -45,7 +45,7 @@ uint32_t answers(onebit_model* model, const char* isa, const std::vector<float>&
   uint32_t sum = 0;
   const size_t size = volume(onebit_model_input(model));
   for (size_t at = 0; at + size <= images.size(); at += size) {
-    CHECK_THAT(onebit_session_run(session, &images[at], 1, outputs.data(), &error) == ONEBIT_OK, "%s", error.message);
+    CHECK(onebit_session_run(session, &images[at], 1, outputs.data(), &error) == ONEBIT_OK, "%s", error.message);
     for (const Buffer& buffer : memory) sum = checksum(buffer.data(), buffer.size(), sum);
   }
   onebit_session_close(session);
@@ -55,7 +55,7 @@ uint32_t answers(onebit_model* model, const char* isa, const std::vector<float>&
 void print_model(const std::string& name, onebit_model* model, const std::vector<float>& images) {
   const uint32_t sum = answers(model, nullptr, images);
   for (size_t i = 0; onebit_isa(i) != nullptr; ++i) {
-    CHECK_THAT(answers(model, onebit_isa(i), images) == sum, "%s: %s differs", name.c_str(), onebit_isa(i));
+    CHECK(answers(model, onebit_isa(i), images) == sum, "%s: %s differs", name.c_str(), onebit_isa(i));
     std::fprintf(stderr, "%s: %s\n", name.c_str(), onebit_isa(i));
   }
   std::printf("%s: %zu images, outputs %08x\n", name.c_str(), images.size() / volume(onebit_model_input(model)), sum);
@@ -65,17 +65,17 @@ void print_model(const std::string& name, onebit_model* model, const std::vector
 void print_example() {
   const Buffer file = example().bytes();
   onebit_model* model = nullptr;
-  CHECK_THAT(onebit_model_open_memory(file.data(), file.size(), &model, nullptr) == ONEBIT_OK, "the example file");
+  CHECK(onebit_model_open_memory(file.data(), file.size(), &model, nullptr) == ONEBIT_OK, "the example file");
   print_model("example", model, numbers(20 * volume(onebit_model_input(model)), 1));
 }
 
 void print_file(const char* path, const char* images) {
   onebit_error error;
   onebit_model* model = nullptr;
-  CHECK_THAT(onebit_model_open(path, &model, &error) == ONEBIT_OK, "%s", error.message);
+  CHECK(onebit_model_open(path, &model, &error) == ONEBIT_OK, "%s", error.message);
   std::ifstream stream(images, std::ios::binary);
   const std::vector<char> bytes{std::istreambuf_iterator<char>(stream), {}};
-  CHECK_THAT(!bytes.empty() && bytes.size() % (sizeof(float) * volume(onebit_model_input(model))) == 0, "%s", images);
+  CHECK(!bytes.empty() && bytes.size() % (sizeof(float) * volume(onebit_model_input(model))) == 0, "%s", images);
   std::vector<float> values(bytes.size() / sizeof(float));
   std::memcpy(values.data(), bytes.data(), bytes.size());
   print_model(std::string(path).substr(std::string(path).find_last_of('/') + 1), model, values);
@@ -103,7 +103,7 @@ void print_learner() {
     std::vector<std::string> names;
     for (int i = 0; i < 30; ++i) names.push_back(i % 3 ? "new " + std::to_string(lesson / 2) : "known 1");
     const auto images = numbers(names.size() * features, 10 + lesson);
-    CHECK_THAT(learner.teach(images.data(), names, std::to_string(lesson), {40, 16, 0.1}), "lesson %u", lesson);
+    CHECK(learner.teach(images.data(), names, std::to_string(lesson), {40, 16, 0.1}), "lesson %u", lesson);
     states = checksum(medium.durable.data(), medium.durable.size(), states);
     std::vector<uint32_t> p(names.size() * learner.classes().size());
     learner.predict(images.data(), names.size(), p.data());

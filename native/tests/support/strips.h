@@ -1,7 +1,7 @@
 // A model of two convolutions, each read by a pool alone: both run in strips.
 #pragma once
 
-#include "../obn_writer.h"
+#include "obn_writer.h"
 
 namespace onebit::test {
 
