@@ -86,7 +86,7 @@ class AnyOrder {
 
   const Plan& plan_;
   std::mt19937 random_;
-  Pool pool_;
+  ThreadPool pool_;
   std::vector<Step> steps_;
   const uint64_t scratch_bytes_;
 };

@@ -24,7 +24,7 @@ void look(const Condition& condition) {
 
 }  // namespace
 
-Pool::Pool(int threads) : shares_(static_cast<size_t>(threads)) {
+ThreadPool::ThreadPool(int threads) : shares_(static_cast<size_t>(threads)) {
   workers_.reserve(shares_.size() - 1);
   try {
     for (size_t self = 1; self < shares_.size(); ++self) workers_.emplace_back([this, self] { work(self); });
@@ -34,9 +34,9 @@ Pool::Pool(int threads) : shares_(static_cast<size_t>(threads)) {
   }
 }
 
-Pool::~Pool() { stop(); }
+ThreadPool::~ThreadPool() { stop(); }
 
-void Pool::stop() {
+void ThreadPool::stop() {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
@@ -46,11 +46,11 @@ void Pool::stop() {
   for (std::thread& worker : workers_) worker.join();
 }
 
-bool Pool::all_taken() const {
+bool ThreadPool::all_taken() const {
   return std::all_of(shares_.begin(), shares_.end(), [](const Share& share) { return share.next >= share.end; });
 }
 
-void Pool::take_parts(const Call& call, size_t self) {
+void ThreadPool::take_parts(const Call& call, size_t self) {
   for (size_t i = 0; i < threads(); ++i) {
     Share& share = shares_[(self + i) % threads()];
     for (int64_t part = share.next++; part < share.end; part = share.next++)
@@ -58,7 +58,7 @@ void Pool::take_parts(const Call& call, size_t self) {
   }
 }
 
-void Pool::split(Call call) {
+void ThreadPool::split(Call call) {
   if (workers_.empty() || call.rows < 2) {
     call.function(call.context, 0, call.rows, 0);
     return;
@@ -84,7 +84,7 @@ void Pool::split(Call call) {
   finished_.wait(lock, alone);
 }
 
-void Pool::work(size_t self) {
+void ThreadPool::work(size_t self) {
   uint64_t seen = 0;
   for (;;) {
     const auto called = [&] { return generation_ != seen; };

@@ -10,13 +10,13 @@
 
 namespace onebit {
 
-class Pool {
+class ThreadPool {
  public:
   // Starts threads - 1 threads; the caller's is the other one. Throws std::system_error.
-  explicit Pool(int threads);
-  ~Pool();
-  Pool(const Pool&) = delete;
-  Pool& operator=(const Pool&) = delete;
+  explicit ThreadPool(int threads);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
 
   // Calls work(begin, end, thread) on parts of [0, rows) that depend on `rows` and the number of threads alone, and
   // returns when all are done. A thread takes its own share first, the same rows in each call, so that what it wrote

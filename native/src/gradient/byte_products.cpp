@@ -65,7 +65,7 @@ void ByteProducts::forward(const ConvShape& s, const uint8_t* codes, int32_t zer
   }
 }
 
-void ByteProducts::inputs(const ConvShape& s, const int16_t* weights, int32_t* sums, Pool& pool) {
+void ByteProducts::inputs(const ConvShape& s, const int16_t* weights, int32_t* sums, ThreadPool& pool) {
   const int64_t inputs = inputs_of(s), taps = taps_of(s), depth = taps * s.out_c;
   pool.split(s.in_c, [&](int64_t begin, int64_t end, size_t) {
     for (int64_t c = begin; c < end; ++c)
@@ -89,7 +89,7 @@ void ByteProducts::inputs(const ConvShape& s, const int16_t* weights, int32_t* s
   });
 }
 
-void ByteProducts::turn_h(const ConvShape& s, Pool& pool) {
+void ByteProducts::turn_h(const ConvShape& s, ThreadPool& pool) {
   const int64_t pixels = s.batch * outputs_of(s);
   pool.split(s.out_c, [&](int64_t begin, int64_t end, size_t) {
     for (int64_t o = begin; o < end; ++o)
@@ -98,7 +98,7 @@ void ByteProducts::turn_h(const ConvShape& s, Pool& pool) {
   });
 }
 
-void ByteProducts::turn_inputs(const ConvShape& s, int64_t tap, const uint8_t* codes, int32_t zero, Pool& pool) {
+void ByteProducts::turn_inputs(const ConvShape& s, int64_t tap, const uint8_t* codes, int32_t zero, ThreadPool& pool) {
   const int64_t outputs = outputs_of(s), pixels = s.batch * outputs, image = inputs_of(s) * s.in_c;
   pool.split(s.in_c, [&](int64_t begin, int64_t end, size_t) {
     for (int64_t output = 0; output < outputs; ++output) {

@@ -36,11 +36,11 @@ class ByteProducts {
   // Room for h, [sample][output pixel][out_c].
   int8_t* h() { return h_.data(); }
 
-  void inputs(const ConvShape& shape, const int16_t* weights, int32_t* sums, Pool& pool);
+  void inputs(const ConvShape& shape, const int16_t* weights, int32_t* sums, ThreadPool& pool);
 
   // Calls use(output, tap, sums [in_c]), in any order.
   template <class Use>
-  void weights(const ConvShape& shape, const uint8_t* codes, int32_t zero, Pool& pool, const Use& use) {
+  void weights(const ConvShape& shape, const uint8_t* codes, int32_t zero, ThreadPool& pool, const Use& use) {
     turn_h(shape, pool);
     for (int64_t tap = 0; tap < int64_t{shape.kernel_h} * shape.kernel_w; ++tap) {
       turn_inputs(shape, tap, codes, zero, pool);
@@ -62,8 +62,8 @@ class ByteProducts {
     Scratch<int32_t> sums;
   };
 
-  void turn_h(const ConvShape& shape, Pool& pool);
-  void turn_inputs(const ConvShape& shape, int64_t tap, const uint8_t* codes, int32_t zero, Pool& pool);
+  void turn_h(const ConvShape& shape, ThreadPool& pool);
+  void turn_inputs(const ConvShape& shape, int64_t tap, const uint8_t* codes, int32_t zero, ThreadPool& pool);
   const int32_t* sum_weights(const ConvShape& shape, int64_t first, int64_t rows, size_t thread);
 
   const TailKernels& passes_;

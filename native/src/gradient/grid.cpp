@@ -22,7 +22,7 @@ Range join(const Range& a, const Range& b) {
 
 }  // namespace
 
-void GridGradient::measure(const ConvShape& s, const float* gradient, const Rounding& rounding, Pool& pool,
+void GridGradient::measure(const ConvShape& s, const float* gradient, const Rounding& rounding, ThreadPool& pool,
                            int threads) {
   const int64_t row = int64_t{s.out_w} * s.out_c;
   ranges_.assign(static_cast<size_t>(threads), {FLT_MAX, -FLT_MAX, true});

@@ -33,7 +33,7 @@ class GridGradient {
   explicit GridGradient(const TrainingKernels& kernels) : kernels_(kernels) {}
 
   // Takes the range of `gradient`, [batch][out_h][out_w][out_c].
-  void measure(const ConvShape& s, const float* gradient, const Rounding& rounding, Pool& pool, int threads);
+  void measure(const ConvShape& s, const float* gradient, const Rounding& rounding, ThreadPool& pool, int threads);
 
   const Grid& grid() const { return grid_; }
 

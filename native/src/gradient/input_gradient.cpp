@@ -50,7 +50,7 @@ uint64_t transposed(uint64_t x) {
 }  // namespace
 
 void InputGradient::prepare(const ConvShape& s, const GradientAxis& y, const GradientAxis& x, const uint32_t* weight,
-                            Pool& pool, int threads) {
+                            ThreadPool& pool, int threads) {
   s_ = s;
   plan(y, x);
   classify(y, s.in_h, row_class_, row_taps_);

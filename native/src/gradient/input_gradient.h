@@ -22,8 +22,8 @@ class InputGradient {
   explicit InputGradient(const TrainingKernels& kernels) : kernels_(kernels) {}
 
   // Packs the weights, sign bits [out_c][kernel_h][kernel_w][words]. Throws std::bad_alloc.
-  void prepare(const ConvShape& s, const GradientAxis& y, const GradientAxis& x, const uint32_t* weight, Pool& pool,
-               int threads);
+  void prepare(const ConvShape& s, const GradientAxis& y, const GradientAxis& x, const uint32_t* weight,
+               ThreadPool& pool, int threads);
 
   // Sets the shift of the sums for each class of border pixels.
   void set_grid(const Grid& grid);

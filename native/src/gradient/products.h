@@ -51,7 +51,7 @@ class Products {
   const Kernels& kernels_;
   const int threads_;
   std::mutex mutex_;  // one call at a time
-  Pool pool_;
+  ThreadPool pool_;
   GridGradient gradient_;
   InputGradient input_gradient_;
   WeightGradient weight_gradient_;

@@ -59,7 +59,7 @@ void SignProducts::spread(const int8_t* h, int64_t segments, int64_t steps, int6
 }
 
 void SignProducts::inputs(const ConvShape& s, const ConvPairs& pairs, const uint32_t* weights, int32_t* sums,
-                          Pool& pool) {
+                          ThreadPool& pool) {
   const int64_t outputs = outputs_of(s), inputs = inputs_of(s), taps = taps_of(s), steps = steps_of(s.out_c);
   const int64_t words = words_of(s.in_c), block_step = taps * steps * kernels_.right_bytes;
   pool.split(taps, [&](int64_t begin, int64_t end, size_t) {
@@ -84,7 +84,7 @@ void SignProducts::inputs(const ConvShape& s, const ConvPairs& pairs, const uint
   });
 }
 
-void SignProducts::pack_inputs(const ConvShape& s, const uint32_t* bits, Pool& pool) {
+void SignProducts::pack_inputs(const ConvShape& s, const uint32_t* bits, ThreadPool& pool) {
   const int64_t inputs = inputs_of(s), words = words_of(s.in_c);
   const int64_t block_step = inputs * steps_of(s.batch) * kernels_.right_bytes;
   pool.split(inputs, [&](int64_t begin, int64_t end, size_t) {

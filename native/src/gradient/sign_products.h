@@ -54,11 +54,11 @@ class SignProducts {
   int8_t* start(const ConvShape& shape);
 
   // weights: sign bits [out_c][tap][words]; sums: [sample][input pixel][in_c].
-  void inputs(const ConvShape& shape, const ConvPairs& pairs, const uint32_t* weights, int32_t* sums, Pool& pool);
+  void inputs(const ConvShape& shape, const ConvPairs& pairs, const uint32_t* weights, int32_t* sums, ThreadPool& pool);
 
   // bits: of x, [sample][input pixel][words]. Calls use(output, sums [tap][in_c]), in any order.
   template <class Use>
-  void weights(const ConvShape& shape, const ConvPairs& pairs, const uint32_t* bits, Pool& pool, const Use& use) {
+  void weights(const ConvShape& shape, const ConvPairs& pairs, const uint32_t* bits, ThreadPool& pool, const Use& use) {
     pack_inputs(shape, bits, pool);
     const int64_t size = int64_t{shape.kernel_h} * shape.kernel_w * shape.in_c;
     pool.split((shape.out_c + kernels_.rows - 1) / kernels_.rows, [&](int64_t begin, int64_t end, size_t thread) {
@@ -80,7 +80,7 @@ class SignProducts {
 
   int64_t steps_of(int64_t terms) const { return (terms + kernels_.terms - 1) / kernels_.terms; }
   int64_t blocks_of(int64_t columns) const { return (columns + kernels_.columns - 1) / kernels_.columns; }
-  void pack_inputs(const ConvShape& shape, const uint32_t* bits, Pool& pool);
+  void pack_inputs(const ConvShape& shape, const uint32_t* bits, ThreadPool& pool);
   const int32_t* sum_weights(const ConvShape& shape, const ConvPairs& pairs, int64_t first, int64_t rows,
                              size_t thread);
   void spread(const int8_t* h, int64_t segments, int64_t steps, int64_t row, Left& left) const;

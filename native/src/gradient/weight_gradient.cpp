@@ -138,7 +138,7 @@ void WeightGradient::sum_signs(int32_t* signs) const {
 }
 
 // In double: both terms are large where the gradient is small.
-void WeightGradient::finish(const Grid& grid, float* output, Pool& pool) {
+void WeightGradient::finish(const Grid& grid, float* output, ThreadPool& pool) {
   sums_.clear();
   for (Own& own : own_) {
     if (!own.begun) continue;

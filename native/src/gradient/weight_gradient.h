@@ -19,7 +19,7 @@ class WeightGradient {
   void add(const uint8_t* levels, const uint32_t* bits, int64_t samples, size_t thread);
 
   // `output`: [out_c][kernel_h][kernel_w][in_c].
-  void finish(const Grid& grid, float* output, Pool& pool);
+  void finish(const Grid& grid, float* output, ThreadPool& pool);
 
  private:
   // Per thread. Signs that the taps meet are counted by the places of a sample's plane: few samples in bytes.

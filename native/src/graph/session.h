@@ -26,7 +26,7 @@ class Session {
   void run_one(const Step& step, const Bases& bases, uint64_t work, int32_t count) noexcept;
 
   std::shared_ptr<const Plan> plan_;
-  Pool pool_;
+  ThreadPool pool_;
   Pages arena_, scratch_;
   std::vector<uint64_t> work_;  // per step, for one sample, roughly in nanoseconds
   std::vector<uint64_t> times_;

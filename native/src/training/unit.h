@@ -183,7 +183,7 @@ class Units {
   const Kernels& kernels_;
   const FusedKernels& fused_;
   std::mutex mutex_;  // one call at a time
-  Pool pool_;
+  ThreadPool pool_;
   InputGradient input_gradient_;
   WeightGradient weight_gradient_;
   std::vector<Own> own_;

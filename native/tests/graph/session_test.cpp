@@ -51,7 +51,7 @@ void arenas() {
 
 void pools() {
   for (int threads = 1; threads <= 4; ++threads) {
-    Pool pool(threads);
+    ThreadPool pool(threads);
     for (int round = 0; round < 2000; ++round) {
       const int rows = round % 37;
       std::vector<int> done(37, 0);

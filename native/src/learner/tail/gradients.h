@@ -17,7 +17,7 @@ namespace onebit::learner {
 
 // The largest of what part(begin, end, thread) returns for parts of [0, rows); at least 0.
 template <class Part>
-int64_t max_over(Pool& pool, int64_t rows, const Part& part) {
+int64_t max_over(ThreadPool& pool, int64_t rows, const Part& part) {
   std::atomic<int64_t> max{0};
   pool.split(rows, [&](int64_t begin, int64_t end, size_t thread) {
     const int64_t here = part(begin, end, thread);
@@ -29,7 +29,8 @@ int64_t max_over(Pool& pool, int64_t rows, const Part& part) {
 
 class Gradients {
  public:
-  Gradients(const Tail& tail, const TailKernels& passes, Pool& pool) : tail_(tail), passes_(passes), pool_(pool) {}
+  Gradients(const Tail& tail, const TailKernels& passes, ThreadPool& pool)
+      : tail_(tail), passes_(passes), pool_(pool) {}
 
   // Takes all memory; the functions below take none.
   void reserve(uint32_t batch);
@@ -77,7 +78,7 @@ class Gradients {
 
   const Tail& tail_;
   const TailKernels& passes_;
-  Pool& pool_;
+  ThreadPool& pool_;
   int64_t samples_ = 0;
   std::vector<Gradient> gradients_;       // of each value
   std::vector<Scratch<int16_t>> places_;  // where they are, several in turn

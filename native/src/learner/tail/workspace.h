@@ -45,7 +45,7 @@ struct Workspace {
   const uint32_t batch;  // samples at most
   const bool training;   // or forward alone
   const int64_t threads;
-  Pool pool;
+  ThreadPool pool;
   int64_t samples = 0;                  // that went forward
   std::vector<Scratch<uint8_t>> codes;  // of each value
   Gradients gradients;
