@@ -38,7 +38,7 @@ const Node& head(const Model& model, uint32_t features, uint32_t logits) {
   refuse_model("its logits are not one dense layer over the features");
 }
 
-// [classes][features] of the dense layer, its scale multiplied in; of bytes, the real numbers that they stand for.
+// The weights of the dense layer, [classes][features], times its scale; 8-bit ones as the real numbers they stand for.
 std::vector<float> weights(const Node& dense, size_t classes, size_t features) {
   std::vector<float> weight(classes * features);
   if (dense.op == Op::conv_float) {
@@ -56,7 +56,8 @@ std::vector<float> weights(const Node& dense, size_t classes, size_t features) {
 
 uint8_t nibble(char c) { return static_cast<uint8_t>(c <= '9' ? c - '0' : c - 'a' + 10); }
 
-// The tail's masters and the first samples of the replay memory; slot_of: of each class of the head, or kFree.
+// Sets the tail's masters and the first samples of the replay memory. slot_of: the slot of each class of the head, or
+// kFree.
 void start_tail(Backbone& backbone, uint32_t replay, const std::vector<uint32_t>& slot_of, Constant& constant,
                 State& state) {
   if (replay > kMaxReplay) refuse(text("the replay memory has at most ", kMaxReplay, " samples"));

@@ -13,8 +13,8 @@
 
 namespace onebit::learner {
 
-// A class counts as seen this often where the file does not say (META classes.samples): enough for it not to be
-// overrun.
+// The samples of a class where the file does not say (META classes.samples): enough that the first experience does not
+// overrun it.
 constexpr uint32_t kAssumedSamples = 1000;
 
 // weight: classes x features, of the packed head; bias: one per class, or empty.
@@ -23,12 +23,12 @@ struct Backbone {
   uint32_t features = 0;
   float low = 0, high = 0;  // calibrated range of the features
   std::vector<std::string> names;
-  std::vector<uint32_t> samples;  // 0: a class that the backbone never saw; it is left out
+  std::vector<uint32_t> samples;  // per class; one with 0, which the backbone never saw, is left out
   std::vector<float> weight, bias;
   // Where the model has a trainable tail:
   std::shared_ptr<const Tail> tail;
   TailMasters masters;
-  std::vector<uint32_t> replay_bits, replay_labels;  // samples to begin the replay memory with
+  std::vector<uint32_t> replay_bits, replay_labels;  // the first samples of the replay memory
 };
 
 Hash backbone_hash(const Model& model);
@@ -44,11 +44,11 @@ struct Options {
   uint32_t max_experiences = 1024;
   uint32_t history = 8;
   uint64_t seed = 0;
-  uint32_t replay = 300;  // samples of the replay memory of a trainable tail; with 0 the head alone learns
+  uint32_t replay = 300;  // samples in the replay memory of a trainable tail; with 0 the head alone learns
 };
 
 // The first commit: cw from the packed head, each row less the mean of all. Throws Error if the backbone or an option
-// cannot be.
+// is not valid.
 std::pair<Constant, State> first_state(Backbone backbone, const Options& options);
 
 }  // namespace onebit::learner

@@ -133,7 +133,7 @@ void Learner::check_finite(const float* features, size_t count) const {
 }
 
 void Learner::settle() {
-  if (prepared_) refuse("a lesson is prepared and not committed", "commit or discard it first");
+  if (prepared_) refuse("an experience is prepared and not committed", "commit or discard it first");
   restore_tail();
 }
 
@@ -188,7 +188,7 @@ bool Learner::prepare(const float* features, const std::vector<std::string>& nam
     adopt(std::move(next), std::move(answers));
     tail_missing_ = false;
   } catch (...) {
-    next = {};  // room for the tail that is read again
+    next = {};  // frees the memory for the tail, which is read again
     abandon();
     throw;
   }
@@ -209,7 +209,7 @@ void Learner::train(State& next, const float* features, const std::vector<uint32
 }
 
 void Learner::commit() {
-  if (!prepared_) refuse("no lesson is prepared", "prepare one first");
+  if (!prepared_) refuse("no experience is prepared", "prepare one first");
   try {
     store_.commit([this](store::Writer& out) { encode(state_, out); });
   } catch (...) {
@@ -231,7 +231,7 @@ void Learner::discard() {
 void Learner::abandon() noexcept {
   try {
     discard();
-  } catch (...) {  // the tail is read another time; the first reason is the one to tell
+  } catch (...) {  // the tail is read later; the first error is the one to report
   }
 }
 
@@ -270,7 +270,7 @@ void Learner::forget(const std::string& name) {
   try {
     store_.commit_and_erase([&](store::Writer& out) { encode(next, out); });
   } catch (...) {
-    if (store_.sequence() != sequence)  // the commit is made and the erasing is not
+    if (store_.sequence() != sequence)  // committed, and not yet erased
       adopt(std::move(next), std::move(answers));
     throw;
   }

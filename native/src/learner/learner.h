@@ -1,5 +1,5 @@
-// A frozen backbone's learner: CWR* over a durable store. Each change is one commit: it is there as a whole or not at
-// all.
+// The learner of a frozen backbone: CWR* over a durable store. Each change is one commit, which is stored as a whole or
+// not at all.
 #pragma once
 
 #include <cstdint>
@@ -21,38 +21,38 @@ class Learner {
   ~Learner();
 
   static Learner create(const std::string& path, Backbone backbone, const Options& options);
-  // In a region of bytes(backbone, options) bytes, whatever it held.
+  // Formats a region of bytes(backbone, options) bytes, whatever it held.
   static Learner create(std::unique_ptr<store::File> region, Backbone backbone, const Options& options);
   static uint64_t bytes(Backbone backbone, const Options& options);
-  // `tail`: the backbone's, if it has one. Throws Error if the state belongs to a backbone with another hash.
+  // tail: that of the backbone, or null. Throws Error if the state belongs to a backbone with another hash.
   static Learner open(std::unique_ptr<store::File> file, const Hash& backbone,
                       const std::shared_ptr<const Tail>& tail = nullptr);
 
-  // Whether the tail learns too. Then it is handed latents wherever this header says features.
+  // Whether the tail learns too. Then the input is latents wherever this header says features.
   bool has_tail() const { return tail_learner_ != nullptr; }
-  // Of one sample.
+  // The floats of one sample.
   size_t input_width() const;
-  // Multiply-accumulates of the products of training the tail with one sample.
+  // Multiply-accumulate operations that train the tail with one sample.
   uint64_t tail_operations() const;
 
-  // features: names.size() x input_width() floats, finite. False, and nothing happens, if this experience was counted
-  // before.
+  // features: names.size() x input_width() floats, finite. Returns false and changes nothing if this experience was
+  // taught before.
   bool teach(const float* features, const std::vector<std::string>& names, const std::string& experience,
              const TrainOptions& options);
-  // The two halves of teach(): after prepare() classes() and predict() are those that the lesson leaves, and the store
-  // is as it was; commit() keeps them, discard() drops them, as does a commit that fails. Until then every other change
-  // throws Error.
+  // The two halves of teach(): after prepare() classes() and predict() are those after the experience, and the store is
+  // as before; commit() stores the state, discard() drops it, as does a commit that fails. Until then every other
+  // change throws Error.
   bool prepare(const float* features, const std::vector<std::string>& names, const std::string& experience,
                const TrainOptions& options);
   void commit();
   void discard();
-  // True if the experience is among the last max_experiences that were counted.
+  // Whether the experience is among the last max_experiences that were taught.
   bool counted(const std::string& experience) const;
   // probabilities: count x classes, in units of 1 / kOne, in the order of classes().
   void predict(const float* features, size_t count, uint32_t* probabilities) const;
-  // Wipes the row, the count and every earlier commit, which held them.
+  // Erases the class's row and count, and every earlier commit, since those hold them too.
   void forget(const std::string& name);
-  // Gives a class another name, which no class has. Earlier commits keep the old one.
+  // new_name: one that no class has. Earlier commits keep the old name.
   void rename(const std::string& name, const std::string& new_name);
   void rollback(uint32_t commits);
 
@@ -63,7 +63,7 @@ class Learner {
   store::Store& store() { return store_; }
 
  private:
-  // What predict() asks of a state, beside its tail.
+  // What predict() reads, beside the tail: made from a state.
   struct Answers {
     std::vector<ClassSlot> classes;
     std::vector<int16_t> weights;  // Q_8 of the seen rows of cw, padded (kernels/head.h)
@@ -83,9 +83,9 @@ class Learner {
   Constant constant_;
   std::unique_ptr<TailLearner> tail_learner_;
   const HeadKernels* head_;
-  State state_;  // that of the newest commit, or what prepare() made of it
+  State state_;  // what the newest commit holds, or what prepare() made of it
   Answers answers_;
-  // While a lesson is prepared; without the tail: that is too large to be there twice, and the store has it.
+  // The state before prepare(), without the tail's masters and the replay memory, which discard() reads from the store.
   State before_;
   Answers answers_before_;
   bool prepared_ = false, tail_missing_ = false;

@@ -15,8 +15,8 @@ using store::Reader;
 using store::Writer;
 
 constexpr uint32_t kHeadVersion = 1, kTailVersion = 2, kRealVersion = 3;
-constexpr uint64_t kMaxTailBytes = uint64_t{1} << 34;  // of each of its parts
-constexpr uint64_t kMaxTaught = uint64_t{1} << 62;     // so that it can be counted on
+constexpr uint64_t kMaxTailBytes = uint64_t{1} << 34;  // per part
+constexpr uint64_t kMaxTaught = uint64_t{1} << 62;     // far from overflow
 constexpr char kPlace[] = "the learner's record";
 
 [[noreturn]] void impossible(const char* what) {

@@ -20,10 +20,10 @@ struct Tail;
 
 using Hash = std::array<uint8_t, 32>;
 
-// How much of a trainable tail the record holds; all 0 where the head alone learns.
+// The sizes of what the record holds of a trainable tail; all 0 where the head alone learns.
 struct TailSizes {
-  uint32_t samples = 0;                                     // of the replay memory
-  uint32_t words = 0;                                       // of a sample
+  uint32_t samples = 0;                                     // capacity of the replay memory
+  uint32_t words = 0;                                       // per sample
   uint64_t weights = 0, parameters = 0, float_weights = 0;  // masters
 
   bool any() const { return samples != 0; }
@@ -36,7 +36,7 @@ struct Constant {
   uint32_t max_experiences = 0;
   TailSizes tail;
 
-  // Whether a learner of a model with this tail can have it.
+  // Whether these are the sizes and numbers of a model's tail.
   bool fits(const Tail& model_tail) const;
 };
 

@@ -25,24 +25,23 @@ struct ClassSlot {
 struct State {
   std::vector<ClassSlot> classes;     // max_classes
   std::vector<int16_t> cw;            // max_classes x width
-  std::vector<uint64_t> experiences;  // ring of hashes of ids
-  uint64_t taught = 0;                // experiences ever counted; the ring's next place is taught mod its size
+  std::vector<uint64_t> experiences;  // a ring of the hashes of their ids
+  uint64_t taught = 0;                // experiences so far; the ring's next place is taught mod its size
   Random random{};
-  TailMasters tail;  // where there is a teachable tail
+  TailMasters tail;  // empty without a trainable tail
   ReplayMemory replay;
 
   std::vector<uint32_t> seen() const;  // slots in use, ascending
 
-  // That of a name, which is given a free slot if no class has it; throws Error if the name cannot be used or all slots
-  // are.
+  // The slot of a class; a new name takes a free slot. Throws Error if the name is not valid, or no slot is free.
   uint32_t slot_for(const std::string& name);
-  // Throws Error if no class has the name.
+  // The slot of a class. Throws Error if no class has the name.
   ClassSlot& find(const std::string& name);
-  // Throws Error if no class has the name, or one has the new name already, or that cannot be used.
+  // Throws Error if no class has the name, a class has the new name already, or that is not valid.
   void rename(const std::string& name, const std::string& new_name);
 };
 
-// Printable UTF-8 of 1 to 63 bytes.
+// Whether a name is printable UTF-8 of 1 to 63 bytes.
 bool valid_name(const std::string& name);
 
 }  // namespace onebit::learner

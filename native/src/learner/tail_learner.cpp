@@ -8,7 +8,7 @@
 namespace onebit::learner {
 namespace {
 
-// Gives 0 .. size - 1 in a random order, again and again.
+// Draws 0 .. size - 1 in a random order, and again in another one.
 class Cycle {
  public:
   explicit Cycle(size_t size) : order_(size) { std::iota(order_.begin(), order_.end(), 0u); }

@@ -1,9 +1,9 @@
-// What a learner does where the model has a trainable tail: it is handed latents in place of features, whose signs
-// alone matter, and trains the tail along with the head. An experience is latent replay (Vorabbi et al., arXiv
-// 2401.09916; Pellegrini et al., 2020) around CWR* (head/cwr.h).
+// Trains the tail along with the head, where the model has a trainable one. Its input is latents in place of features,
+// of which the signs alone count. An experience is latent replay (Vorabbi et al., arXiv 2401.09916; Pellegrini et al.,
+// 2020) around CWR* (head/cwr.h).
 //
-//   a mini-batch of `batch` has `replayed` samples of the replay memory, or all if there are fewer, and new samples; an
-//   epoch is over when each new sample was there once. The default is the paper's share, 128 replayed beside 50 new.
+//   A mini-batch of `batch` samples has `replayed` from the replay memory, or all of them if there are fewer, and new
+//   ones. An epoch uses each new sample once. The default has the paper's share, 128 replayed beside 50 new.
 #pragma once
 
 #include <memory>
@@ -14,11 +14,11 @@
 
 namespace onebit::learner {
 
-// The samples of the largest mini-batch of an experience of so many new ones.
+// The size of the largest mini-batch of an experience with `samples` new samples.
 uint32_t largest_batch(size_t samples, const ReplayMemory& replay, const TrainOptions& options);
 
-// One experience. The network is for training, with batches of at least largest_batch(). latents[i]: the bits of sample
-// i; slots[i]: the slot of its class, whose name is there already.
+// Trains with one experience. The network is one for training, for at least largest_batch() samples. latents[i]: the
+// bits of sample i; slots[i]: the slot of its class, which has its name already.
 void replay_teach(const Numbers& numbers, TailNetwork& network, State& state,
                   const std::vector<const uint32_t*>& latents, const std::vector<uint32_t>& slots,
                   const TrainOptions& options);
@@ -34,10 +34,10 @@ class TailLearner {
   static constexpr size_t kAtOnce = 16;
   void features(const Numbers& numbers, const TailMasters& masters, const float* latents, size_t count,
                 int16_t* levels);
-  // To be called before features() where the masters are others, or elsewhere.
+  // To be called before features() if the masters changed or moved.
   void masters_changed() { network_.reset(); }
 
-  // One experience. Throws Error if the mini-batch is too large.
+  // Trains with one experience. Throws Error if the mini-batch is too large.
   void teach(const Numbers& numbers, State& state, const float* latents, const std::vector<uint32_t>& slots,
              const TrainOptions& options);
 
@@ -46,7 +46,7 @@ class TailLearner {
 
   std::shared_ptr<const Tail> tail_;
   const Isa* isa_;
-  std::unique_ptr<TailNetwork> network_;  // for features(); made on demand, so that training has its memory
+  std::unique_ptr<TailNetwork> network_;  // runs features(); made on demand, so that training can have its memory
 };
 
 }  // namespace onebit::learner

@@ -1,6 +1,6 @@
-// The store's whole demand on a device: a region of bytes of fixed size that can be read, written in place and synced.
-// posix_file.cpp and windows_file.cpp are those of computers; bare flash supplies its own; the tests cut the power at
-// any byte of theirs.
+// All that the store needs of a device: a region of bytes of fixed size that can be read, written in place and synced.
+// posix_file.cpp and windows_file.cpp are for computers; a device with bare flash supplies its own; that of the tests
+// loses power at any byte.
 #pragma once
 
 #include <cstddef>
@@ -11,8 +11,8 @@
 
 namespace onebit::store {
 
-// Every call either does all it says or throws Error (ONEBIT_IO). Until sync() returns, a write may be on the medium in
-// part, in whole or not at all, and writes may pass each other. What was not synced is not read; other bytes may be.
+// Every call succeeds or throws Error (ONEBIT_IO). Until sync() returns, a write may be on the medium in part, in whole
+// or not at all, and writes may reach it in another order. The store does not read what it has not synced.
 class File {
  public:
   virtual ~File() = default;

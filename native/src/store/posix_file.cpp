@@ -21,7 +21,7 @@ namespace {
                                : "");
 }
 
-// fsync, and on macOS, whose fsync stops at the disk's own memory, what goes further.
+// fsync; on macOS, whose fsync leaves data in the disk's own cache, F_FULLFSYNC.
 int flush(int handle) {
 #ifdef F_FULLFSYNC
   if (::fcntl(handle, F_FULLFSYNC) == 0) return 0;  // not every file system has it

@@ -1,4 +1,4 @@
-// Little-endian fields from where they come a part at a time; store/writer.h writes them.
+// Reads little-endian fields from a source that is read a part at a time; store/writer.h writes them.
 #pragma once
 
 #include <algorithm>
@@ -15,10 +15,10 @@ namespace onebit::store {
 
 class Reader {
  public:
-  // Fills `bytes` with the next `count`.
+  // Fills `bytes` with the next `count` bytes of the source.
   using Source = std::function<void(uint8_t* bytes, size_t count)>;
 
-  // Of `size` bytes, of which `part` are asked for at a time.
+  // A source of `size` bytes, which is asked for `part` of them at a time.
   Reader(uint64_t size, size_t part, Source source) : source_(std::move(source)), left_(size), part_(part) {}
 
   uint64_t left() const { return left_ + bytes_.size() - at_; }

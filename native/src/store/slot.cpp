@@ -11,11 +11,11 @@ namespace onebit::store {
 namespace {
 
 constexpr size_t kPart = 65536;                       // in memory at a time
-constexpr uint64_t kMaxSequence = uint64_t{1} << 62;  // so that the next commits have one too
+constexpr uint64_t kMaxSequence = uint64_t{1} << 62;  // so that later commits have one too
 constexpr char kPlace[] = "the learner's state";
 constexpr char kSlotMagic[4] = {'S', 'L', 'O', 'T'};
 
-// A sector of flash that was erased and not written again.
+// Whether a sector of flash was erased and not written again.
 bool is_erased_flash(const uint8_t* bytes, size_t count) {
   return std::all_of(bytes, bytes + count, [](uint8_t byte) { return byte == 0xFF; });
 }

@@ -1,4 +1,4 @@
-// A slot of the store, a commit in one piece: header (64 bytes) | payload | zeros. docs/learner.md has the bytes.
+// A slot of the store, which holds one commit: header (64 bytes) | payload | zeros. docs/learner.md has the bytes.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 namespace onebit::store {
 
 using Bytes = std::vector<uint8_t>;
-// Writes a payload, all of it, and reads one; it is never in memory as a whole.
+// Write and read a whole payload, which is never in memory at once.
 using Fill = std::function<void(Writer&)>;
 using Use = std::function<void(Reader&)>;
 
@@ -24,23 +24,23 @@ struct Slot {
   uint64_t sequence = 0;
   uint64_t parent = 0;
   bool erases = false;
-  uint32_t crc = 0;  // of all behind the header
+  uint32_t crc = 0;  // of all bytes after the header
 };
 
 uint64_t slot_bytes(uint64_t payload_size);
 
-// `offset`: of the slot in its file. Reads all of it.
+// Reads and checks the whole slot at `offset` of the file.
 Slot read_slot(File& file, uint64_t offset, uint64_t payload_size);
 
-// Throws Error if the slot is not what read_slot() found; then what `use` took is worth nothing.
+// Throws Error if the slot is not what read_slot() found; then what `use` read is not valid.
 void read_payload(File& file, uint64_t offset, uint64_t payload_size, const Slot& slot, const Use& use);
 
-// Writes all behind the header, in parts that end where sectors do, and returns its checksum.
+// Writes all bytes after the header, in parts that end with a sector, and returns their checksum.
 uint32_t write_body(File& file, uint64_t offset, uint64_t payload_size, const Fill& payload);
 void write_header(File& file, uint64_t offset, const Slot& slot);
 void write_zeros(File& file, uint64_t offset, uint64_t count);
 
-// Throws the error of bytes that changed on the medium.
+// Throws the Error for bytes that changed on the medium.
 [[noreturn]] void damaged_state(const char* what);
 
 }  // namespace onebit::store

@@ -79,7 +79,7 @@ void Store::format(File& file, uint32_t history, const Bytes& constant, uint64_t
   if (file.size() != file_size(payload_size, history)) {
     throw Error(ONEBIT_INVALID_ARGUMENT, "the region for the learner's state has the wrong size");
   }
-  // A region may hold an older store: its first page goes first, and the new one comes last.
+  // A region may hold an older store: its first page is erased first, and the new one is written last.
   write_zeros(file, 0, kPage);
   file.sync();
   const uint64_t size = slot_bytes(payload_size);
@@ -143,7 +143,7 @@ uint32_t Store::ancestors() const {
   return count;
 }
 
-// A slot outside the newest commit and its ancestors, of which there are at most slots - 2; the oldest of them.
+// The oldest slot that is neither the newest commit nor one of its ancestors, which are at most slots - 2.
 uint32_t Store::victim() const {
   std::vector<bool> kept(slots_.size());
   const uint32_t depth = ancestors();
@@ -162,7 +162,7 @@ uint32_t Store::victim() const {
 void Store::write_slot(const Fill& payload, uint64_t parent, bool erases) {
   const auto used = [](const Slot& slot) { return slot.state != Slot::blank; };
   if (slots_[static_cast<size_t>(find(sequence_))].erases && std::count_if(slots_.begin(), slots_.end(), used) > 1)
-    erase_others();  // the medium refused when it was due
+    erase_others();  // it failed when it was due
   const uint32_t index = victim();
   slots_[index] = {};
   slots_[index].state = Slot::unfinished;

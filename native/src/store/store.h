@@ -20,41 +20,40 @@ namespace onebit::store {
 struct Report {
   uint32_t slots = 0;
   uint32_t intact = 0;
-  uint32_t unfinished = 0;  // a commit that the power cut off; harmless
-  uint32_t damaged = 0;     // bytes changed after they were committed
+  uint32_t unfinished = 0;  // commits that lost power; harmless
+  uint32_t damaged = 0;     // commits whose bytes changed afterwards
 };
 
 class Store {
  public:
   static uint64_t file_size(uint64_t payload_size, uint32_t history);
 
-  // Formats a file of file_size() bytes, with a first commit. `constant` (at most 2048 bytes) stays with the file for
-  // ever.
+  // Formats a file of file_size() bytes, with a first commit. `constant`, at most 2048 bytes, never changes.
   static void format(File& file, uint32_t history, const Bytes& constant, uint64_t payload_size, const Fill& payload);
 
-  // Finds the newest intact commit and finishes an erasing that was cut. Throws Error (ONEBIT_BAD_FILE) if the file is
-  // no store, is damaged in its first page, or holds no intact commit. found() tells what else was there.
+  // Finds the newest intact commit, and finishes an erasure that lost power. Throws Error (ONEBIT_BAD_FILE) if the file
+  // is no store, its first page is damaged, or no commit is intact. found() says what else there was.
   static Store open(std::unique_ptr<File> file);
 
   const Bytes& constant() const { return constant_; }
-  // The newest commit's payload, from the medium. Throws Error if it does not match its checksum; then what `use` took
-  // is worth nothing.
+  // Reads the newest commit's payload from the medium. Throws Error if it does not match its checksum; then what `use`
+  // read is not valid.
   void read(const Use& use) const;
   uint64_t sequence() const { return sequence_; }  // of the newest commit, from 1
-  uint32_t ancestors() const;                      // commits that rollback() can go back
+  uint32_t ancestors() const;                      // how many commits rollback() can go back
   uint64_t size() const { return file_->size(); }
   const Report& found() const { return found_; }
 
   void commit(const Fill& payload);
 
-  // Commits, and then overwrites every other slot with zeros: nothing older can be read or returned to.
+  // Commits, and then overwrites every other slot with zeros: no older state can be read or rolled back to.
   void commit_and_erase(const Fill& payload);
 
   // Commits the payload of `steps` commits ago, which `use` reads first; the commits between are dropped. Throws Error
-  // if there are not so many.
+  // if there are fewer.
   void rollback(uint32_t steps, const Use& use);
 
-  // Reads every byte again, and changes nothing. Throws Error if the first page or the newest commit is damaged.
+  // Reads and checks every byte; changes nothing. Throws Error if the first page or the newest commit is damaged.
   Report check() const;
 
  private:

@@ -1,4 +1,4 @@
-// File over the calls of Windows: overlapped offsets, FlushFileBuffers, LockFileEx, MoveFileExW.
+// File over Windows calls: overlapped offsets, FlushFileBuffers, LockFileEx, MoveFileExW.
 #include <algorithm>
 #include <string>
 
@@ -86,10 +86,10 @@ class WindowsFile : public File {
   }
 
  private:
-  // A call counts in 32 bits.
+  // The count of a call has 32 bits.
   static DWORD part(size_t count) { return static_cast<DWORD>(std::min(count, size_t{1} << 30)); }
 
-  // One byte far behind the end, because a locked byte cannot be read by those who make a copy.
+  // One byte far beyond the end, because a locked byte cannot be read by a process that copies the file.
   void lock() {
     OVERLAPPED place = at(uint64_t{1} << 62);
     if (::LockFileEx(handle_, LOCKFILE_EXCLUSIVE_LOCK | LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, &place)) return;

@@ -1,4 +1,4 @@
-// Little-endian fields, collected or handed on a part at a time; store/reader.h reads them.
+// Writes little-endian fields to memory, or to a sink a part at a time; store/reader.h reads them.
 #pragma once
 
 #include <algorithm>
@@ -13,9 +13,9 @@ class Writer {
  public:
   using Sink = std::function<void(const uint8_t* bytes, size_t count)>;
 
-  // Collects in `bytes`.
+  // Writes to `bytes`.
   explicit Writer(size_t expected) { bytes.reserve(expected); }
-  // Hands on `part` bytes at a time, the first time `first`, and the rest at flush().
+  // Passes `part` bytes at a time to the sink, `first` the first time, and the rest at flush().
   Writer(size_t first, size_t part, Sink sink) : sink_(std::move(sink)), room_(first), part_(part) {
     bytes.reserve(part);
   }
@@ -39,7 +39,7 @@ class Writer {
     const uint8_t none[64] = {};
     for (; count > 0; count -= std::min(count, sizeof none)) raw(none, std::min(count, sizeof none));
   }
-  // `count` bytes, the rest of them zeros; the text is not longer.
+  // Writes a text, at most `count` bytes, and zeros up to `count`.
   void padded(std::string_view text, size_t count) {
     raw(text.data(), text.size());
     zeros(count - text.size());
@@ -50,7 +50,7 @@ class Writer {
     room_ = part_;
   }
 
-  std::vector<uint8_t> bytes;  // not handed on yet
+  std::vector<uint8_t> bytes;  // not passed on yet
 
  private:
   Sink sink_;

@@ -9,7 +9,7 @@ namespace onebit::learner {
 
 namespace {
 
-// cw_j after training left w_j in `row`.
+// Averages w_j = row - mu into cw_j.
 void consolidate(int16_t* cw, const int16_t* row, size_t width, int64_t mu, uint32_t past, uint32_t current) {
   const int64_t one = int64_t{1} << 16;
   const int64_t ratio = integer_sqrt((uint64_t{past} << 32) / current);  // 0 for a new class

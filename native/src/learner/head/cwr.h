@@ -21,17 +21,18 @@ namespace onebit::learner {
 
 // The live head of an experience.
 struct LiveHead {
-  std::vector<uint32_t> seen;     // a row each: slots of the state
-  std::vector<uint32_t> row_of;   // of each slot in use
-  std::vector<uint32_t> current;  // samples of each row
+  std::vector<uint32_t> seen;     // the slot of each row
+  std::vector<uint32_t> row_of;   // the row of each slot in use
+  std::vector<uint32_t> current;  // samples per row
   std::vector<int16_t> masters;   // tw, rows x width
 };
 
-// slots: of every sample of the experience.
+// slots: the slot of each sample of the experience.
 LiveHead begin_experience(const Numbers& numbers, const State& state, const std::vector<uint32_t>& slots);
 void end_experience(const Numbers& numbers, State& state, const LiveHead& head);
 
-// One experience: inputs samples x width levels, slots[i] the slot of sample i, whose classes already have their names.
+// Trains with one experience. inputs: samples x width levels; slots[i]: the slot of sample i, whose class has its name
+// already.
 void cwr_teach(const Numbers& numbers, State& state, const std::vector<int16_t>& inputs,
                const std::vector<uint32_t>& slots, const TrainOptions& options);
 

@@ -16,22 +16,22 @@ void Numbers::quantize(const float* sample, int16_t* levels) const {
   if (bias) levels[features] = bias_level();
 }
 
-WeightQuantizer quantize_weights(const HeadKernels& passes, const int16_t* masters, size_t rows, size_t width,
+WeightQuantizer quantize_weights(const HeadKernels& kernels, const int16_t* masters, size_t rows, size_t width,
                                  int16_t* weights) {
   const auto classes = static_cast<int64_t>(rows), levels = static_cast<int64_t>(width);
-  const HeadRange range = passes.range(masters, classes * levels);
+  const HeadRange range = kernels.range(masters, classes * levels);
   const auto q = WeightQuantizer::from_range(range.low, range.high);
   if (q.span) {
-    passes.quantize({masters, classes, levels, q.span, q.zero, weights});
+    kernels.quantize({masters, classes, levels, q.span, q.zero, weights});
   } else {
     std::fill_n(weights, classes * head_pitch(levels), int16_t{0});
   }
   return q;
 }
 
-Trainer::Trainer(const Numbers& numbers, const HeadKernels& passes, size_t rows, size_t samples)
+Trainer::Trainer(const Numbers& numbers, const HeadKernels& kernels, size_t rows, size_t samples)
     : numbers_(numbers),
-      passes_(passes),
+      kernels_(kernels),
       rows_(static_cast<int64_t>(rows)),
       width_(numbers.width()),
       pitch_(head_pitch(width_)),
@@ -52,8 +52,8 @@ void shuffle(std::vector<uint32_t>& order, Random& random) {
 }
 
 void Trainer::begin(const int16_t* masters) {
-  span_ =
-      quantize_weights(passes_, masters, static_cast<size_t>(rows_), static_cast<size_t>(width_), weights_.data()).span;
+  span_ = quantize_weights(kernels_, masters, static_cast<size_t>(rows_), static_cast<size_t>(width_), weights_.data())
+              .span;
   factor_ = numbers_.score_factor(span_);
   std::fill_n(gradient_.data(), rows_ * width_, 0);
 }
@@ -67,19 +67,19 @@ void Trainer::add(const int16_t* const* inputs, const uint32_t* targets, size_t 
 }
 
 void Trainer::add_group(const int16_t* const* inputs, const uint32_t* targets, int64_t count) {
-  passes_.scores({weights_.data(), rows_, width_, inputs, count, scores_.data(), kGroup});
-  passes_.errors({scores_.data(), rows_, count, factor_.mantissa, factor_.shift, targets, errors_.data()});
-  passes_.pack(inputs, count, width_, packed_.data());
-  passes_.product({errors_.data(), rows_, kGroup, packed_.data(), count, width_, gradient_.data(), width_});
+  kernels_.scores({weights_.data(), rows_, width_, inputs, count, scores_.data(), kGroup});
+  kernels_.errors({scores_.data(), rows_, count, factor_.mantissa, factor_.shift, targets, errors_.data()});
+  kernels_.pack(inputs, count, width_, packed_.data());
+  kernels_.product({errors_.data(), rows_, kGroup, packed_.data(), count, width_, gradient_.data(), width_});
 }
 
 void Trainer::add_to_input(int64_t count, int32_t* to_input) {
   const int64_t features = numbers_.features, even = (rows_ + 1) / 2 * 2;
   for (int64_t k = 0; k < rows_; ++k)
     for (int64_t s = 0; s < count; ++s) sample_errors_.data()[s * even + k] = errors_.data()[k * kGroup + s];
-  passes_.pack(weight_rows_.data(), rows_, features, packed_.data());
+  kernels_.pack(weight_rows_.data(), rows_, features, packed_.data());
   std::fill_n(to_input, count * features, 0);
-  passes_.product({sample_errors_.data(), count, even, packed_.data(), rows_, features, to_input, features});
+  kernels_.product({sample_errors_.data(), count, even, packed_.data(), rows_, features, to_input, features});
 }
 
 void Trainer::update(int16_t* masters, uint32_t count, double learning_rate, Random& random) {
@@ -87,8 +87,8 @@ void Trainer::update(int16_t* masters, uint32_t count, double learning_rate, Ran
       Factor::from(
           std::ldexp(learning_rate * static_cast<double>(numbers_.quantizer.step) * (2.0 / kLevels), numbers_.fraction))
           .over(count);
-  const int64_t most = int64_t{128} * kLevels * count;  // an error by a level, of each sample
-  passes_.update({gradient_.data(), rows_ * width_, most, rate.mantissa, rate.shift, random.next(), masters});
+  const int64_t max = int64_t{128} * kLevels * count;  // the largest error times the largest level, of each sample
+  kernels_.update({gradient_.data(), rows_ * width_, max, rate.mantissa, rate.shift, random.next(), masters});
 }
 
 void Trainer::train(int16_t* masters, const int16_t* inputs, const uint32_t* targets, const TrainOptions& options,

@@ -20,21 +20,21 @@ class FloatConv final : public TrainedLayer {
     if (work.training) work.check_batch(Products::unfit(shape));
     if (work.training) work.check_batch(ByteProducts::unfit(shape));
     wide_sums_.at_least(work.batch * out_.elements());
-    levels_.at_least(file_.weight_count());
+    levels_.at_least(spec_.weight_count());
     work.byte_products.reserve(shape, static_cast<size_t>(work.threads));
     if (!work.training) return;
     work.byte_products.reserve_gradients(shape);
-    if (file_.input > 0) work.sums.at_least(work.batch * in_.elements());
+    if (spec_.input > 0) work.sums.at_least(work.batch * in_.elements());
   }
 
   void load(const TailMasters& masters) override {
     TrainedLayer::load(masters);
-    load_levels(masters.float_weights.data() + file_.weights);
+    load_levels(masters.float_weights.data() + spec_.weights);
   }
 
  private:
   void sum(int64_t begin, int64_t end, size_t thread) override {
-    work_.byte_products.forward(file_.shape, input_codes(0), in_.quantizer.zero, levels_.data(), begin, end,
+    work_.byte_products.forward(spec_.shape, input_codes(0), in_.quantizer.zero, levels_.data(), begin, end,
                                 wide_sums_.data(), thread);
   }
 
@@ -42,16 +42,16 @@ class FloatConv final : public TrainedLayer {
     ByteProducts& products = work_.byte_products;
     const double unit = eight_bits(max, keys.levels, products.h(), out_.c);
     if (unit == 0) return;
-    if (file_.input > 0) {
+    if (spec_.input > 0) {
       products.inputs(shape_of(work_.samples), levels_.data(), work_.sums.data(), work_.pool);
-      work_.gradients.add(file_.input, unit / in_.step(), work_.sums.data());
+      work_.gradients.add(spec_.input, unit / in_.step(), work_.sums.data());
     }
-    update_weights(unit, rate, keys.weights, masters.float_weights.data() + file_.weights);
+    update_weights(unit, rate, keys.weights, masters.float_weights.data() + spec_.weights);
   }
 
   void update_weights(double unit, double rate, uint32_t key, int16_t* weights) {
-    const int64_t inputs = file_.shape.in_c, taps = taps_of(file_.shape);
-    const Factor factor = factor_of(rate * (unit / file_.level / std::ldexp(file_.level, -kFloatWeightFraction)));
+    const int64_t inputs = spec_.shape.in_c, taps = taps_of(spec_.shape);
+    const Factor factor = factor_of(rate * (unit / spec_.level / std::ldexp(spec_.level, -kFloatWeightFraction)));
     if (factor.mantissa == 0 || factor.shift - 16 > 62) return;  // every step would be 0
     const auto use = [&](int64_t output, int64_t tap, const int32_t* sums) {
       const int64_t first = (output * taps + tap) * inputs;
@@ -67,7 +67,7 @@ class FloatConv final : public TrainedLayer {
   }
 
   void load_levels(const int16_t* weights) {
-    for (int64_t i = 0; i < file_.weight_count(); ++i)
+    for (int64_t i = 0; i < spec_.weight_count(); ++i)
       levels_.data()[i] = static_cast<int16_t>(round_shift(weights[i], kFloatWeightFraction));
   }
 

@@ -68,9 +68,9 @@ void Gradients::accept(size_t value, double unit) {
   };
   const int64_t size = elements(value);
   const int64_t max =
-      max_over(pool_, size, [&](int64_t begin, int64_t end, size_t) { return passes_.max_of_add(part(begin, end)); });
+      max_over(pool_, size, [&](int64_t begin, int64_t end, size_t) { return kernels_.max_of_add(part(begin, end)); });
   const int shift = to_16_bits(max);
-  pool_.split(size, [&](int64_t begin, int64_t end, size_t) { passes_.add(part(begin, end), shift); });
+  pool_.split(size, [&](int64_t begin, int64_t end, size_t) { kernels_.add(part(begin, end), shift); });
   sum.unit = std::ldexp(large, shift - 16);
   sum.present = max > 0 && usable(sum.unit);
 }

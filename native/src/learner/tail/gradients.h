@@ -29,16 +29,16 @@ int64_t max_over(ThreadPool& pool, int64_t rows, const Part& part) {
 
 class Gradients {
  public:
-  Gradients(const Tail& tail, const TailKernels& passes, ThreadPool& pool)
-      : tail_(tail), passes_(passes), pool_(pool) {}
+  Gradients(const Tail& tail, const TailKernels& kernels, ThreadPool& pool)
+      : tail_(tail), kernels_(kernels), pool_(pool) {}
 
   // Takes all memory; the functions below take none.
   void reserve(uint32_t batch);
 
-  // All gradients are zero now, of as many samples.
+  // Begins a mini-batch of so many samples, with all gradients zero.
   void start(int64_t samples) { samples_ = samples; }
 
-  // Whether a value's gradient has a contribution, which is not zero everywhere.
+  // Whether a value has a gradient; it is zero everywhere otherwise.
   bool present(size_t value) const { return gradients_[value].present; }
   double unit(size_t value) const { return gradients_[value].unit; }
   int16_t* of(size_t value) const { return places_[gradients_[value].place].data(); }
@@ -60,7 +60,7 @@ class Gradients {
     accept(value, std::ldexp(unit, shift - fraction));
   }
 
-  // T is there: `values`, of the whole batch.
+  // The same where T is in memory, of the whole batch, and the fraction 0.
   void add(size_t value, double unit, const int32_t* values);
   // Adds the gradient of a value to that of another.
   void add_gradient(size_t from, size_t to);
@@ -77,11 +77,11 @@ class Gradients {
   void accept(size_t value, double unit);
 
   const Tail& tail_;
-  const TailKernels& passes_;
+  const TailKernels& kernels_;
   ThreadPool& pool_;
   int64_t samples_ = 0;
-  std::vector<Gradient> gradients_;       // of each value
-  std::vector<Scratch<int16_t>> places_;  // where they are, several in turn
+  std::vector<Gradient> gradients_;       // one per value
+  std::vector<Scratch<int16_t>> places_;  // their memory, which several take in turn
   Scratch<int16_t> contribution_;
 };
 

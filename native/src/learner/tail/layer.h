@@ -1,5 +1,5 @@
-// A layer of a tail at work. TailLayer is what the file says of it. Each kind has its equations, forward, backward and
-// update, in one file.
+// A layer of a tail at work, which TailLayer specifies. Each kind has its equations, forward, backward and update, in
+// one file.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,8 @@ class Layer {
   // afterwards.
   Layer(Workspace& work, size_t index)
       : work_(work),
-        file_(work.tail.layers[index]),
-        in_(work.tail.values[file_.input]),
+        spec_(work.tail.layers[index]),
+        in_(work.tail.values[spec_.input]),
         out_(work.tail.values[index + 1]),
         output_(index + 1) {}
   virtual ~Layer() = default;
@@ -33,19 +33,19 @@ class Layer {
   virtual void backward(double rate, TailMasters& masters, Random& random) = 0;
 
  protected:
-  uint8_t* input_codes(int64_t sample) const { return work_.codes[file_.input].data() + sample * in_.elements(); }
+  uint8_t* input_codes(int64_t sample) const { return work_.codes[spec_.input].data() + sample * in_.elements(); }
   uint8_t* output_codes(int64_t sample) const { return work_.codes[output_].data() + sample * out_.elements(); }
 
   ConvShape shape_of(int64_t samples) const {
-    ConvShape shape = file_.shape;
+    ConvShape shape = spec_.shape;
     shape.batch = static_cast<int32_t>(samples);
     return shape;
   }
 
   Workspace& work_;
-  const TailLayer& file_;
+  const TailLayer& spec_;
   const TailValue &in_, &out_;
-  const size_t output_;  // a value
+  const size_t output_;  // the value that it makes
 };
 
 // Layer `index`; its file has the kind's name. Convolutions throw Error if sums over a batch could overflow.

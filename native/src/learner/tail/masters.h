@@ -13,9 +13,9 @@ constexpr int32_t kMaxFloatWeight = 127 << kFloatWeightFraction;
 // What training changes: the weights of each convolution, [out_c][kernel_h][kernel_w][in_c], and of each trained layer
 // M, N, A and P, [4][channels] (docs/learner.md).
 struct TailMasters {
-  std::vector<int8_t> weights;  // of binary convolutions, latent
+  std::vector<int8_t> weights;  // latent weights of binary convolutions
   std::vector<int32_t> parameters;
-  std::vector<int16_t> float_weights;  // of float convolutions
+  std::vector<int16_t> float_weights;  // weights of float convolutions
 };
 
 }  // namespace onebit::learner

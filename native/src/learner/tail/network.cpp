@@ -31,16 +31,16 @@ void TailNetwork::forward(const uint32_t* const* bits, uint32_t count) {
   const TailValue& latents = tail.latents();
   work_.pool.split(count, [&](int64_t begin, int64_t end, size_t thread) {
     for (int64_t i = begin; i < end; ++i)
-      work_.passes.unpack(bits[i], latents.pixels(), latents.c, tail.plus.data(), tail.minus.data(),
-                          work_.codes[0].data() + i * latents.elements());
+      work_.tail_kernels.unpack(bits[i], latents.pixels(), latents.c, tail.plus.data(), tail.minus.data(),
+                                work_.codes[0].data() + i * latents.elements());
     for (const auto& layer : layers_) layer->forward(begin, end, thread);
   });
 }
 
 void TailNetwork::features(uint32_t sample, int16_t* levels) const {
   const TailValue& features = work_.tail.features();
-  work_.passes.levels_of(work_.codes.back().data() + sample * features.elements(), features.elements(),
-                         features.quantizer.zero, levels);
+  work_.tail_kernels.levels_of(work_.codes.back().data() + sample * features.elements(), features.elements(),
+                               features.quantizer.zero, levels);
 }
 
 void TailNetwork::backward(const int32_t* gradient, double unit, double rate, TailMasters& masters, Random& random) {

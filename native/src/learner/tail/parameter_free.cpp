@@ -19,11 +19,11 @@ class ParameterFree : public Layer {
 
   void backward(double, TailMasters&, Random&) final {
     Gradients& gradients = work_.gradients;
-    if (!gradients.present(output_) || file_.input == 0) return;
+    if (!gradients.present(output_) || spec_.input == 0) return;
     const int64_t size = in_.elements();
     const auto sums_of = [&](size_t thread) { return work_.sums.data() + static_cast<int64_t>(thread) * size; };
     gradients.add(
-        file_.input, gradients.unit(output_) / static_cast<double>(file_.count), 0, work_.samples,
+        spec_.input, gradients.unit(output_) / static_cast<double>(spec_.count), 0, work_.samples,
         [&](int64_t begin, int64_t end, size_t thread) {
           int64_t max = 0;
           for (int64_t i = begin; i < end; ++i) {
@@ -48,7 +48,7 @@ class ParameterFree : public Layer {
       uint8_t* to = output_codes(i);
       for (int64_t pixel = 0; pixel < out_.pixels(); ++pixel) {
         for (int64_t c = 0; c < out_.c; ++c) {
-          const int64_t level = multiply(sum(input_codes(i), pixel, c), file_.ratio, 0);
+          const int64_t level = multiply(sum(input_codes(i), pixel, c), spec_.ratio, 0);
           *to++ = static_cast<uint8_t>(clamp<0, kLevels>(level + out_.quantizer.zero));
         }
       }
@@ -60,7 +60,7 @@ class ParameterFree : public Layer {
   // Calls visit(input pixel) for what the window of an output pixel reads, in the order of its rows.
   template <class Visit>
   void visit_window(int64_t output, const Visit& visit) const {
-    const ConvShape& s = file_.shape;
+    const ConvShape& s = spec_.shape;
     const int64_t top = output / s.out_w * s.stride_h - s.pad_top, left = output % s.out_w * s.stride_w - s.pad_left;
     for (int64_t y = std::max<int64_t>(top, 0); y < std::min<int64_t>(top + s.kernel_h, s.in_h); ++y)
       for (int64_t x = std::max<int64_t>(left, 0); x < std::min<int64_t>(left + s.kernel_w, s.in_w); ++x)
@@ -132,7 +132,7 @@ class PadChannels final : public ParameterFree {
   using ParameterFree::ParameterFree;
 
   void forward(int64_t begin, int64_t end, size_t) override {
-    const int64_t before = file_.channels_before;
+    const int64_t before = spec_.channels_before;
     requantize(begin, end, [&](const uint8_t* codes, int64_t pixel, int64_t c) {
       return c >= before && c < before + in_.c ? level(codes[pixel * in_.c + c - before]) : 0;
     });
@@ -140,7 +140,7 @@ class PadChannels final : public ParameterFree {
 
  private:
   void spread_pixel(const uint8_t*, int64_t pixel, const int16_t* g, int32_t* dx) const override {
-    std::copy_n(g + file_.channels_before, in_.c, dx + pixel * in_.c);
+    std::copy_n(g + spec_.channels_before, in_.c, dx + pixel * in_.c);
   }
 };
 

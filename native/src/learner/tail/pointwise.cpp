@@ -14,19 +14,19 @@ class Pointwise final : public TrainedLayer {
 
  private:
   void sum(int64_t begin, int64_t end, size_t) override {
-    work_.passes.levels_of(input_codes(begin), (end - begin) * in_.elements(), in_.quantizer.zero,
-                           sums_.data() + begin * out_.elements());
+    work_.tail_kernels.levels_of(input_codes(begin), (end - begin) * in_.elements(), in_.quantizer.zero,
+                                 sums_.data() + begin * out_.elements());
   }
 
   void through_sums(int64_t max, const Keys&, double, TailMasters&) override {
-    if (file_.input == 0) return;
+    if (spec_.input == 0) return;
     Gradients& gradients = work_.gradients;
     gradients.add(
-        file_.input, gradients.unit(output_) * out_.step() / in_.step(), 16, work_.samples * out_.pixels(),
+        spec_.input, gradients.unit(output_) * out_.step() / in_.step(), 16, work_.samples * out_.pixels(),
         [&](int64_t, int64_t, size_t) { return max; },
         [&](int64_t begin, int64_t end, size_t, int shift, int16_t* to) {
-          work_.passes.input({end - begin, out_.c, gradients.of(output_) + begin * out_.c, parameters_}, shift,
-                             to + begin * out_.c);
+          work_.tail_kernels.input({end - begin, out_.c, gradients.of(output_) + begin * out_.c, parameters_}, shift,
+                                   to + begin * out_.c);
         });
   }
 };

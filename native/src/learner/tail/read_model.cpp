@@ -11,8 +11,8 @@
 namespace onebit::learner {
 namespace {
 
-constexpr int64_t kMaxTerms = 32767;   // of a dot product: one of bits is kept in 16 bits
-constexpr int64_t kMaxWindows = 4096;  // of a pool, that hold one pixel: sums of their gradients are kept in 32 bits
+constexpr int64_t kMaxTerms = 32767;   // per dot product: those of bits are held in 16 bits
+constexpr int64_t kMaxWindows = 4096;  // that a pool lays over one pixel: sums of their gradients are held in 32 bits
 
 template <class... Parts>
 [[noreturn]] void refuse(const Parts&... parts) {
@@ -37,7 +37,7 @@ uint32_t output_of(const Model& model, const char* name) {
   refuse("it has no output '", name, "'");
 }
 
-// The nodes between `latents` and `features`, in order.
+// The nodes from `latents` to `features`, in order.
 std::vector<const Node*> tail_nodes(const Model& model, uint32_t latents, uint32_t features) {
   std::vector<bool> depends(model.values.size()), needed(model.values.size());
   depends[latents] = needed[features] = true;
@@ -77,7 +77,7 @@ const Node& maker(const Model& model, uint32_t value) {
   refuse("an input of it is that of the network");
 }
 
-// Where nodes of the file are in the tail.
+// Makes layers of the nodes of a file.
 class Reader {
  public:
   explicit Reader(const Model& model)
@@ -121,7 +121,7 @@ class Reader {
         {static_cast<int32_t>(shape.h), static_cast<int32_t>(shape.w), static_cast<int32_t>(shape.c), quantizer});
   }
 
-  // The latents are +-s, a number per channel.
+  // The latents are +-s, with an s per channel.
   void read_latents(uint32_t value) {
     const Node& node = maker(model_, value);
     const bool signs = node.op == Op::conv_binary && node.groups == static_cast<int32_t>(model_.values[value].c) &&
@@ -230,7 +230,7 @@ class Reader {
     }
   }
 
-  // The binarize and the latent weights of a binary convolution.
+  // Reads the binarize and the latent weights' range of a binary convolution.
   void binary(const Node& node, const TailValue& in, TailLayer& layer) {
     const auto& largest = entry<std::vector<float>>(model_, "tail.latent_max");
     const auto& estimators = entry<std::vector<uint32_t>>(model_, "tail.estimators");
@@ -257,7 +257,7 @@ class Reader {
   }
 
   const Model& model_;
-  std::vector<int64_t> place_;  // of each value of the file in the tail, or -1
+  std::vector<int64_t> place_;  // where each value of the file is in the tail, or -1
   const std::vector<float>& ranges_;
   std::vector<Binarize> binarizes_;
   size_t convolutions_ = 0;

@@ -31,20 +31,20 @@ struct TailLayer {
   Op op;  // conv_binary, conv_float, pointwise, max_pool, average_pool or pad_channels
   uint32_t input;
   int64_t residual;   // a value; -1 where there is none
-  ConvShape shape{};  // of a convolution or a pool; the batch is not set
+  ConvShape shape{};  // windows of a convolution or a pool; the batch is not set
   Activation activation = Activation::none;
   Estimator estimator = Estimator::none;
-  std::vector<int16_t> thresholds;      // of codes: bit +1 from there on
-  std::vector<int32_t> centres;         // of the estimator, in units of 2^-15
-  int32_t step = 0;                     // of the input, in units of 2^-15
+  std::vector<int16_t> thresholds;      // per channel, codes: the bit is +1 from there on
+  std::vector<int32_t> centres;         // per channel, of the estimator, in units of 2^-15
+  int32_t step = 0;                     // step of the input, in units of 2^-15
   int32_t residual_factor = 0;          // R
   int32_t limit = 0;                    // H
-  Factor ratio{};                       // of a layer without parameters: its output's levels are sums times this
-  int64_t count = 1;                    // inputs of a mean
-  int32_t channels_before = 0;          // of pad_channels
+  Factor ratio{};                       // without parameters: the output's levels are sums times this
+  int64_t count = 1;                    // n, the inputs of a mean
+  int32_t channels_before = 0;          // channels of zeros that pad_channels puts first
   std::array<bool, 4> present{};        // scale, bias, slope, post: what the file lacks is not trained
-  double largest = 0;                   // scale of a latent weight: the real number that 127 stands for
-  double level = 0;                     // of the weights of a float convolution: the one that a level of 1 stands for
+  double largest = 0;                   // the real number that a latent weight of 127 stands for
+  double level = 0;                     // the one that a level of 1 of a float weight stands for
   double source = 1;                    // the one that a sum of 1 stands for, before the scale
   int64_t weights = 0, parameters = 0;  // where its masters begin
 
@@ -64,7 +64,7 @@ struct Tail {
 
   const TailValue& latents() const { return values.front(); }
   const TailValue& features() const { return values.back(); }
-  int64_t words() const { return latents().pixels() * ((latents().c + 31) / 32); }  // of one sample's bits
+  int64_t words() const { return latents().pixels() * ((latents().c + 31) / 32); }  // per sample, of bits
 };
 
 }  // namespace onebit::learner

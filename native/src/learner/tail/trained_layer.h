@@ -13,7 +13,7 @@ namespace onebit::learner {
 
 class TrainedLayer : public Layer {
  public:
-  void load(const TailMasters& masters) override { parameters_ = masters.parameters.data() + file_.parameters; }
+  void load(const TailMasters& masters) override { parameters_ = masters.parameters.data() + spec_.parameters; }
   void forward(int64_t begin, int64_t end, size_t thread) final;
   void backward(double rate, TailMasters& masters, Random& random) final;
 

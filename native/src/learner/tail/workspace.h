@@ -20,20 +20,21 @@ struct Workspace {
   Workspace(const Tail& the_tail, const Isa& isa, uint32_t samples, bool trains, int thread_count)
       : tail(the_tail),
         kernels(isa.kernels()),
-        passes(isa.tail()),
+        tail_kernels(isa.tail()),
         batch(samples),
         training(trains),
         threads(thread_count),
         pool(thread_count),
         codes(the_tail.values.size()),
-        gradients(the_tail, passes, pool),
+        gradients(the_tail, tail_kernels, pool),
         sign_products(isa.signs()),
-        byte_products(passes) {
+        byte_products(tail_kernels) {
     for (size_t i = 0; i < codes.size(); ++i) codes[i].at_least(batch * tail.values[i].elements());
     if (training) gradients.reserve(batch);
   }
 
-  // why: null, or what a mini-batch of this size has that no product of a convolution can take. Throws Error then.
+  // why: what a convolution over so many samples has that its products cannot take, or null. Throws Error if there is
+  // such a thing.
   void check_batch(const char* why) const {
     if (why)
       throw Error(ONEBIT_INVALID_ARGUMENT, text("a mini-batch of ", batch, " samples has ", why), "take a smaller one");
@@ -41,13 +42,13 @@ struct Workspace {
 
   const Tail& tail;
   const Kernels& kernels;
-  const TailKernels& passes;
-  const uint32_t batch;  // samples at most
-  const bool training;   // or forward alone
+  const TailKernels& tail_kernels;
+  const uint32_t batch;  // the most samples
+  const bool training;   // else forward alone
   const int64_t threads;
   ThreadPool pool;
-  int64_t samples = 0;                  // that went forward
-  std::vector<Scratch<uint8_t>> codes;  // of each value
+  int64_t samples = 0;                  // of the last forward pass
+  std::vector<Scratch<uint8_t>> codes;  // one array per value
   Gradients gradients;
 
   SignProducts sign_products;
