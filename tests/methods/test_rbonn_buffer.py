@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from onebit.methods import RBONN, apply
 from onebit.nn import BinaryConv2d
 from onebit.training import fit
-from onebit.training.keeper import Stopped
+from onebit.training.interruption import Stopped
 from tests.training.recipes import tiny
 from tests.training.test_resume import assert_same, stop_at, trained
 

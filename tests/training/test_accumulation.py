@@ -10,9 +10,13 @@ from torch import nn
 from onebit.data import DataModule
 from onebit.methods import CycleBNN
 from onebit.training import Classifier, fit
-from onebit.training.recipe import OptimizerConfig, ScheduleConfig, TrainerConfig
-from onebit.training.stream import Stream
-from onebit.training.trainer import make_trainer
+from onebit.training.fabric import make_fabric
+from onebit.training.folder import RunFolder
+from onebit.training.history import History
+from onebit.training.interruption import Interruption
+from onebit.training.loop import Loop
+from onebit.training.progress import NoProgress
+from onebit.training.recipe import OptimizerConfig, ScheduleConfig
 from tests.training.recipes import tiny
 
 
@@ -22,9 +26,17 @@ def linear(folder: Path, batch_size: int, accumulate: int) -> torch.Tensor:
     net = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
     sgd = OptimizerConfig("sgd", lr=0.1, momentum=0.9)
     classifier = Classifier(net, 10, None, sgd, ScheduleConfig("linear"), steps=3)
-    trainer = make_trainer(TrainerConfig(accelerator="cpu"), folder, [], 3, 3, accumulate=accumulate)
-    trainer.fit(classifier, datamodule=Stream(DataModule("digits", batch_size=batch_size), 3 * accumulate))
-    assert trainer.global_step == 3
+    recipe = tiny(
+        data={"batch_size": batch_size}, optimizer={"accumulate": accumulate}, trainer={"max_steps": 3}, method=None
+    )
+    fabric, run = make_fabric(recipe.trainer, folder), RunFolder(folder)
+    fabric.launch()
+    data, history = DataModule("digits", batch_size=batch_size), History(3, steps_per_epoch=9.0, rule=None)
+    loop = Loop(fabric, classifier, data, recipe, history, run, info={})
+    run.prepare(recipe, None)
+    loop.run(Interruption(), NoProgress())
+    run.lock.release()
+    assert loop.step == 3
     return net[1].weight.detach()
 
 
@@ -45,7 +57,7 @@ def test_a_run_counts_steps_and_the_method_sees_them(tmp_path: Path, monkeypatch
     monkeypatch.setattr(CycleBNN, "step", note)
     recipe = tiny(optimizer={"accumulate": 3}, trainer={"max_steps": 8, "validate_every": 4})
     result: dict[str, Any] = fit(recipe, tmp_path, progress=False)
-    assert seen == [(t, 8) for t in range(8) for _ in range(3)]
+    assert seen == [(t, 8) for t in range(8)], "once a step"
     assert (result["steps"], result["epochs"]) == (8, 2.0)  # 12 batches an epoch
     checkpoint = torch.load(tmp_path / "last.ckpt", weights_only=True)
     assert checkpoint["onebit"]["step"] == 8

@@ -5,27 +5,28 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import Callback, Trainer
+from torch import nn
 
-from onebit.training import fit, load_checkpoint, run
+from onebit.training import fit, load_checkpoint
+from onebit.training.averaging import Averaging
 from onebit.training.recipe import Recipe, parse_recipe
 from tests.training.recipes import VALUES, tiny
 
 STEPS = 12
 
 
-class Recorder(Callback):
-    """Keeps the state of the network after every step."""
+class Recorder:
+    """Keeps the state of the network after every step, before anything else is done with it."""
 
     def __init__(self) -> None:
         self.states: list[dict[str, torch.Tensor]] = []
         self.averaged: set[str] = set()
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        state = {name: value.clone() for name, value in pl_module.state_dict().items() if name.startswith("net.")}
+    def note(self, module: nn.Module) -> None:
+        state = {name: value.clone() for name, value in module.state_dict().items() if name.startswith("net.")}
         self.states.append(state)
         statistics = {name for name in state if name.endswith(("running_mean", "running_var"))}
-        self.averaged = statistics | {name for name, _ in pl_module.named_parameters()}
+        self.averaged = statistics | {name for name, _ in module.named_parameters()}
 
 
 def averaged(**averaging: Any) -> Recipe:
@@ -34,12 +35,13 @@ def averaged(**averaging: Any) -> Recipe:
 
 def trained(recipe: Recipe, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Recorder, dict[str, Any]]:
     """What was recorded, and the result."""
-    recorder, make = Recorder(), run.make_trainer
+    recorder, update = Recorder(), Averaging.update
 
-    def make_trainer(config: Any, path: Any, callbacks: Any, *rest: Any, **named: Any) -> Any:
-        return make(config, path, [recorder, *callbacks], *rest, **named)
+    def noted(self: Averaging, module: nn.Module, step: int) -> None:
+        recorder.note(module)
+        update(self, module, step)
 
-    monkeypatch.setattr(run, "make_trainer", make_trainer)
+    monkeypatch.setattr(Averaging, "update", noted)
     return recorder, fit(recipe, folder, progress=False)
 
 

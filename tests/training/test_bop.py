@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from onebit.training import fit, load_checkpoint
-from onebit.training.keeper import Keeper, Stopped
+from onebit.training.interruption import Stopped
+from onebit.training.loop import Loop
 from tests.training.recipes import tiny
 
 RECIPE = tiny(
@@ -19,7 +20,7 @@ RECIPE = tiny(
 def test_weights_stay_bits_and_a_resumed_run_flips_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fit(RECIPE, tmp_path / "whole", progress=False)
     with monkeypatch.context() as patch:
-        patch.setattr(Keeper, "_agree", lambda self, trainer: (trainer.global_step == 13, False))
+        patch.setattr(Loop, "_agree", lambda self, interruption: (self.step == 13, False, False))
         with pytest.raises(Stopped):
             fit(RECIPE, tmp_path / "broken", progress=False)
     fit(RECIPE, tmp_path / "broken", resume=tmp_path / "broken" / "last.ckpt", progress=False)

@@ -11,7 +11,7 @@ from onebit.methods import PFQ, RBONN, Bop, Compose, CycleBNN, Method
 from onebit.nn import binary_layers
 from onebit.training import fit, load_checkpoint
 from onebit.training.build import make_method
-from onebit.training.keeper import Stopped
+from onebit.training.interruption import Stopped
 from tests.training.recipes import tiny
 from tests.training.test_resume import assert_same, stop_at, trained
 

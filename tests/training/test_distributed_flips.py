@@ -13,18 +13,17 @@ from tests.training.recipes import tiny
 
 SCRIPT = """
 import sys, torch
-from lightning.pytorch import Callback
-from onebit.training import fit, run
+from onebit.training import fit
+from onebit.training.loop import Loop
 from tests.training.recipes import tiny
 
-class KeepsWeights(Callback):
-    def on_train_end(self, trainer, pl_module):
-        torch.save(pl_module.net.state_dict(), f"{sys.argv[1]}/rank{trainer.global_rank}.pt")
+run = Loop.run
 
-make = run.make_trainer
-run.make_trainer = lambda config, folder, callbacks, *rest, **more: make(
-    config, folder, [KeepsWeights(), *callbacks], *rest, **more
-)
+def keeps_weights(self, *rest):
+    run(self, *rest)
+    torch.save(self.classifier.net.state_dict(), f"{sys.argv[1]}/rank{self.fabric.global_rank}.pt")
+
+Loop.run = keeps_weights
 bop = {"class_path": "onebit.methods.Bop", "init_args": {"gamma": [0.1, 0.001], "threshold": 1e-5}}
 recipe = tiny(
     method=bop, teacher={"checkpoint": sys.argv[3]}, trainer={"devices": 2, "max_steps": 20}, data={"batch_size": 64}

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from onebit.training import Classifier, fit
 from onebit.training.finite import first_not_finite
-from onebit.training.keeper import Keeper, Stopped
+from onebit.training.interruption import Stopped
+from onebit.training.loop import Loop
 from tests.training.recipes import tiny
 
 
@@ -65,12 +66,12 @@ def test_a_run_names_step_layer_and_last_good_checkpoint(tmp_path: Path, monkeyp
     make = Classifier.training_step
 
     def poisoned(self: Classifier, batch: Any, batch_idx: int) -> Tensor:
-        if self.global_step == 5:
+        if batch_idx == 5:
             self.net.get_submodule("head").register_forward_hook(lambda layer, inputs, output: Poison.apply(output))
         return make(self, batch, batch_idx)
 
     monkeypatch.setattr(Classifier, "training_step", poisoned)
-    monkeypatch.setattr(Keeper, "_agree", lambda self, trainer: (False, True))
+    monkeypatch.setattr(Loop, "_agree", lambda self, interruption: (False, True, False))
     with pytest.raises(Stopped) as caught:
         fit(tiny(), tmp_path, progress=False)
     assert caught.value.message.startswith(
@@ -90,9 +91,12 @@ def test_a_loss_names_the_layer(tmp_path: Path) -> None:
 
 
 def test_a_gradient_that_is_lost_in_a_parameter_alone_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fit_start(self: Classifier) -> None:
-        self.net.get_submodule("head").weight.register_hook(lambda gradient: gradient / 0)
+    run = Loop.run
 
-    monkeypatch.setattr(Classifier, "on_fit_start", fit_start)
+    def poisoned(self: Loop, *rest: Any) -> None:
+        self.classifier.net.get_submodule("head").weight.register_hook(lambda gradient: gradient / 0)
+        run(self, *rest)
+
+    monkeypatch.setattr(Loop, "run", poisoned)
     with pytest.raises(Stopped, match=r"the gradient of step 0 .*first seen in the gradient of net\.head\.weight"):
         fit(tiny(), tmp_path, progress=False)

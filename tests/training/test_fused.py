@@ -13,7 +13,7 @@ from torch import nn
 
 from onebit.nn import use_native
 from onebit.training import fit
-from onebit.training.keeper import Stopped
+from onebit.training.interruption import Stopped
 from tests.nn.blocks import made
 from tests.training.recipes import tiny
 from tests.training.test_resume import assert_same, stop_at, trained

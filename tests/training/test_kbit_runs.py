@@ -13,7 +13,7 @@ from onebit.cost import CostRule, Widths
 from onebit.methods import PFQ
 from onebit.nn import quantized_layers
 from onebit.training import fit, load_checkpoint
-from onebit.training.keeper import Stopped
+from onebit.training.interruption import Stopped
 from onebit.training.recipe import Recipe, parse_recipe
 from tests.training.recipes import VALUES
 from tests.training.test_resume import assert_same, stop_at, trained

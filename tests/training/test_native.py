@@ -9,7 +9,7 @@ import pytest
 from onebit import _engine
 from onebit.errors import OnebitError
 from onebit.training import fit, load_checkpoint
-from onebit.training.keeper import Stopped
+from onebit.training.interruption import Stopped
 from tests.training.recipes import tiny
 from tests.training.test_resume import assert_same, stop_at, trained
 

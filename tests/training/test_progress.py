@@ -3,11 +3,10 @@
 import re
 import time
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from onebit.training import fit
 from onebit.training.history import History
@@ -23,31 +22,26 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def trainer(step: int, **values: Any) -> Any:
-    return SimpleNamespace(global_step=step, world_size=1, accumulate_grad_batches=2, loggers=[], **values)
+def begin(history: History, step: int) -> None:
+    history.begin(step, nn.Identity(), torch.device("cpu"))
 
 
-MODULE: Any = SimpleNamespace(device=torch.device("cpu"), modules=lambda: [])
-
-
-def take(history: History, batches: int, **values: Any) -> None:
+def take(history: History, batches: int) -> None:
     """Batches between two steps, of 32 images each."""
     for _ in range(batches):
-        batch = torch.zeros(32, 1), torch.zeros(32)
-        history.on_train_batch_end(trainer(0, **values), MODULE, {"loss": torch.zeros(())}, batch, 0)
+        history.add_batch(32, torch.zeros(()))
 
 
 def test_validation_does_not_count_and_a_resumed_run_goes_on(clock: list[float]) -> None:
     history = History(steps=100, steps_per_epoch=10.0, rule=None)
     clock[0] = 50.0
-    history.on_train_start(trainer(0), MODULE)
+    begin(history, 0)
     take(history, 6)
     clock[0] = 54.0
     assert history.images_per_second == 6 * 32 / 4
     assert history.seconds_left(10) == 90 * 4 / 10
-    history.on_validation_start(trainer(10), MODULE)
-    clock[0] = 60.0
-    history._resumed = clock[0]  # as when the validation ends
+    with history.validation():
+        clock[0] = 60.0
     clock[0] = 62.0
     take(history, 3)
     assert history.images_per_second == 9 * 32 / 6
@@ -55,7 +49,7 @@ def test_validation_does_not_count_and_a_resumed_run_goes_on(clock: list[float])
     resumed = History(steps=100, steps_per_epoch=10.0, rule=None)
     resumed.load_state_dict(history.state_dict())
     clock[0] = 1000.0
-    resumed.on_train_start(trainer(20), MODULE)
+    begin(resumed, 20)
     take(resumed, 3)
     clock[0] = 1002.0
     assert resumed.images_per_second == 12 * 32 / 8
@@ -67,32 +61,21 @@ def test_a_run_of_an_older_version_is_counted_from_its_resume_on(clock: list[flo
     history = History(steps=100, steps_per_epoch=10.0, rule=None)
     state = {key: value for key, value in history.state_dict().items() if key not in ("images", "training_seconds")}
     history.load_state_dict({**state, "seconds": 77.0})
-    history.on_train_start(trainer(10), MODULE)
+    begin(history, 10)
     take(history, 1)
     clock[0] = 2.0
     assert history.images_per_second == 16
 
 
-def test_processes_count_together(clock: list[float]) -> None:
-    history = History(steps=100, steps_per_epoch=10.0, rule=None)
-    history.on_train_start(trainer(0), MODULE)
-    for _ in range(2):
-        values = SimpleNamespace(global_step=0, world_size=3, accumulate_grad_batches=2, loggers=[])
-        batch = torch.zeros(32, 1), torch.zeros(32)
-        history.on_train_batch_end(values, MODULE, {"loss": torch.zeros(())}, batch, 0)  # type: ignore[arg-type]
-    clock[0] = 4.0
-    assert history.images_per_second == 2 * 32 * 3 / 4
-
-
 def test_a_line_now_and_then(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
     history = History(steps=100, steps_per_epoch=10.0, rule=None)
-    history.on_train_start(trainer(0), MODULE)
+    begin(history, 0)
     history.validations.append({"top1": 0.452})
     lines = ProgressLines(history, seconds=10.0)
     for step in range(1, 101):
         clock[0] += 1.0
         take(history, 1)
-        lines.on_train_batch_end(trainer(step), MODULE, None, None, step)
+        lines.step(step)
     printed = capsys.readouterr().err.splitlines()
     assert len(printed) == 9, "not after the last step"
     assert printed[0] == "step 10 of 100: top-1 45.2%, 32 images/s, 0:01:30 left"

@@ -8,7 +8,8 @@ import torch
 
 from onebit.errors import OnebitError
 from onebit.training import fit
-from onebit.training.keeper import Keeper, Stopped
+from onebit.training.interruption import Stopped
+from onebit.training.loop import Loop
 from onebit.training.recipe import Recipe
 from tests.training.recipes import tiny
 
@@ -16,10 +17,10 @@ from tests.training.recipes import tiny
 def stop_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     """Lets the runs of this test believe that the user pressed Ctrl-C in a step."""
 
-    def agree(self: Keeper, trainer: Any) -> tuple[bool, bool]:
-        return trainer.global_step == step, False
+    def agree(self: Loop, interruption: Any) -> tuple[bool, bool, bool]:
+        return self.step == step, False, False
 
-    monkeypatch.setattr(Keeper, "_agree", agree)
+    monkeypatch.setattr(Loop, "_agree", agree)
 
 
 def trained(recipe: Recipe, folder: Path, resume: Path | None = None) -> dict[str, Any]:

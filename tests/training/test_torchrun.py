@@ -16,10 +16,10 @@ pytestmark = pytest.mark.slow
 
 SCRIPT = """
 import json, sys, torch
-from lightning.pytorch import Callback
 from onebit.data.image_file_loader import ImageFileLoader
-from onebit.training import Classifier, fit, read_recipe, run, trainer
+from onebit.training import Classifier, fit, read_recipe
 from onebit.training.folder import is_first_process
+from onebit.training.loop import Loop
 
 kept, out, recipe, poisoned = sys.argv[1:]
 seen = {"train": [], "test": []}
@@ -29,24 +29,23 @@ def note(self, number, draws):
     seen["train" if self.training else "test"].append(number)
     return read(self, number, draws)
 
-class Keeps(Callback):
-    def on_train_end(self, trainer, pl_module):
-        seen["first"], seen["rank"] = is_first_process(), trainer.global_rank
-        torch.save(pl_module.net.state_dict(), f"{kept}/rank{trainer.global_rank}.pt")
-        with open(f"{kept}/rank{trainer.global_rank}.json", "w") as file:
-            json.dump(seen, file)
+run, step = Loop.run, Classifier.training_step
 
-step = Classifier.training_step
+def keeps(self, *rest):
+    self.classifier.loop = self
+    run(self, *rest)
+    rank = self.fabric.global_rank
+    seen["first"], seen["rank"] = is_first_process(), rank
+    torch.save(self.classifier.net.state_dict(), f"{kept}/rank{rank}.pt")
+    with open(f"{kept}/rank{rank}.json", "w") as file:
+        json.dump(seen, file)
 
 def poison(self, batch, batch_idx):
-    if poisoned == "1" and self.global_step == 2 and self.global_rank == 1:
+    if poisoned == "1" and self.loop.step == 2 and self.loop.fabric.global_rank == 1:
         batch = batch[0] / 0, batch[1]
     return step(self, batch, batch_idx)
 
-ImageFileLoader._read, Classifier.training_step = note, poison
-make = trainer.make_trainer
-run.make_trainer = lambda config, folder, callbacks, *rest, **named: make(
-    config, folder, [Keeps(), *callbacks], *rest, **named)
+ImageFileLoader._read, Loop.run, Classifier.training_step = note, keeps, poison
 result = fit(read_recipe(recipe), out, progress=False)
 if is_first_process():
     with open(f"{kept}/result.json", "w") as file:

@@ -12,7 +12,8 @@ from onebit import deploy
 from onebit.errors import OnebitError
 from onebit.nn import binary_layers
 from onebit.training import fit, load_checkpoint
-from onebit.training.keeper import Keeper, Stopped
+from onebit.training.interruption import Stopped
+from onebit.training.loop import Loop
 from onebit.training.recipe import MethodConfig, Recipe, read_recipe
 from onebit.training.weights import load_weights
 from tests.deploy.nets import assert_same_answer
@@ -113,7 +114,7 @@ def test_a_resumed_run_ends_with_the_same_weights(
     settings = recipe("digits_reactnet_step2", trainer__max_steps=20, trainer__validate_every=10, **changes)
     fit(settings, tmp_path / "whole", progress=False)
     with monkeypatch.context() as patch:
-        patch.setattr(Keeper, "_agree", lambda self, trainer: (trainer.global_step == 13, False))
+        patch.setattr(Loop, "_agree", lambda self, interruption: (self.step == 13, False, False))
         with pytest.raises(Stopped):
             fit(settings, tmp_path / "broken", progress=False)
     initial.unlink()  # no longer needed

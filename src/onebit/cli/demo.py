@@ -165,7 +165,7 @@ def _recipe(seed: int, *, binary: bool, epochs: int = EPOCHS, classes: list[str]
 
 def _train(folder: Path, recipe: "Recipe", title: str) -> dict[str, Any]:
     from onebit.training import fit
-    from onebit.training.keeper import Stopped
+    from onebit.training.interruption import Stopped
 
     print(f"training {title}", file=sys.stderr)
     try:

@@ -75,7 +75,7 @@ def _overrides(args: Namespace) -> dict[str, Any]:
 def _run_beside(recipe: Any, output: Any, args: Namespace) -> NoReturn:
     """Another process of a distributed run: the first one speaks for all."""
     from onebit.training import fit
-    from onebit.training.keeper import Stopped
+    from onebit.training.interruption import Stopped
 
     with contextlib.suppress(Stopped):  # the first process stops at the same step and says why
         fit(recipe, output, resume=args.resume, force=args.force, progress=False)

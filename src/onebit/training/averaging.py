@@ -1,17 +1,19 @@
 """Averaged weights: what is evaluated, kept in checkpoints and exported instead of the last ones."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
-from lightning.pytorch import LightningModule, Trainer
-from lightning.pytorch.callbacks import WeightAveraging
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from onebit.training.recipe import AveragingConfig
 
 _STATISTICS = ("running_mean", "running_var")
 
 
-class Averaging(WeightAveraging):
+class Averaging:
     """Averages the weights over the steps from ``start`` on.
 
     ``ema``: ā ← d ā + (1 − d) w, from ā = w at the first step (Polyak and Juditsky, "Acceleration of Stochastic
@@ -20,55 +22,64 @@ class Averaging(WeightAveraging):
 
     BatchNorm's running statistics are averaged like the weights; the paper of SWA measures them anew in a pass over the
     data, which this does not. Every other buffer, and what quantisers keep beside their tensors, is the last one.
-    Before ``start`` the average is the weights themselves. Lightning's callback does the rest: it swaps the average in
-    for validation, and a checkpoint's ``state_dict`` is the average, beside which it keeps the last weights to go on.
+    Before ``start`` the average is the weights themselves.
 
     Args:
         config: the recipe's ``averaging``.
         steps: the length of the run.
+
+    Attributes:
+        average: by the names of parameters and buffers.
+        count: the steps that it is of, an int64 tensor.
     """
 
     def __init__(self, config: AveragingConfig, steps: int) -> None:
-        def ema(average: Tensor, now: Tensor, count: Tensor | int) -> Tensor:
-            return config.decay * average + (1 - config.decay) * now
-
-        def mean(average: Tensor, now: Tensor, count: Tensor | int) -> Tensor:
-            return average + (now - average) / (count + 1)
-
-        super().__init__(avg_fn=ema if config.name == "ema" else mean)
+        self.config = config
         self.start = int(config.start * steps)
+        self.average: dict[str, Tensor] = {}
+        self.count = torch.tensor(0)
 
-    def should_update(self, step_idx: int | None = None, epoch_idx: int | None = None) -> bool:
-        return step_idx is not None and step_idx >= self.start
+    @torch.no_grad()
+    def update(self, module: nn.Module, step: int) -> None:
+        """Takes in the weights after ``step`` steps of the run."""
+        weights = {name for name, _ in module.named_parameters()}
+        for name, now in _tensors(module):
+            kept = self.average.setdefault(name, torch.empty_like(now))
+            averaged = self.count > 0 and (name in weights or name.endswith(_STATISTICS))
+            kept.copy_(self._mean(kept, now) if averaged else now)
+        self.count += step > self.start
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
-        self._follow(pl_module)
+    def _mean(self, average: Tensor, now: Tensor) -> Tensor:
+        if self.config.name == "ema":
+            return self.config.decay * average + (1 - self.config.decay) * now
+        return average + (now - average) / (self.count.to(now.device) + 1)
 
-    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._follow(pl_module)
-        super().on_validation_epoch_start(trainer, pl_module)
+    @contextmanager
+    def in_place_of(self, module: nn.Module) -> Iterator[None]:
+        """While entered, the module has the average in the place of its last weights."""
+        last = {name: value.detach().clone() for name, value in _tensors(module)}
+        _copy(self.average, module)
+        try:
+            yield
+        finally:
+            _copy(last, module)
 
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        self._follow(pl_module)
-        super().on_save_checkpoint(trainer, pl_module, checkpoint)
-        now = checkpoint.get("current_model_state", {})
-        checkpoint["state_dict"] |= {name: value for name, value in now.items() if name.endswith("_extra_state")}
+    def state_dict(self, state: dict[str, Any]) -> dict[str, Any]:
+        """The module's ``state`` with the average for its weights."""
+        return {name: self.average.get(name, value) for name, value in state.items()}
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._follow(pl_module)
-        super().on_train_end(trainer, pl_module)
+    def load_state_dict(self, module: nn.Module, state: dict[str, Any], count: Tensor) -> None:
+        """Goes on from what `state_dict` gave for the module, an average of ``count`` steps."""
+        self.average = {name: state[name].to(now.device) for name, now in _tensors(module) if name in state}
+        self.count = count
 
-    def _follow(self, pl_module: LightningModule) -> None:
-        """Copies what is not averaged; before the first step that counts, that is everything."""
-        average = self._average_model
-        assert average is not None
-        begun = int(average.n_averaged) > 0
-        pairs = zip(pl_module.named_buffers(), average.module.buffers(), strict=True)
-        others = [(now, kept) for (name, now), kept in pairs if not (begun and name.endswith(_STATISTICS))]
-        if not begun:
-            others += zip(pl_module.parameters(), average.module.parameters(), strict=True)
-        for now, kept in others:
-            kept.data.copy_(now.data)
+
+def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    return chain(module.named_parameters(), module.named_buffers())
+
+
+@torch.no_grad()
+def _copy(values: dict[str, Tensor], module: nn.Module) -> None:
+    for name, now in _tensors(module):
+        if name in values:
+            now.copy_(values[name])

@@ -1,4 +1,4 @@
-"""Checkpoints: read as untrusted files, and rebuilt into networks."""
+"""Checkpoints: written whole, read as untrusted files, and rebuilt into networks."""
 
 import math
 from io import BytesIO
@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from onebit.errors import OnebitError
+from onebit.files import atomic_file
 from onebit.format.layout import MAGIC
 from onebit.training.build import make_method, make_net
 
@@ -102,6 +103,14 @@ def read_tensors(path: str | Path, missing: str) -> Any:
         raise OnebitError(
             f"{path} is damaged or not a checkpoint", hint="train again, or take another file"
         ) from problem
+
+
+def write_checkpoint(path: str | Path, content: dict[str, Any]) -> None:
+    """Writes the file whole or not at all: a full disk or a power cut leaves the old one."""
+    whole = BytesIO()  # torch.save to a file hides what the disk said behind an error of its own
+    torch.save(content, whole)
+    with atomic_file(path, force=True) as temporary:
+        temporary.write_bytes(whole.getbuffer())
 
 
 def _check_numbers(path: str | Path, info: dict[str, Any]) -> None:

@@ -5,6 +5,9 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from torchmetrics import MeanMetric
 
 from onebit.methods import Method
 from onebit.training.metrics import accuracies
@@ -46,7 +49,7 @@ class Classifier(LightningModule):
         self.optimizer_config = optimizer or OptimizerConfig()
         self.schedule_config = schedule or ScheduleConfig()
         self.steps = steps
-        self.metrics = accuracies(num_classes)
+        self.accuracies, self.loss = accuracies(num_classes), MeanMetric()
 
     def forward(self, images: Tensor) -> Tensor:
         return self.net(images.contiguous(memory_format=torch.channels_last))
@@ -61,15 +64,25 @@ class Classifier(LightningModule):
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         images, labels = batch
         logits = self(images)
-        self.metrics.update(logits, labels)
-        self.log("loss", F.cross_entropy(logits.float(), labels), on_epoch=True, sync_dist=True, batch_size=len(labels))
+        self.accuracies.update(logits, labels)
+        self.loss.update(F.cross_entropy(logits.float(), labels), len(labels))
+
+    def validated(self) -> dict[str, Tensor]:
+        """``loss``, ``top1`` and ``top5`` over the validation steps since the last call, of all processes."""
+        figures = {"loss": self.loss.compute(), **self.accuracies.compute()}
+        self.loss.reset()
+        self.accuracies.reset()
+        return figures
 
     def on_validation_epoch_end(self) -> None:
-        self.log_dict(self.metrics.compute())
-        self.metrics.reset()
+        self.log_dict(self.validated())
 
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+    def make_optimizer(self) -> tuple[Optimizer, LambdaLR]:
+        """A new optimiser, and its schedule; made when the parameters are on the device where they are trained."""
         groups = self.method.parameter_groups() if self.method is not None else []
         optimizer = make_optimizer(self.optimizer_config, self.net.parameters(), groups)
-        schedule = make_schedule(self.schedule_config, optimizer, self.steps)
+        return optimizer, make_schedule(self.schedule_config, optimizer, self.steps)
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        optimizer, schedule = self.make_optimizer()
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

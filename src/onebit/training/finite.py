@@ -3,66 +3,57 @@
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.fabric import Fabric
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
-from torch.optim import Optimizer
 
+from onebit.data.loader import Batch
 from onebit.errors import OnebitError
 from onebit.training.checkpoint import read_checkpoint
+from onebit.training.classifier import Classifier
+from onebit.training.fabric import everywhere
 from onebit.training.folder import RunFolder
-from onebit.training.keeper import Stopped
+from onebit.training.interruption import Stopped
 
 
-class FiniteCheck(Callback):
-    """Looks at the gradients before each update, so that weights never become lost through them.
+def check_finite(
+    fabric: Fabric, classifier: Classifier, batch: Batch, loss: Tensor, step: int, folder: RunFolder
+) -> None:
+    """Looks at the gradients before an update, so that weights never become lost through them.
 
     The gradients of a distributed run are the same on every process, so all stop at the same step. Reading their norm
     waits for the device once per step. The layer is found by repeating the step's last batch with every module watched.
 
     Args:
+        fabric: of the run.
+        classifier: with its gradients complete.
+        batch, loss: the last of the step.
+        step: its number, from 0.
         folder: of the run; its last checkpoint is named.
+
+    Raises:
+        Stopped: a gradient, or the loss, is not finite.
     """
-
-    def __init__(self, folder: RunFolder) -> None:
-        self.folder = folder
-        self._batch: Any = None
-        self._loss: Tensor | None = None
-
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        self._batch = batch
-
-    def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
-        self._loss = loss.detach()
-
-    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
-        assert self._loss is not None
-        gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
-        figures = [get_total_norm(gradients).float()] if gradients else []
-        if trainer.world_size == 1:  # another process may be well, and would wait for this one
-            figures.append(self._loss.float())
-        if all(torch.stack(figures).isfinite().tolist()):
-            return
-        with trainer.precision_plugin.train_step_context():
-            found = [first_not_finite(pl_module, self._batch)]
-        losses = [bool(self._loss.isfinite())]
-        if trainer.world_size > 1:
-            found, losses = _everywhere(found[0], trainer.world_size), _everywhere(losses[0], trainer.world_size)
-        where = next((place for place in found if place is not None), _parameter(pl_module))
-        what = "gradient" if all(losses) else "loss"
-        raise Stopped(
-            f"the {what} of step {trainer.global_step} is not a finite number; first seen in {where}", hint=self._hint()
-        )
-
-    def _hint(self) -> str:
-        try:
-            step = read_checkpoint(self.folder.last)["onebit"]["step"]
-        except OnebitError:
-            return "lower optimizer.lr; there is no checkpoint yet"
-        return f"lower optimizer.lr; the last good checkpoint is {self.folder.last}, of step {step}"
+    gradients = [p.grad for p in classifier.parameters() if p.grad is not None]
+    figures = [get_total_norm(gradients).float()] if gradients else []
+    if fabric.world_size == 1:  # another process may be well, and would wait for this one
+        figures.append(loss.detach().float())
+    if all(torch.stack(figures).isfinite().tolist()):
+        return
+    with fabric.autocast():
+        found = first_not_finite(classifier, batch)
+    where = next((place for place in everywhere(fabric, found) if place is not None), _parameter(classifier))
+    what = "gradient" if all(everywhere(fabric, bool(loss.isfinite()))) else "loss"
+    raise Stopped(f"the {what} of step {step} is not a finite number; first seen in {where}", hint=_hint(folder))
 
 
-def first_not_finite(module: LightningModule, batch: tuple[Tensor, Tensor]) -> str | None:
+def check_finite_weights(module: nn.Module, step: int) -> None:
+    """Finite gradients can still make weights that are not; raises Stopped if they did in step number ``step``."""
+    if not get_total_norm(module.parameters()).isfinite():
+        raise Stopped(f"the weights after step {step} are not finite", hint="lower optimizer.lr")
+
+
+def first_not_finite(module: Classifier, batch: Batch) -> str | None:
     """The first place in a step whose numbers are not finite: in the forward pass, else in the backward pass.
 
     Args:
@@ -90,7 +81,6 @@ def first_not_finite(module: LightningModule, batch: tuple[Tensor, Tensor]) -> s
     finally:
         for hook in hooks:
             hook.remove()
-    assert isinstance(loss, Tensor)
     for name, _, finite in places:
         if not finite:
             return f"the output of {name}"
@@ -110,7 +100,9 @@ def _parameter(module: nn.Module) -> str:
     return f"the gradient of {lost[-1]}" if lost else "no single layer: the norm of all gradients overflows"
 
 
-def _everywhere(value: Any, world: int) -> list[Any]:
-    values = [None] * world
-    torch.distributed.all_gather_object(values, value)
-    return values
+def _hint(folder: RunFolder) -> str:
+    try:
+        step = read_checkpoint(folder.last)["onebit"]["step"]
+    except OnebitError:
+        return "lower optimizer.lr; there is no checkpoint yet"
+    return f"lower optimizer.lr; the last good checkpoint is {folder.last}, of step {step}"

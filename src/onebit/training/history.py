@@ -2,22 +2,22 @@
 
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import nn
+from torch import Tensor, nn
 
 from onebit.cost.rule import FULL, CostRule, Widths, relative_cost
 from onebit.nn import quantized_layers
 from onebit.quantize import GradientQuantizer
-from onebit.training.classifier import Classifier
 
 POINTS = 400
 """Points of the training curves, whatever the length of the run."""
 
 
-class History(Callback):
+class History:
     """Keeps the training curves and the results of every validation, across interruptions.
 
     Args:
@@ -67,45 +67,46 @@ class History(Callback):
         done = step - self._first_step
         return (self.steps - step) * (time.monotonic() - self._began) / done if done else math.inf
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def begin(self, step: int, net: nn.Module, device: torch.device) -> None:
+        """The run begins, or goes on, after ``step`` steps."""
         self._began = self._resumed = time.monotonic()
-        self._first_step = trainer.global_step
-        quantizers = (module for module in pl_module.modules() if isinstance(module, GradientQuantizer))
-        self._quantizer = next(quantizers, None)
-        self._loss = self._loss.to(pl_module.device)
+        self._first_step = step
+        self._net = net
+        self._quantizer = next((module for module in net.modules() if isinstance(module, GradientQuantizer)), None)
+        self._loss = self._loss.to(device)
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        self.images += len(batch[1]) * trainer.world_size
-        self._loss += outputs["loss"].detach()  # Lightning has divided it by the batches of a step
-        if (batch_idx + 1) % trainer.accumulate_grad_batches:
-            return
-        self.cost += self._step_cost(pl_module)
-        step = trainer.global_step
-        if step % self.every == 0:
-            point = {
-                "step": step,
-                "loss": float(self._loss) / self.every,
-                "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
-                "precision": self._precision(pl_module),
-                "cost": self.cost,
-            }
-            self._loss.zero_()
-            self.curve.append(point)
-            figures = {f"train_{key}" if key == "loss" else key: point[key] for key in point if key != "step"}
-            for logger in trainer.loggers:
-                logger.log_metrics(figures, step=step)
+    def add_batch(self, images: int, loss: Tensor) -> None:
+        """Counts the images of all processes, and the batch's part in the loss of its step."""
+        self.images += images
+        self._loss += loss.detach()
 
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def add_step(self, step: int, learning_rate: float) -> dict[str, float]:
+        """Counts a step, the ``step``-th of the run; returns the figures to log, if there is a new point of the curve.
+
+        The learning rate is that of the next step.
+        """
+        self.cost += self._step_cost()
+        if step % self.every:
+            return {}
+        loss = float(self._loss) / self.every
+        self._loss.zero_()
+        rest = {"learning_rate": learning_rate, "precision": precision(self._net), "cost": self.cost}
+        self.curve.append({"step": step, "loss": loss, **rest})
+        return {"train_loss": loss, **rest}
+
+    @contextmanager
+    def validation(self) -> Iterator[None]:
+        """While entered, time does not count as training's."""
         self._training_seconds = self.training_seconds
+        try:
+            yield
+        finally:
+            self._resumed = time.monotonic()
 
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._resumed = time.monotonic()
-        step = trainer.global_step
-        measured = {key: float(trainer.callback_metrics[key]) for key in ("loss", "top1", "top5")}
+    def add_validation(self, step: int, figures: dict[str, float]) -> None:
+        """Keeps what a validation after ``step`` steps measured: ``loss``, ``top1``, ``top5``."""
         moment = {"step": step, "epoch": step / self.steps_per_epoch, "seconds": self.seconds}
-        self.validations.append({**moment, **measured, "precision": self._precision(pl_module)})
+        self.validations.append({**moment, **figures, "precision": precision(self._net)})
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -124,12 +125,8 @@ class History(Callback):
         self.images = state_dict.get("images", 0)  # a checkpoint of an older version has neither
         self._training_seconds = state_dict.get("training_seconds", 0.0)
 
-    def _precision(self, pl_module: LightningModule) -> int:
-        assert isinstance(pl_module, Classifier)
-        return precision(pl_module.net)
-
-    def _step_cost(self, pl_module: LightningModule) -> float:
-        bits, gradient = self._precision(pl_module), round(self.rule.mean("gradient")) if self.rule else FULL
+    def _step_cost(self) -> float:
+        bits, gradient = precision(self._net), round(self.rule.mean("gradient")) if self.rule else FULL
         widths = Widths(1.0, bits, bits, gradient if self._quantizer is None else self._quantizer.bits)
         return sum(map(relative_cost, widths.products().values())) / 3
 

@@ -4,6 +4,12 @@ import signal
 import threading
 from types import FrameType, TracebackType
 
+from onebit.errors import OnebitError
+
+
+class Stopped(OnebitError):
+    """The run ends at this step on all its processes: the user stopped it, or its numbers are lost."""
+
 
 class Interruption:
     """While entered, the first SIGINT or SIGTERM only sets ``requested``; the second ends the process as usual.
@@ -20,14 +26,10 @@ class Interruption:
         self._before: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> "Interruption":
-        self.listen()
-        return self
-
-    def listen(self) -> None:
-        """Takes the signals, again if another handler was put in front."""
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
-                self._before.setdefault(number, signal.signal(number, self._take_note))
+                self._before[number] = signal.signal(number, self._take_note)
+        return self
 
     def __exit__(self, kind: type | None, value: BaseException | None, trace: TracebackType | None) -> None:
         for number, handler in self._before.items():

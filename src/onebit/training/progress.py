@@ -2,35 +2,48 @@
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
 
-from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import RichProgressBar
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from onebit.data.loader import Batch, Loader
 from onebit.training.history import History
 
 
-class ProgressBar(RichProgressBar):
+class NoProgress:
+    """Shows nothing; what the loop tells whatever shows its progress."""
+
+    def step(self, step: int) -> None:
+        """A step, the ``step``-th of the run, is done."""
+
+    def validation(self, loader: Loader) -> Iterator[Batch]:
+        """The batches of a validation."""
+        return iter(loader)
+
+
+class ProgressBar(NoProgress):
     """Shows steps, the time that remains, images per second, and the latest figures of the history."""
 
-    def __init__(self, history: History) -> None:
-        super().__init__(refresh_rate=10, console_kwargs={"stderr": True})
-        self.history = history
+    def __init__(self, history: History, bar: Progress) -> None:
+        self.history, self.bar = history, bar
+        self.task = bar.add_task("training", total=history.steps, figures="")
 
-    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
-        figures: dict[str, Any] = {"images/s": round(self.history.images_per_second)}
-        if self.history.curve:
-            figures |= {"loss": self.history.curve[-1]["loss"], "bits": self.history.curve[-1]["precision"]}
-        if self.history.validations:
-            figures["top1"] = self.history.validations[-1]["top1"]
-        return figures
+    def step(self, step: int) -> None:
+        bits = [f"{point['precision']} bits" for point in self.history.curve[-1:]]
+        self.bar.update(self.task, completed=step, figures=", ".join([*_figures(self.history, step), *bits]))
 
-    def _get_train_description(self, current_epoch: int) -> str:
-        return "training"
+    def validation(self, loader: Loader) -> Iterator[Batch]:
+        task = self.bar.add_task("validation", total=len(loader), figures="")
+        for batch in loader:
+            yield batch
+            self.bar.advance(task)
+        self.bar.remove_task(task)
 
 
-class ProgressLines(Callback):
+class ProgressLines(NoProgress):
     """Prints a line every so many seconds, for logs.
 
     Args:
@@ -42,21 +55,38 @@ class ProgressLines(Callback):
         self.history, self.seconds = history, seconds
         self._printed = time.monotonic()
 
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        if time.monotonic() - self._printed >= self.seconds and trainer.global_step < self.history.steps:
+    def step(self, step: int) -> None:
+        if time.monotonic() - self._printed >= self.seconds and step < self.history.steps:
             self._printed = time.monotonic()
-            print(line(self.history, trainer.global_step), file=sys.stderr, flush=True)
+            print(line(self.history, step), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def shown(history: History, show: bool = True) -> Iterator[NoProgress]:
+    """The progress of a run, while entered."""
+    if not show:
+        yield NoProgress()
+    elif not sys.stderr.isatty():
+        yield ProgressLines(history)
+    else:
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+        with Progress(*columns, TextColumn("{task.fields[figures]}"), console=Console(stderr=True)) as bar:
+            yield ProgressBar(history, bar)
 
 
 def line(history: History, step: int) -> str:
     """Where a run stands, such as ``step 812 of 4000: loss 1.234, top-1 45.2 %, 1,234 images/s, 0:05:12 left``."""
-    figures = [f"loss {history.curve[-1]['loss']:.3f}"] if history.curve else []
+    return f"step {step} of {history.steps}: {', '.join(_figures(history, step))}"
+
+
+def _figures(history: History, step: int) -> list[str]:
+    figures = []
+    if history.curve:
+        figures.append(f"loss {history.curve[-1]['loss']:.3f}")
     if history.validations:
         figures.append(f"top-1 {history.validations[-1]['top1']:.1%}")
     figures.append(f"{history.images_per_second:,.0f} images/s")
     left = history.seconds_left(step)
     if left < float("inf"):
         figures.append(f"{timedelta(seconds=round(left))} left")
-    return f"step {step} of {history.steps}: {', '.join(figures)}"
+    return figures

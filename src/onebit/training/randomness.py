@@ -1,60 +1,54 @@
 """The random stream of the training steps."""
 
 import random
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
 
 State = dict[str, Any]
 
 
-class RandomStream(Callback):
-    """Gives the training steps random generators (Python's, NumPy's, PyTorch's) that nothing else draws from.
+class RandomStream:
+    """While entered, the random generators (Python's, NumPy's, PyTorch's) are at a stream that nothing else draws from.
 
-    Whatever a loader, a validation or a logger draws between two steps leaves the stream as it was, so a resumed run
-    draws what the unbroken run would have drawn. Each process of a distributed run has a stream of its own; the
-    checkpoint holds them all.
+    Whatever a loader, a validation or a logger draws outside leaves the stream as it was, so a resumed run draws what
+    the unbroken run would have drawn. Each process of a distributed run has a stream of its own.
 
     Args:
-        seed: of the streams.
+        seed: of the run.
+        rank: number of this process.
+        device: whose generator belongs to the stream, beside the CPU's.
+
+    Attributes:
+        state: where the stream stands, in plain containers and tensors.
+
+    Example:
+        >>> stream = RandomStream(0, 0, torch.device("cpu"))
+        >>> before = stream.state
+        >>> with stream:
+        ...     a = torch.rand(1)
+        >>> _ = torch.rand(1)
+        >>> stream.state = before
+        >>> with stream:
+        ...     bool(torch.rand(1) == a)
+        True
     """
 
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
-        self._streams: list[State] = []  # one per process, as in a checkpoint
-        self._stream: State | None = None
+    def __init__(self, seed: int, rank: int, device: torch.device) -> None:
+        self.device = device
+        mixed = int(np.random.SeedSequence((seed, rank)).generate_state(1)[0])
+        random.seed(mixed)
+        np.random.seed(mixed)  # noqa: NPY002  # the stream of code that uses NumPy's global generator
+        torch.manual_seed(mixed)
+        self.state = _capture(device)
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if len(self._streams) == trainer.world_size:
-            self._stream = self._streams[trainer.global_rank]
-            return
-        sequence = np.random.SeedSequence((self.seed, trainer.global_rank))
-        seed = int(sequence.generate_state(1)[0])
-        random.seed(seed)
-        np.random.seed(seed)  # noqa: NPY002  # the stream of code that uses NumPy's global generator
-        torch.manual_seed(seed)
-        self._stream = _capture(pl_module.device)
+    def __enter__(self) -> None:
+        _restore(self.state, self.device)
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        assert self._stream is not None
-        _restore(self._stream, pl_module.device)
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        self._stream = _capture(pl_module.device)
-
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        streams: list[Any] = [self._stream]
-        if trainer.world_size > 1:
-            streams = [None] * trainer.world_size
-            torch.distributed.all_gather_object(streams, self._stream)
-        checkpoint["random_streams"] = streams
-
-    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        self._streams = checkpoint["random_streams"]
+    def __exit__(self, kind: type | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.state = _capture(self.device)
 
 
 def _capture(device: torch.device) -> State:

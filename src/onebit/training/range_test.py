@@ -1,8 +1,7 @@
 """CPT's precision range test: the lowest precision at which training gets anywhere."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import count
 from typing import Protocol, cast
 
 import torch
@@ -10,12 +9,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from onebit.data import DataModule
-from onebit.data.loader import Batch
 from onebit.errors import OnebitError
 from onebit.methods import Method
 from onebit.training.build import make_method, make_net
 from onebit.training.optimizer import make_optimizer
 from onebit.training.recipe import Recipe
+from onebit.training.stream import endless
 
 
 class Cyclic(Protocol):
@@ -116,7 +115,7 @@ class _Training:
         self.cyclic = cast(Cyclic, self.method)
         self.method.attach(self.net)
         self.optimizer = make_optimizer(recipe.optimizer, self.net.parameters(), self.method.parameter_groups())
-        self.batches = self._batches()
+        self.batches = endless(self.data.train_dataloader())
 
     def step(self, t: int, total: int, bits: int) -> float:
         """Iteration t of ``total``; returns the share of the batch that was right before it."""
@@ -132,12 +131,6 @@ class _Training:
         self.method.before_update()
         self.optimizer.step()
         return float((logits.argmax(1) == labels).float().mean())
-
-    def _batches(self) -> Iterator[Batch]:
-        loader = self.data.train_dataloader()
-        for epoch in count():
-            loader.load_state_dict({**loader.state_dict(), "epoch": epoch, "position": 0})
-            yield from loader
 
 
 def _mean(values: list[float]) -> float:

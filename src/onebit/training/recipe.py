@@ -4,6 +4,7 @@ A recipe holds values only. The network, the method and the data are made from i
 """
 
 import dataclasses
+import math
 import re
 import types
 import typing
@@ -127,6 +128,14 @@ class TrainerConfig:
     threads: int | None = None
     backend: Literal["torch", "compiled", "native"] = "torch"
     storage: Literal["bfloat16", "float32"] = "bfloat16"
+
+    @property
+    def max_seconds(self) -> float:
+        """``max_time``; infinite without one."""
+        if self.max_time is None:
+            return math.inf
+        days, hours, minutes, seconds = map(int, self.max_time.split(":"))
+        return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
 @dataclass(frozen=True)

@@ -6,29 +6,24 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import seed_everything
+from lightning.fabric import seed_everything
 
 from onebit import cost, methods
 from onebit.data import DataModule
 from onebit.data.sampler import EpochSampler
 from onebit.errors import OnebitError
 from onebit.nn import use_native
-from onebit.training.averaging import Averaging
 from onebit.training.build import make_method, make_net
 from onebit.training.classifier import Classifier
-from onebit.training.finite import FiniteCheck
+from onebit.training.fabric import launch, make_fabric
 from onebit.training.folder import RunFolder
 from onebit.training.history import History
 from onebit.training.interruption import Interruption
-from onebit.training.keeper import Keeper
+from onebit.training.loop import Loop
 from onebit.training.plot import plot_history
-from onebit.training.progress import ProgressBar, ProgressLines
-from onebit.training.randomness import RandomStream
+from onebit.training.progress import shown
 from onebit.training.recipe import Recipe
 from onebit.training.record import write_record
-from onebit.training.skips import Skips
-from onebit.training.stream import Stream
-from onebit.training.trainer import make_trainer
 from onebit.training.weights import load_initial, load_teacher
 
 
@@ -57,7 +52,8 @@ def fit(
 
     Raises:
         OnebitError: the folder holds a run, or another process trains in it; a value of the recipe names nothing; the
-            data is missing; the loss is not finite; or (:class:`onebit.training.keeper.Stopped`) the user stopped it.
+            data is missing; or (:class:`onebit.training.interruption.Stopped`) the loss is not finite, or the user
+            stopped it.
     """
     with RunFolder(output) as folder:
         return _fit(recipe, folder, resume, force, progress)
@@ -71,54 +67,54 @@ def _fit(recipe: Recipe, folder: RunFolder, resume: str | Path | None, force: bo
     net = make_net(recipe.model.name, recipe.model.options, len(data.classes), data.shape)
     if recipe.initial is not None and resume is None:
         load_initial(recipe.initial, net)
-    method, callbacks = None, []
+    method = None
     if recipe.method is not None:
         method = make_method(recipe.method.class_path, recipe.method.init_args, trusted=True)
     if recipe.teacher is not None:
         distillation = methods.Distillation(load_teacher(recipe.teacher, data))
         method = methods.Compose([distillation, method] if method else [distillation])
     if method is not None:
-        callbacks = methods.apply(method, net)
+        method.attach(net)
     ledger = cost.count(net, torch.zeros(1, *data.shape), method, recipe.optimizer.name, recipe.data.batch_size)
     if recipe.trainer.backend == "native":  # when the method has put its quantisers in place
         print(use_native(net, storage=recipe.trainer.storage), file=sys.stderr)
     elif recipe.trainer.backend == "compiled":
         net.compile()
     epoch, steps = _length(recipe, data)
-    accumulate = recipe.optimizer.accumulate
     if start >= steps:
         raise OnebitError(
             f"{resume} is at step {start} of {steps}", hint="nothing is left to do; raise trainer.max_steps"
         )
     history = History(steps, epoch, ledger.rule)
+    classifier = Classifier(net, len(data.classes), method, recipe.optimizer, recipe.schedule, steps)
+    fabric = make_fabric(recipe.trainer, folder.path)
     with Interruption() as interruption:
-        keeper = Keeper(folder, _info(recipe, data), recipe.trainer.checkpoint_seconds, steps, interruption)
-        skips = Skips(data)
-        callbacks = [FiniteCheck(folder), *callbacks, RandomStream(recipe.seed), skips]
-        if recipe.averaging is not None:
-            callbacks.append(Averaging(recipe.averaging, steps))
-        callbacks += [history, keeper]
-        if progress:
-            callbacks.append(ProgressBar(history) if sys.stderr.isatty() else ProgressLines(history))
         folder.prepare(recipe, resume)
-        every = max(1, round(epoch))
-        trainer = make_trainer(recipe.trainer, folder.path, callbacks, every, steps, accumulate=accumulate)
-        classifier = Classifier(net, len(data.classes), method, recipe.optimizer, recipe.schedule, steps)
-        trainer.fit(classifier, datamodule=Stream(data, steps * accumulate), ckpt_path=resume)
+        launch(fabric)
+        loop = Loop(fabric, classifier, data, recipe, history, folder, _info(recipe, data))
+        if resume is not None:
+            loop.load(resume)
+        try:
+            with shown(history, progress and fabric.is_global_zero) as shows:
+                loop.run(interruption, shows)
+        finally:
+            for logger in fabric.loggers:
+                logger.finalize("")
     if method is not None:
         ledger = ledger.under(method.cost_rule())  # some methods know their widths afterwards only
     figures = {
-        "best_top1": keeper.best_top1,
+        "best_top1": loop.best_top1,
         "last_top1": history.validations[-1]["top1"],
-        "epochs": trainer.global_step / epoch,
-        "steps": trainer.global_step,
+        "epochs": loop.step / epoch,
+        "steps": loop.step,
         "seconds": history.seconds,
         "images_per_second": history.images_per_second,
         "operations_saved_percent": ledger.saved_percent,
-        "skipped": skips.names,
+        "skipped": loop.skipped,
     }
-    if trainer.is_global_zero:
+    if fabric.is_global_zero:
         plot_history(history, folder.plot, title=folder.path.name)
+        batches = loop.step * recipe.optimizer.accumulate * fabric.world_size
         content = {
             "result": figures,
             "recipe": recipe.to_dict(),
@@ -127,7 +123,7 @@ def _fit(recipe: Recipe, folder: RunFolder, resume: str | Path | None, force: bo
                 "paper_formula": ledger.paper_formula_saved_percent,
             },
             "energy_joule": {
-                name: joule * trainer.global_step * accumulate * recipe.data.batch_size * trainer.world_size
+                name: joule * batches * recipe.data.batch_size
                 for name, joule in ledger.energy_joule.items()
                 if name != "inference"
             },
