@@ -12,9 +12,9 @@ from torch.nn import functional
 from onebit import methods, models
 from onebit.methods import Method
 from onebit.training import fit, load_checkpoint
-from onebit.training.finite import first_not_finite
+from onebit.training.nan_guard import first_not_finite
 from tests.training.recipes import tiny
-from tests.training.test_finite import BATCH, Logarithm, classifier
+from tests.training.test_nan_guard import BATCH, Logarithm, classifier
 
 METHODS: list[Callable[[], Method]] = [
     methods.BiReal,

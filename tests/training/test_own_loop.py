@@ -74,7 +74,7 @@ def own_loop(recipe: Recipe) -> dict[str, torch.Tensor]:
         method = methods.Compose([methods.Distillation(load_teacher(recipe.teacher, digits)), method])
     last = torch.channels_last
 
-    def batches() -> Any:  # once the method is attached: the training's own random numbers, as RandomStream has them
+    def batches() -> Any:  # once the method is attached: the training's own random numbers, as RngStream has them
         net.to(memory_format=last)  # type: ignore[call-overload]
         torch.manual_seed(int(np.random.SeedSequence((recipe.seed, 0)).generate_state(1)[0]))
         for images, labels in digits.train_dataloader():

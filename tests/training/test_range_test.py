@@ -28,9 +28,9 @@ def recipe(method: str | None, seed: int = 0, **init_args: Any) -> Recipe:
 def test_it_stops_at_the_first_precision_that_gains(monkeypatch: pytest.MonkeyPatch) -> None:
     hits = {1: 0.1, 2: 0.2, 3: 0.5, 4: 0.9}
     monkeypatch.setattr(range_test._Training, "step", lambda self, t, total, bits: hits[bits])
-    rungs = precision_range_test(recipe("CPT"), 1, 4, steps=5, window=2, threshold=0.15)
-    assert [(rung.bits, rung.accuracy) for rung in rungs] == [(1, 0.1), (2, 0.2), (3, 0.5)]
-    assert [rung.gain for rung in rungs] == pytest.approx([0, 0.1, 0.3])
+    tried = precision_range_test(recipe("CPT"), 1, 4, steps=5, window=2, threshold=0.15)
+    assert [(step.bits, step.accuracy) for step in tried] == [(1, 0.1), (2, 0.2), (3, 0.5)]
+    assert [step.gain for step in tried] == pytest.approx([0, 0.1, 0.3])
 
 
 @pytest.mark.learning
@@ -39,13 +39,13 @@ def test_some_precision_gains_on_the_digits(
     method: str, seed: int, record_property: Callable[[str, object], None]
 ) -> None:
     random = torch.get_rng_state()
-    rungs = precision_range_test(recipe(method, seed), 1, 6, steps=60, threshold=0.1)
-    record_property("bits", rungs[-1].bits)
-    record_property("gain", rungs[-1].gain)
-    assert rungs[-1].gain > 0.1
-    assert all(rung.gain <= 0.1 for rung in rungs[:-1])
+    tried = precision_range_test(recipe(method, seed), 1, 6, steps=60, threshold=0.1)
+    record_property("bits", tried[-1].bits)
+    record_property("gain", tried[-1].gain)
+    assert tried[-1].gain > 0.1
+    assert all(step.gain <= 0.1 for step in tried[:-1])
     assert torch.equal(torch.get_rng_state(), random)
-    assert precision_range_test(recipe(method, seed), 1, 6, steps=60, threshold=0.1) == rungs
+    assert precision_range_test(recipe(method, seed), 1, 6, steps=60, threshold=0.1) == tried
 
 
 def test_the_bits_are_those_that_train(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,17 +37,17 @@ def run(args: Namespace) -> dict[str, Any]:
         def show_progress(bits: int) -> None:
             bar.update(task, description=f"{bits} bits", completed=bits - args.lowest)
 
-        rungs = precision_range_test(
+        tried = precision_range_test(
             recipe, args.lowest, args.highest, args.steps, args.window, args.threshold, show_progress
         )
-    found = rungs[-1].bits if rungs[-1].gain > args.threshold else None
-    return {"lowest_bits": found, "threshold": args.threshold, "tried": [asdict(rung) for rung in rungs]}
+    found = tried[-1].bits if tried[-1].gain > args.threshold else None
+    return {"lowest_bits": found, "threshold": args.threshold, "tried": [asdict(step) for step in tried]}
 
 
 def show(result: dict[str, Any], console: Console) -> None:
     table = folding_table("bits", "training accuracy", "gained", box=box.SIMPLE)
-    for rung in result["tried"]:
-        table.add_row(str(rung["bits"]), f"{rung['accuracy']:.2%}", f"{rung['gain']:+.2%}")
+    for step in result["tried"]:
+        table.add_row(str(step["bits"]), f"{step['accuracy']:.2%}", f"{step['gain']:+.2%}")
     console.print(table)
     if result["lowest_bits"] is None:
         console.print(f"none gained more than {result['threshold']:.0%}: give more --steps, or a higher optimizer.lr")

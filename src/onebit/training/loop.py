@@ -16,15 +16,15 @@ from onebit.methods import Method
 from onebit.training.averaging import Averaging
 from onebit.training.checkpoint import read_checkpoint, write_checkpoint
 from onebit.training.classifier import Classifier
+from onebit.training.endless_loader import endless_loader
 from onebit.training.fabric import everywhere
-from onebit.training.finite import check_finite, check_finite_weights
 from onebit.training.folder import RunFolder
 from onebit.training.history import History
 from onebit.training.interruption import Interruption, Stopped
+from onebit.training.nan_guard import check_finite, check_finite_weights
 from onebit.training.progress import NoProgress
-from onebit.training.randomness import RandomStream
 from onebit.training.recipe import Recipe
-from onebit.training.stream import endless
+from onebit.training.rng import RngStream
 
 
 class Loop:
@@ -67,7 +67,7 @@ class Loop:
         self.optimizer = cast(Optimizer, fabric.setup_optimizers(optimizer))
         data.trainer = fabric  # type: ignore[assignment]  # its loaders ask for the device and the rank alone
         self.train_loader, self.val_loader = data.train_dataloader(), data.val_dataloader()
-        self.randomness = RandomStream(recipe.seed, fabric.global_rank, fabric.device)
+        self.rng = RngStream(recipe.seed, fabric.global_rank, fabric.device)
         self.averaging = None if recipe.averaging is None else Averaging(recipe.averaging, self.steps)
         self.step, self.best_top1 = 0, -1.0
         self.skipped: dict[str, str] = {}
@@ -80,23 +80,23 @@ class Loop:
             Stopped: the user asked for it, or a number is not finite.
         """
         fabric, model, method = self.fabric, self.model, self.classifier.method
-        batches = endless(self.train_loader, self.step * self.accumulate)
+        batches = endless_loader(self.train_loader, self.step * self.accumulate)
         self.history.begin(self.step, self.classifier.net, fabric.device)
         model.train()
         over = False
         while self.step < self.steps and not over:
-            with self.randomness:
+            with self.rng:
                 if method is not None:
                     method.step(self.step, self.steps)
             self.optimizer.zero_grad()
             for i in range(self.accumulate):
                 batch = fabric.to_device(next(batches))
-                with self.randomness, fabric.no_backward_sync(model, enabled=i < self.accumulate - 1):
+                with self.rng, fabric.no_backward_sync(model, enabled=i < self.accumulate - 1):
                     with fabric.autocast():
                         loss = model.training_step(batch, self.step * self.accumulate + i) / self.accumulate
                     fabric.backward(loss)
                 self.history.add_batch(len(batch[1]) * fabric.world_size, loss)
-            with self.randomness:
+            with self.rng:
                 check_finite(fabric, self.classifier, batch, loss, self.step, self.folder)
                 if method is not None:
                     method.before_update()
@@ -159,7 +159,7 @@ class Loop:
             "lr_schedulers": [self.schedule.state_dict()],
             "callbacks": callbacks,
             "Stream": {"position": self.step * self.accumulate, "epoch": len(self.train_loader)},
-            "random_streams": everywhere(self.fabric, self.randomness.state),
+            "random_streams": everywhere(self.fabric, self.rng.state),
             "skipped": self.skipped,
         }
         if self.averaging is not None:
@@ -194,7 +194,7 @@ class Loop:
                 if name in callbacks:
                     method.load_state_dict(callbacks[name])
         if len(content["random_streams"]) == self.fabric.world_size:
-            self.randomness.state = content["random_streams"][self.fabric.global_rank]
+            self.rng.state = content["random_streams"][self.fabric.global_rank]
         self.skipped = dict(content.get("skipped", {}))
         if self.averaging is not None:
             count = content["averaging_state"]["n_averaged"]

@@ -12,9 +12,9 @@ from onebit.data import DataModule
 from onebit.errors import OnebitError
 from onebit.methods import Method
 from onebit.training.build import make_method, make_net
+from onebit.training.endless_loader import endless_loader
 from onebit.training.optimizer import make_optimizer
 from onebit.training.recipe import Recipe
-from onebit.training.stream import endless
 
 
 class Cyclic(Protocol):
@@ -26,7 +26,7 @@ class Cyclic(Protocol):
 
 
 @dataclass(frozen=True)
-class Rung:
+class RangeTestStep:
     """Training at one precision: the training accuracy at its end, and what it gained there."""
 
     bits: int
@@ -42,7 +42,7 @@ def precision_range_test(
     window: int = 20,
     threshold: float = 0.05,
     progress: Callable[[int], None] = lambda bits: None,
-) -> list[Rung]:
+) -> list[RangeTestStep]:
     """Raises the bits from low, and stops at the first at which training makes real progress.
 
     One run, whose weights go on from precision to precision. A_b is the training accuracy averaged over the last
@@ -75,7 +75,7 @@ def precision_range_test(
         >>> method = {"class_path": "onebit.methods.CycleBNN"}
         >>> values = {"model": {"name": "small", "options": {"width": 8}}, "method": method, "data": {"name": "digits"}}
         >>> recipe = parse_recipe({**values, "trainer": {"max_steps": 1}}, "example")
-        >>> [rung.bits for rung in precision_range_test(recipe, 1, 2, steps=2, window=1, threshold=1.0)]
+        >>> [step.bits for step in precision_range_test(recipe, 1, 2, steps=2, window=1, threshold=1.0)]
         [1, 2]
     """
     if not 1 <= lowest <= highest <= 24:
@@ -85,16 +85,17 @@ def precision_range_test(
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
         training = _Training(recipe)
-        rungs: list[Rung] = []
+        tried: list[RangeTestStep] = []
         for bits in range(lowest, highest + 1):
             progress(bits)
             start, total = (bits - lowest) * steps, (highest - lowest + 1) * steps
             hits = [training.step(t, total, bits) for t in range(start, start + steps)]
             accuracy = _mean(hits[-window:])
-            rungs.append(Rung(bits, accuracy, accuracy - (rungs[-1].accuracy if rungs else _mean(hits[:window]))))
-            if rungs[-1].gain > threshold:
+            before = tried[-1].accuracy if tried else _mean(hits[:window])
+            tried.append(RangeTestStep(bits, accuracy, accuracy - before))
+            if tried[-1].gain > threshold:
                 break
-    return rungs
+    return tried
 
 
 class _Training:
@@ -115,7 +116,7 @@ class _Training:
         self.cyclic = cast(Cyclic, self.method)
         self.method.attach(self.net)
         self.optimizer = make_optimizer(recipe.optimizer, self.net.parameters(), self.method.parameter_groups())
-        self.batches = endless(self.data.train_dataloader())
+        self.batches = endless_loader(self.data.train_dataloader())
 
     def step(self, t: int, total: int, bits: int) -> float:
         """Iteration t of ``total``; returns the share of the batch that was right before it."""

@@ -10,7 +10,7 @@ import torch
 State = dict[str, Any]
 
 
-class RandomStream:
+class RngStream:
     """While entered, the random generators (Python's, NumPy's, PyTorch's) are at a stream that nothing else draws from.
 
     Whatever a loader, a validation or a logger draws outside leaves the stream as it was, so a resumed run draws what
@@ -25,7 +25,7 @@ class RandomStream:
         state: where the stream stands, in plain containers and tensors.
 
     Example:
-        >>> stream = RandomStream(0, 0, torch.device("cpu"))
+        >>> stream = RngStream(0, 0, torch.device("cpu"))
         >>> before = stream.state
         >>> with stream:
         ...     a = torch.rand(1)

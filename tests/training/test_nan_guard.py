@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from onebit.training import Classifier, fit
-from onebit.training.finite import first_not_finite
 from onebit.training.interruption import Stopped
 from onebit.training.loop import Loop
+from onebit.training.nan_guard import first_not_finite
 from tests.training.recipes import tiny
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from onebit.data.loader import Batch, Loader
 
 
-def endless(loader: Loader, position: int = 0) -> Iterator[Batch]:
+def endless_loader(loader: Loader, position: int = 0) -> Iterator[Batch]:
     """The batches of all epochs, one epoch after the other, from the one numbered ``position`` in the run on."""
     while True:
         epoch, batch = divmod(position, len(loader))
