@@ -96,10 +96,10 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("case", CASES)
 def test_a_run_and_one_resumed_from_an_older_file_are_the_plain_training(case: str, tmp_path: Path) -> None:
     recipe = tiny(trainer={"max_steps": STEPS, "validate_every": 10}, **CASES[case])
-    torch.set_num_threads(1)
     plain = Plain(recipe)
     plain.take(0, HALF)
     torch.save(plain.lightning_checkpoint(HALF), tmp_path / "older.ckpt")

@@ -14,8 +14,8 @@ EXAMPLE = "onebit precision recipes/digits_cyclebnn.yaml --lowest 1 --highest 6"
 
 def configure(parser: ArgumentParser) -> None:
     parser.add_argument("recipe", type=str, help="a YAML file with the method CycleBNN or CPT")
-    parser.add_argument("--lowest", type=int, default=2, help="bits to begin with")
-    parser.add_argument("--highest", type=int, default=8, help="bits to end with, if none before will do")
+    parser.add_argument("--lowest", type=int, default=2, help="bit width to begin with")
+    parser.add_argument("--highest", type=int, default=8, help="bit width to end with, if no lower one suffices")
     parser.add_argument("--steps", type=int, default=100, help="training steps at each precision")
     parser.add_argument("--window", type=int, default=20, help="steps over which the training accuracy is averaged")
     parser.add_argument("--threshold", type=float, default=0.05, help="gain in accuracy that counts, from 0 to 1")

@@ -35,7 +35,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Imports lightning only for those who train: reading a recipe or a checkpoint does without its seconds."""
+    """Imports Lightning only for training: reading a recipe or a checkpoint does not wait for it."""
     if name in _MODULES:
         return getattr(importlib.import_module(f"onebit.training.{_MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

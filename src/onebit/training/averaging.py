@@ -1,4 +1,4 @@
-"""Averaged weights: what is evaluated, kept in checkpoints and exported instead of the last ones."""
+"""Averages of the weights, which replace the last weights in evaluation, checkpoints and export."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,20 +17,20 @@ class Averaging:
     """Averages the weights over the steps from ``start`` on.
 
     ``ema``: ā ← d ā + (1 − d) w, from ā = w at the first step (Polyak and Juditsky, "Acceleration of Stochastic
-    Approximation by Averaging", 1992, with exponential weights). ``swa``: the mean of all (Izmailov et al., "Averaging
-    Weights Leads to Wider Optima and Better Generalization", UAI 2018), each step counting, and not each cycle.
+    Approximation by Averaging", 1992, with exponential weights). ``swa``: the mean over all steps (Izmailov et al.,
+    "Averaging Weights Leads to Wider Optima and Better Generalization", UAI 2018, who average once per cycle).
 
-    BatchNorm's running statistics are averaged like the weights; the paper of SWA measures them anew in a pass over the
-    data, which this does not. Every other buffer, and what quantisers keep beside their tensors, is the last one.
-    Before ``start`` the average is the weights themselves.
+    BatchNorm's running statistics are averaged like the weights; the paper of SWA instead computes them anew in a pass
+    over the data. All other buffers, and the state that quantisers keep beside their tensors, are those of the last
+    step. Before ``start`` the average equals the weights.
 
     Args:
         config: the recipe's ``averaging``.
-        steps: the length of the run.
+        steps: number of steps of the run.
 
     Attributes:
-        average: by the names of parameters and buffers.
-        count: the steps that it is of, an int64 tensor.
+        average: the averaged tensors, by the name of the parameter or buffer.
+        count: number of averaged steps, an int64 tensor.
     """
 
     def __init__(self, config: AveragingConfig, steps: int) -> None:
@@ -41,7 +41,7 @@ class Averaging:
 
     @torch.no_grad()
     def update(self, module: nn.Module, step: int) -> None:
-        """Takes in the weights after ``step`` steps of the run."""
+        """Adds the module's weights after ``step`` steps of the run to the average."""
         weights = {name for name, _ in module.named_parameters()}
         for name, now in _tensors(module):
             kept = self.average.setdefault(name, torch.empty_like(now))
@@ -56,7 +56,7 @@ class Averaging:
 
     @contextmanager
     def in_place_of(self, module: nn.Module) -> Iterator[None]:
-        """While entered, the module has the average in the place of its last weights."""
+        """Within this context the module has the averaged weights, afterwards its last weights again."""
         last = {name: value.detach().clone() for name, value in _tensors(module)}
         _copy(self.average, module)
         try:
@@ -65,11 +65,11 @@ class Averaging:
             _copy(last, module)
 
     def state_dict(self, state: dict[str, Any]) -> dict[str, Any]:
-        """The module's ``state`` with the average for its weights."""
+        """A copy of the module's ``state`` in which the average replaces the weights."""
         return {name: self.average.get(name, value) for name, value in state.items()}
 
     def load_state_dict(self, module: nn.Module, state: dict[str, Any], count: Tensor) -> None:
-        """Goes on from what `state_dict` gave for the module, an average of ``count`` steps."""
+        """Restores an average of ``count`` steps from what `state_dict` returned."""
         self.average = {name: state[name].to(now.device) for name, now in _tensors(module) if name in state}
         self.count = count
 

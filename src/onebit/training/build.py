@@ -1,4 +1,4 @@
-"""Networks and methods from the plain values of a recipe or a checkpoint."""
+"""Builds networks and methods from the plain values of a recipe or a checkpoint."""
 
 import importlib
 import inspect
@@ -14,10 +14,10 @@ from onebit.methods import Method
 
 
 def make_net(name: str, options: dict[str, Any], num_classes: int, shape: tuple[int, ...]) -> nn.Module:
-    """A network of ``onebit.models`` for images of ``shape`` (C, H, W).
+    """Builds a network of ``onebit.models`` for images of ``shape`` (C, H, W).
 
     Raises:
-        OnebitError: no model of that name, it does not take an option, or it was made for images of another shape.
+        OnebitError: no model has that name, it does not take an option, or it takes images of another shape.
     """
     try:
         net = models.create(name, num_classes=num_classes, **options)
@@ -34,16 +34,17 @@ def make_net(name: str, options: dict[str, Any], num_classes: int, shape: tuple[
 
 
 def make_method(class_path: str, init_args: dict[str, Any], *, trusted: bool) -> Method:
-    """A method from the path of its class and its arguments.
+    """Builds a method from the path of its class and its arguments.
 
     Args:
         class_path: such as ``onebit.methods.CycleBNN``.
-        init_args: keyword arguments; converted to the types that the class declares. One of type ``Sequence[Method]``,
-            such as that of ``Compose``, is a list of objects with ``class_path`` and ``init_args``.
-        trusted: import any module; else only ours and those that are imported already, so that a file cannot run code.
+        init_args: keyword arguments, converted to the types that the class declares. An argument of type
+            ``Sequence[Method]``, as ``Compose`` has, is a list of objects with ``class_path`` and ``init_args``.
+        trusted: import any module; otherwise only onebit's own and modules that are imported already, so that a
+            file cannot run code.
 
     Raises:
-        OnebitError: no such class, not a method, or it does not take an argument.
+        OnebitError: the class does not exist, is not a method, or does not take an argument.
 
     Example:
         >>> make_method("onebit.methods.CycleBNM", {}, trusted=False)

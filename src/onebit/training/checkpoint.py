@@ -1,4 +1,4 @@
-"""Checkpoints: written whole, read as untrusted files, and rebuilt into networks."""
+"""Checkpoints: written atomically, read as untrusted files, and rebuilt into networks."""
 
 import math
 from io import BytesIO
@@ -39,7 +39,7 @@ def load_checkpoint(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
         ``data``, ``classes``, ``samples``, ``shape``, ``mean``, ``std``, ``recipe``, ``step``, ``seed``.
 
     Raises:
-        OnebitError: no such file, damaged, not a checkpoint of onebit, or its weights do not fit its model.
+        OnebitError: the file is missing, damaged, or not a checkpoint of onebit, or its weights do not fit its model.
 
     Example:
         >>> load_checkpoint("nowhere.ckpt")
@@ -63,10 +63,10 @@ def load_checkpoint(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """The whole content of a checkpoint, tensors on the CPU, its ``onebit`` entry checked.
+    """Reads a whole checkpoint, with its tensors on the CPU, and checks its ``onebit`` entry.
 
     Raises:
-        OnebitError: no such file, damaged, or not a checkpoint of onebit.
+        OnebitError: the file is missing, damaged, or not a checkpoint of onebit.
     """
     content = read_tensors(path, missing="a run leaves best.ckpt and last.ckpt in its folder")
     info = content.get("onebit") if isinstance(content, dict) else None
@@ -82,14 +82,14 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def read_tensors(path: str | Path, missing: str) -> Any:
-    """What ``torch.save`` wrote, tensors on the CPU; plain containers only.
+    """Reads what ``torch.save`` wrote: tensors, which are put on the CPU, and plain containers only.
 
     Args:
         path: the file.
-        missing: the hint if there is none.
+        missing: the hint of the error if the file is missing.
 
     Raises:
-        OnebitError: no such file, or damaged.
+        OnebitError: the file is missing or damaged.
     """
     file = Path(path)
     if not file.is_file():
@@ -106,8 +106,8 @@ def read_tensors(path: str | Path, missing: str) -> Any:
 
 
 def write_checkpoint(path: str | Path, content: dict[str, Any]) -> None:
-    """Writes the file whole or not at all: a full disk or a power cut leaves the old one."""
-    whole = BytesIO()  # torch.save to a file hides what the disk said behind an error of its own
+    """Writes the file atomically: a full disk or a power cut leaves the old file."""
+    whole = BytesIO()  # torch.save to a file hides the disk's error behind one of its own
     torch.save(content, whole)
     with atomic_file(path, force=True) as temporary:
         temporary.write_bytes(whole.getbuffer())

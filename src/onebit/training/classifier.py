@@ -21,10 +21,10 @@ class Classifier(LightningModule):
     Args:
         net: maps float images (N, C, H, W) to logits (N, K).
         num_classes: K.
-        method: already applied to ``net``; None trains it as it is.
-        optimizer: its settings.
-        schedule: the learning rate's course, one update per step.
-        steps: the length N of the run, which the schedule spans.
+        method: attached to ``net`` already; None trains ``net`` without a method.
+        optimizer: settings of the optimiser.
+        schedule: settings of the learning-rate schedule, which is updated in every step.
+        steps: number of steps of the run, which the schedule spans.
 
     Example:
         >>> classifier = Classifier(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), num_classes=10)
@@ -43,7 +43,7 @@ class Classifier(LightningModule):
         steps: int = 1,
     ) -> None:
         super().__init__()
-        # the layout that CPU convolutions like best
+        # the fastest layout for convolutions on the CPU
         self.net: nn.Module = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.method = method
         self.optimizer_config = optimizer or OptimizerConfig()
@@ -67,18 +67,18 @@ class Classifier(LightningModule):
         self.accuracies.update(logits, labels)
         self.loss.update(F.cross_entropy(logits.float(), labels), len(labels))
 
-    def validated(self) -> dict[str, Tensor]:
-        """``loss``, ``top1`` and ``top5`` over the validation steps since the last call, of all processes."""
+    def compute_metrics(self) -> dict[str, Tensor]:
+        """``loss``, ``top1`` and ``top5`` over the validation steps of all processes since the last call."""
         figures = {"loss": self.loss.compute(), **self.accuracies.compute()}
         self.loss.reset()
         self.accuracies.reset()
         return figures
 
     def on_validation_epoch_end(self) -> None:
-        self.log_dict(self.validated())
+        self.log_dict(self.compute_metrics())
 
     def make_optimizer(self) -> tuple[Optimizer, LambdaLR]:
-        """A new optimiser, and its schedule; made when the parameters are on the device where they are trained."""
+        """Makes the optimiser and its schedule, once the parameters are on the device where they are trained."""
         groups = self.method.parameter_groups() if self.method is not None else []
         optimizer = make_optimizer(self.optimizer_config, self.net.parameters(), groups)
         return optimizer, make_schedule(self.schedule_config, optimizer, self.steps)

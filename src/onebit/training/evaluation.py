@@ -1,4 +1,4 @@
-"""The accuracy of anything that maps images to logits."""
+"""The accuracy of any function that maps images to logits."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -23,7 +23,7 @@ def evaluate(
         num_classes: K.
 
     Returns:
-        ``top1`` and ``top5`` (fractions), ``images``, ``seconds`` (of wall time, loading included).
+        ``top1`` and ``top5`` (fractions), ``images``, ``seconds`` (wall time, with the loading of the data).
 
     Raises:
         OnebitError: the logits are not (N, K) or not finite.

@@ -1,4 +1,4 @@
-"""Lightning Fabric, set up for a run: its processes, devices, precision and logs."""
+"""Sets up Lightning Fabric for a run: its processes, devices, precision and logs."""
 
 import logging
 import warnings
@@ -15,14 +15,14 @@ from onebit.training.recipe import TrainerConfig
 
 
 def make_fabric(config: TrainerConfig, folder: Path) -> Fabric:
-    """What a recipe's ``trainer`` says, not yet launched.
+    """Makes the Fabric that a recipe's ``trainer`` describes, not launched yet.
 
     Args:
         config: the recipe's ``trainer``.
-        folder: the run's; logs go to ``logs/version_N`` in it, a version for each start.
+        folder: folder of the run; each start logs to a new folder ``logs/version_N`` in it.
 
     Raises:
-        OnebitError: no such accelerator, or not as many devices.
+        OnebitError: the accelerator does not exist, or has fewer devices.
     """
     _quieten()
     table = CSVLogger(folder, name="logs")
@@ -41,7 +41,7 @@ def make_fabric(config: TrainerConfig, folder: Path) -> Fabric:
 
 
 def launch(fabric: Fabric) -> None:
-    """Starts the other processes of this machine, unless torchrun or SLURM did, and connects all.
+    """Starts the other processes of this machine, unless torchrun or SLURM has, and connects all processes.
 
     Raises:
         OnebitError: torchrun or SLURM started another number of processes.
@@ -51,11 +51,11 @@ def launch(fabric: Fabric) -> None:
         fabric.launch()
     except ValueError as problem:
         raise _refused(problem) from problem
-    torch.set_num_threads(threads)  # Lightning takes a number of its own
+    torch.set_num_threads(threads)  # Lightning sets a number of its own
 
 
-def everywhere(fabric: Fabric, value: Any) -> list[Any]:
-    """The values, in plain containers and tensors, that all processes have; in the order of their ranks."""
+def gather(fabric: Fabric, value: Any) -> list[Any]:
+    """Gathers a value, in plain containers and tensors, from all processes, in the order of their ranks."""
     values = [value] * fabric.world_size
     if fabric.world_size > 1:
         torch.distributed.all_gather_object(values, value)
@@ -67,7 +67,7 @@ def _refused(problem: Exception) -> OnebitError:
 
 
 def _quieten() -> None:
-    """Keeps what Lightning says to its developers off the user's terminal."""
+    """Keeps Lightning's messages to developers off the user's terminal."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")

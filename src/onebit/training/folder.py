@@ -18,7 +18,7 @@ _MAY_DIFFER = ("trainer", "published")
 
 
 class RunFolder:
-    """Names the files of a run, and guards the ones that are there.
+    """Names the files of a run, and protects existing ones.
 
     Args:
         path: the folder; need not exist.
@@ -37,7 +37,7 @@ class RunFolder:
         self.lock = Lock(self.path / "train.lock")
 
     def __enter__(self) -> "RunFolder":
-        """Locks the folder if it is there already, for the first process of a run."""
+        """Locks the folder if it exists, on the first process of a run."""
         if self.path.is_dir() and is_first_process():
             self.lock.take()
         return self
@@ -47,19 +47,19 @@ class RunFolder:
 
     @property
     def resume_command(self) -> str:
-        """What the user types to go on from the last checkpoint."""
+        """The command that resumes from the last checkpoint."""
         words = ["onebit", "train", self.recipe, "--output", self.path, "--resume", self.last]
         return shlex.join(map(str, words))
 
     def check(self, recipe: Recipe, resume: str | Path | None, force: bool) -> int:
-        """The step to start from.
+        """Checks that the run may start, and returns the step to start from.
 
         Raises:
-            OnebitError: a run must not start here: the folder holds one, or ``resume`` is of another recipe.
+            OnebitError: the folder holds a run, or ``resume`` is a checkpoint of another recipe.
         """
         if resume is not None:
             info = read_checkpoint(resume)["onebit"]
-            before = parse_recipe(info["recipe"], str(resume))  # gives an older version's the keys that it lacks
+            before = parse_recipe(info["recipe"], str(resume))  # adds the keys that a recipe of an older version lacks
             _check_same(recipe.to_dict(), before.to_dict(), resume)
             if not force and self.last.exists() and not self._holds(resume):
                 raise OnebitError(
@@ -82,9 +82,9 @@ class RunFolder:
         return 0
 
     def prepare(self, recipe: Recipe, resume: str | Path | None) -> None:
-        """Makes the folder, removes what is left of a run that is replaced, and writes the recipe.
+        """Makes the folder, removes the files of a run that is replaced, and writes the recipe.
 
-        A run that goes on in another folder takes its best checkpoint along.
+        If a run resumes in another folder, its best checkpoint is copied.
         """
         if not is_first_process():
             return
@@ -101,12 +101,12 @@ class RunFolder:
             temporary.write_text(yaml.safe_dump(recipe.to_dict(), sort_keys=False), encoding="utf-8")
 
     def _holds(self, checkpoint: str | Path) -> bool:
-        """Whether it is one of this run's own."""
+        """Whether the checkpoint lies in this folder."""
         return Path(checkpoint).resolve().parent == self.path.resolve()
 
 
 def is_first_process() -> bool:
-    """Whether this process owns the files of a distributed run, as torchrun, SLURM and Lightning number processes."""
+    """Whether this process, of those that torchrun, SLURM or Lightning started, writes the files of the run."""
     if "RANK" in os.environ:  # torchrun's, over all machines
         return os.environ["RANK"] == "0"
     return all(os.environ.get(name, "0") == "0" for name in ("LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))

@@ -1,4 +1,4 @@
-"""What happened in a run: the figures behind its plot and its record."""
+"""The history of a run: the figures of its plot and its record."""
 
 import math
 import time
@@ -14,23 +14,23 @@ from onebit.nn import quantized_layers
 from onebit.quantize import GradientQuantizer
 
 POINTS = 400
-"""Points of the training curves, whatever the length of the run."""
+"""Number of points of a training curve, whatever the length of the run."""
 
 
 class History:
-    """Keeps the training curves and the results of every validation, across interruptions.
+    """Keeps the training curves and the results of every validation, over all sessions of a run.
 
     Args:
-        steps: the length of the run.
-        steps_per_epoch: one pass over the data.
+        steps: number of steps of the run.
+        steps_per_epoch: number of steps per pass over the data.
         rule: the method's operand widths; None if there is no method.
 
     Attributes:
-        curve: every so many steps ``step``, ``loss`` (mean since the point before), ``learning_rate``,
-            ``precision`` (bits), ``cost`` (of all steps so far by CycleBNN's formula, a 32-bit step counting 1).
-        validations: ``step``, ``epoch``, ``seconds``, ``loss``, ``top1``, ``top5``, ``precision`` of each.
-        seconds: of wall time, all sessions of the run together.
-        images: that training took so far, of all processes and sessions; an image counts each time.
+        curve: points with ``step``, ``loss`` (mean since the point before), ``learning_rate``, ``precision`` (bits) and
+            ``cost`` (of all steps so far by CycleBNN's formula, in which a 32-bit step costs 1).
+        validations: ``step``, ``epoch``, ``seconds``, ``loss``, ``top1``, ``top5`` and ``precision`` per validation.
+        seconds: wall time of all sessions of the run together.
+        images: number of training images so far, of all processes and sessions; repeated images count each time.
     """
 
     def __init__(self, steps: int, steps_per_epoch: float, rule: CostRule | None) -> None:
@@ -54,21 +54,21 @@ class History:
 
     @property
     def training_seconds(self) -> float:
-        """`seconds` without those of validation."""
+        """`seconds` without the time of validation."""
         return self._training_seconds + time.monotonic() - self._resumed
 
     @property
     def images_per_second(self) -> float:
-        """Of training, all processes together, without the time of validation."""
+        """Training images per second of all processes together, without the time of validation."""
         return self.images / self.training_seconds
 
     def seconds_left(self, step: int) -> float:
-        """From ``step`` to the end, at the pace of this session with its validations; infinite before a step."""
+        """Time from ``step`` to the end, at the pace of this session with its validations; infinite before a step."""
         done = step - self._first_step
         return (self.steps - step) * (time.monotonic() - self._began) / done if done else math.inf
 
     def begin(self, step: int, net: nn.Module, device: torch.device) -> None:
-        """The run begins, or goes on, after ``step`` steps."""
+        """Starts the clock: the run begins, or resumes after ``step`` steps."""
         self._began = self._resumed = time.monotonic()
         self._first_step = step
         self._net = net
@@ -76,14 +76,14 @@ class History:
         self._loss = self._loss.to(device)
 
     def add_batch(self, images: int, loss: Tensor) -> None:
-        """Counts the images of all processes, and the batch's part in the loss of its step."""
+        """Adds the number of images in a batch of all processes, and the batch's part in the loss of its step."""
         self.images += images
         self._loss += loss.detach()
 
     def add_step(self, step: int, learning_rate: float) -> dict[str, float]:
-        """Counts a step, the ``step``-th of the run; returns the figures to log, if there is a new point of the curve.
+        """Adds step number ``step`` of the run; returns the figures to log, if the curve has a new point.
 
-        The learning rate is that of the next step.
+        ``learning_rate`` is that of the next step.
         """
         self.cost += self._step_cost()
         if step % self.every:
@@ -96,7 +96,7 @@ class History:
 
     @contextmanager
     def validation(self) -> Iterator[None]:
-        """While entered, time does not count as training's."""
+        """Within this context, time does not count as training time."""
         self._training_seconds = self.training_seconds
         try:
             yield
@@ -104,7 +104,7 @@ class History:
             self._resumed = time.monotonic()
 
     def add_validation(self, step: int, figures: dict[str, float]) -> None:
-        """Keeps what a validation after ``step`` steps measured: ``loss``, ``top1``, ``top5``."""
+        """Adds the ``loss``, ``top1`` and ``top5`` of a validation after ``step`` steps."""
         moment = {"step": step, "epoch": step / self.steps_per_epoch, "seconds": self.seconds}
         self.validations.append({**moment, **figures, "precision": precision(self._net)})
 
@@ -132,7 +132,7 @@ class History:
 
 
 def precision(net: nn.Module) -> int:
-    """b_t: the bits to which the quantised layers' inputs are quantised now; 32 for a network without such layers.
+    """b_t: the present bit width of the quantised layers' inputs; 32 for a network without such layers.
 
     Example:
         >>> precision(nn.Linear(2, 2))

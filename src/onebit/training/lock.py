@@ -1,4 +1,4 @@
-"""One training a folder: a lock that ends with its process, however that ends."""
+"""A lock that allows one training per folder, and ends with its process, however that ends."""
 
 import os
 import socket
@@ -17,11 +17,11 @@ else:
 class Lock:
     """An exclusive lock on a file, held from `take` to `release` or to the end of the process, ``kill -9`` included.
 
-    The file stays, and says whose the lock is or was last: removing it would let two processes hold two files of one
-    name. The loaders' workers are threads, and processes that are started do not inherit it.
+    The file stays, and names the present or last owner: if it were removed, two processes could lock two files of the
+    same name. The loaders' workers are threads, and child processes do not inherit the lock.
 
     Args:
-        path: of the file; its folder must exist when the lock is taken.
+        path: path of the file; its folder must exist when the lock is taken.
 
     Example:
         >>> path = getfixture("tmp_path") / "train.lock"
@@ -39,7 +39,7 @@ class Lock:
         self._file: BinaryIO | None = None
 
     def take(self) -> None:
-        """Takes the lock; nothing happens if this object holds it already.
+        """Takes the lock; does nothing if this object holds it already.
 
         Raises:
             OnebitError: another process holds it.
@@ -63,14 +63,14 @@ class Lock:
         self._file = file
 
     def release(self) -> None:
-        """Gives it up, if it is held."""
+        """Releases the lock, if this object holds it."""
         if self._file is not None:
             self._file.close()
             self._file = None
 
 
 _OWNER = 1
-"""Where the file names its owner: after the byte that is locked, which Windows lets nobody read."""
+"""Offset of the owner's name in the file: after the locked byte, which nobody can read on Windows."""
 
 if sys.platform == "win32":
 

@@ -1,4 +1,4 @@
-"""The training loop: what happens in each step of a run, and what is kept of it."""
+"""The training loop: the steps, validations and checkpoints of a run."""
 
 import time
 from contextlib import nullcontext
@@ -17,7 +17,7 @@ from onebit.training.averaging import Averaging
 from onebit.training.checkpoint import read_checkpoint, write_checkpoint
 from onebit.training.classifier import Classifier
 from onebit.training.endless_loader import endless_loader
-from onebit.training.fabric import everywhere
+from onebit.training.fabric import gather
 from onebit.training.folder import RunFolder
 from onebit.training.history import History
 from onebit.training.interruption import Interruption, Stopped
@@ -34,18 +34,18 @@ class Loop:
     top-1 rises.
 
     Args:
-        fabric: launched.
+        fabric: Fabric of the run, launched.
         classifier: belongs to this loop from now on.
         data: gives the batches; batch i of epoch e must be a function of its seed, i and e.
-        recipe: of the run.
-        history: of the run, whose length it knows.
-        folder: where checkpoints are written.
-        info: the ``onebit`` entry of the checkpoints, less the step.
+        recipe: recipe of the run.
+        history: history of the run, with the number of its steps.
+        folder: folder of the run, where checkpoints are written.
+        info: the ``onebit`` entry of the checkpoints, without the step.
 
     Attributes:
-        step: how many steps of the run are done.
-        best_top1: of all validations.
-        skipped: why, by name: the damaged files that the run left out up to its last checkpoint.
+        step: number of steps of the run that are done.
+        best_top1: best top-1 accuracy of all validations.
+        skipped: damaged files that the run left out up to its last checkpoint: the reason by the name.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Loop:
         self.model = fabric.setup_module(classifier)
         optimizer, self.schedule = classifier.make_optimizer()
         self.optimizer = cast(Optimizer, fabric.setup_optimizers(optimizer))
-        data.trainer = fabric  # type: ignore[assignment]  # its loaders ask for the device and the rank alone
+        data.trainer = fabric  # type: ignore[assignment]  # its loaders read the device and the rank only
         self.train_loader, self.val_loader = data.train_dataloader(), data.val_dataloader()
         self.rng = RngStream(recipe.seed, fabric.global_rank, fabric.device)
         self.averaging = None if recipe.averaging is None else Averaging(recipe.averaging, self.steps)
@@ -74,10 +74,10 @@ class Loop:
         self._saved = time.monotonic()
 
     def run(self, interruption: Interruption, progress: NoProgress) -> None:
-        """Takes the steps that are left.
+        """Takes the remaining steps.
 
         Raises:
-            Stopped: the user asked for it, or a number is not finite.
+            Stopped: the user stopped the run, or a loss, a gradient or a weight is not finite.
         """
         fabric, model, method = self.fabric, self.model, self.classifier.method
         batches = endless_loader(self.train_loader, self.step * self.accumulate)
@@ -112,7 +112,7 @@ class Loop:
             stop, due, over = self._agree(interruption)
             if over or self.step == self.steps or self.step % self.validate_every == 0:
                 self.validate(progress)
-                stop = self._agree(interruption)[0]  # the user may have asked for it meanwhile
+                stop = self._agree(interruption)[0]  # the user may have asked meanwhile
             elif stop or due:
                 self.save(self.folder.last)
             if stop and self.step < self.steps:
@@ -120,14 +120,14 @@ class Loop:
                 raise Stopped(f"stopped at step {self.step} of {self.steps}", hint=again)
 
     def validate(self, progress: NoProgress) -> None:
-        """Measures the network, with its averaged weights if there are any, and writes checkpoints."""
+        """Evaluates the network, with its averaged weights if the recipe averages, and writes checkpoints."""
         averaged = nullcontext() if self.averaging is None else self.averaging.in_place_of(self.classifier)
         self.model.eval()
         with self.history.validation(), averaged, torch.inference_mode():
             for i, batch in enumerate(progress.validation(self.val_loader)):
                 with self.fabric.autocast():
                     self.model.validation_step(self.fabric.to_device(batch), i)
-            figures = {name: float(value) for name, value in self.classifier.validated().items()}
+            figures = {name: float(value) for name, value in self.classifier.compute_metrics().items()}
         self.model.train()
         self.history.add_validation(self.step, figures)
         self.fabric.log_dict(figures, self.step)
@@ -135,9 +135,9 @@ class Loop:
         self.save(self.folder.last, *([self.folder.best] if better else []))
 
     def save(self, *paths: Path) -> None:
-        """Writes the state of the run, of all its processes."""
-        check_finite_weights(self.classifier, self.step)  # a state that is lost must not replace one that is not
-        for skipped in everywhere(self.fabric, self.data.skipped):
+        """Writes the state of all processes of the run."""
+        check_finite_weights(self.classifier, self.step)  # lost weights must not replace good ones
+        for skipped in gather(self.fabric, self.data.skipped):
             self.skipped |= skipped
         content = self.state_dict()
         if self.fabric.is_global_zero:
@@ -151,7 +151,7 @@ class Loop:
         state, method = self.classifier.state_dict(), self.classifier.method
         callbacks = {"History": self.history.state_dict(), "Keeper": {"best_top1": self.best_top1}}
         if method is not None:
-            callbacks[_names(method)[0]] = method.state_dict()
+            callbacks[_method_keys(method)[0]] = method.state_dict()
         content = {
             "onebit": {**self.info, "step": self.step},
             "state_dict": state,
@@ -159,7 +159,7 @@ class Loop:
             "lr_schedulers": [self.schedule.state_dict()],
             "callbacks": callbacks,
             "Stream": {"position": self.step * self.accumulate, "epoch": len(self.train_loader)},
-            "random_streams": everywhere(self.fabric, self.rng.state),
+            "random_streams": gather(self.fabric, self.rng.state),
             "skipped": self.skipped,
         }
         if self.averaging is not None:
@@ -168,7 +168,7 @@ class Loop:
         return content
 
     def load(self, path: str | Path) -> None:
-        """Goes on from a checkpoint of the same recipe.
+        """Restores the state of a checkpoint of the same recipe.
 
         Raises:
             OnebitError: it is damaged, or was written with epochs of another length.
@@ -190,7 +190,7 @@ class Loop:
         if self.folder.best.exists():
             self.best_top1 = callbacks["Keeper"]["best_top1"]
         if method is not None:
-            for name in _names(method):
+            for name in _method_keys(method):
                 if name in callbacks:
                     method.load_state_dict(callbacks[name])
         if len(content["random_streams"]) == self.fabric.world_size:
@@ -201,7 +201,7 @@ class Loop:
             self.averaging.load_state_dict(self.classifier, content["state_dict"], count)
 
     def _agree(self, interruption: Interruption) -> tuple[bool, bool, bool]:
-        """Whether to stop, to save, to end in time: the same answer on every process, as all do it together."""
+        """Whether to stop, to save, to end as time is up: the same answer on all processes, which do it together."""
         settings = self.recipe.trainer
         wishes = [
             interruption.requested,
@@ -216,6 +216,6 @@ class Loop:
         return stop, due, over
 
 
-def _names(method: Method) -> list[str]:
-    """Under which checkpoints hold its state: the name of today, then those of before."""
+def _method_keys(method: Method) -> list[str]:
+    """The keys of a method's state in checkpoints: its present name, then its former ones."""
     return [f"onebit.methods.{name}" for name in (type(method).__name__, *type(method).former_names)]

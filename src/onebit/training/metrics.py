@@ -5,7 +5,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 
 def accuracies(num_classes: int) -> MetricCollection:
-    """``top1`` and ``top5`` over all images, as fractions; with fewer than five classes ``top5`` takes them all."""
+    """``top1`` and ``top5`` over all images, as fractions; with fewer than five classes ``top5`` counts them all."""
     return MetricCollection(
         {
             "top1": MulticlassAccuracy(num_classes, top_k=1, average="micro"),

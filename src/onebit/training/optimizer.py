@@ -1,4 +1,4 @@
-"""Optimisers and the learning rate over the steps of a run."""
+"""Optimisers, and learning-rate schedules over the steps of a run."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -14,14 +14,14 @@ from onebit.training.recipe import OptimizerConfig, ScheduleConfig
 def make_optimizer(
     config: OptimizerConfig, parameters: Iterable[nn.Parameter], groups: Sequence[ParameterGroup] = ()
 ) -> Optimizer:
-    """The optimiser that a recipe names, over parameters that want a gradient.
+    """Makes the optimiser that a recipe names, for the parameters that require a gradient.
 
-    On the CPU it is PyTorch's fused one, which passes once over each parameter.
+    On the CPU it is PyTorch's fused implementation, which passes once over each parameter.
 
     Args:
-        config: its settings.
-        parameters: all of the network's.
-        groups: those among them that a method wants treated otherwise.
+        config: settings of the optimiser.
+        parameters: all parameters of the network.
+        groups: parameters to which a method gives other settings.
 
     Example:
         >>> make_optimizer(OptimizerConfig("adamw", lr=0.01), nn.Linear(2, 2).parameters()).defaults["lr"]
@@ -37,10 +37,10 @@ def make_optimizer(
 
 
 def make_schedule(config: ScheduleConfig, optimizer: Optimizer, total: int) -> LambdaLR:
-    """The learning rate of step t of ``total``, as a factor of the optimiser's own.
+    """Makes the learning-rate schedule: in step t of ``total``, a factor of the optimiser's learning rate.
 
-    After ``warmup`` steps that rise linearly: cosine ½(1 + cos(π u)), linear 1 − u, or constant 1, with u the share
-    of the other steps that is done.
+    It rises linearly over ``warmup`` steps. Then it is ½(1 + cos(π u)) for cosine, 1 − u for linear, or 1 for constant,
+    where u is the share of the remaining steps that is done.
     """
 
     def factor(t: int) -> float:

@@ -1,4 +1,4 @@
-"""The picture of a run."""
+"""The plot of a run."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from onebit.training.history import History
 
 
 def plot_history(history: History, path: str | Path, title: str = "") -> None:
-    """Draws accuracy, loss, precision b_t and cumulative cost over the steps, as ``path`` ends: .png or .svg."""
+    """Draws accuracy, loss, precision b_t and cumulative cost over the steps; ``path`` ends in .png or .svg."""
     curve, validations = history.curve, history.validations
     figure = Figure(figsize=(9, 6), layout="constrained")
     axes = figure.subplots(2, 2, sharex=True)

@@ -1,4 +1,4 @@
-"""The progress of training, on stderr: a bar for the whole run on a terminal, else a line now and then."""
+"""Training progress on stderr: a bar for the whole run on a terminal, otherwise a line per minute."""
 
 import sys
 import time
@@ -14,13 +14,13 @@ from onebit.training.history import History
 
 
 class NoProgress:
-    """Shows nothing; what the loop tells whatever shows its progress."""
+    """Shows nothing; the interface through which the loop reports its progress."""
 
     def step(self, step: int) -> None:
-        """A step, the ``step``-th of the run, is done."""
+        """Reports that step number ``step`` of the run is done."""
 
     def validation(self, loader: Loader) -> Iterator[Batch]:
-        """The batches of a validation."""
+        """Returns the batches of a validation, and reports those that are done."""
         return iter(loader)
 
 
@@ -44,11 +44,11 @@ class ProgressBar(NoProgress):
 
 
 class ProgressLines(NoProgress):
-    """Prints a line every so many seconds, for logs.
+    """Prints a line about every ``seconds``, for logs.
 
     Args:
-        history: of the run.
-        seconds: between two lines, at least.
+        history: history of the run.
+        seconds: least time between two lines.
     """
 
     def __init__(self, history: History, seconds: float = 60.0) -> None:
@@ -62,8 +62,8 @@ class ProgressLines(NoProgress):
 
 
 @contextmanager
-def shown(history: History, show: bool = True) -> Iterator[NoProgress]:
-    """The progress of a run, while entered."""
+def show_progress(history: History, show: bool = True) -> Iterator[NoProgress]:
+    """Shows the progress of a run within this context."""
     if not show:
         yield NoProgress()
     elif not sys.stderr.isatty():
@@ -75,7 +75,7 @@ def shown(history: History, show: bool = True) -> Iterator[NoProgress]:
 
 
 def line(history: History, step: int) -> str:
-    """Where a run stands, such as ``step 812 of 4000: loss 1.234, top-1 45.2 %, 1,234 images/s, 0:05:12 left``."""
+    """The state of a run, such as ``step 812 of 4000: loss 1.234, top-1 45.2 %, 1,234 images/s, 0:05:12 left``."""
     return f"step {step} of {history.steps}: {', '.join(_figures(history, step))}"
 
 

@@ -1,4 +1,4 @@
-"""CPT's precision range test: the lowest precision at which training gets anywhere."""
+"""CPT's precision range test: the lowest precision at which training makes progress."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from onebit.training.recipe import Recipe
 
 
 class Cyclic(Protocol):
-    """A method whose widths can be set."""
+    """A method whose bit widths can be set."""
 
     gradient_bits: tuple[int, int]
 
@@ -27,7 +27,7 @@ class Cyclic(Protocol):
 
 @dataclass(frozen=True)
 class RangeTestStep:
-    """Training at one precision: the training accuracy at its end, and what it gained there."""
+    """Training at one precision: the training accuracy at its end, and the gain in accuracy."""
 
     bits: int
     accuracy: float
@@ -43,30 +43,30 @@ def precision_range_test(
     threshold: float = 0.05,
     progress: Callable[[int], None] = lambda bits: None,
 ) -> list[RangeTestStep]:
-    """Raises the bits from low, and stops at the first at which training makes real progress.
+    """Raises the bit width from ``lowest``, and stops at the first at which training makes progress.
 
-    One run, whose weights go on from precision to precision. A_b is the training accuracy averaged over the last
-    ``window`` iterations at b bits; the gain of b is A_b − A_(b−1), that of the first A_b less the average over the
-    first ``window`` iterations. The first b that gains more than ``threshold`` is B_min for a cyclic schedule. The
+    All precisions train the same weights, one after the other. A_b is the training accuracy averaged over the last
+    ``window`` iterations at b bits. The gain at b is A_b − A_(b−1); at the first b, it is A_b minus the average over
+    the first ``window`` iterations. The first b that gains more than ``threshold`` is B_min for a cyclic schedule. The
     upper bound is the precision that one would train with otherwise.
 
     The paper raises the precision in the first epochs, and leaves the threshold and the lengths to the user; the
-    defaults are ours. Gradients have the method's highest width, and the learning rate is the recipe's, without its
-    schedule. It runs on the CPU. The random state is left as it was.
+    defaults are ours. Gradients have the method's highest bit width, and the learning rate is the recipe's, without its
+    schedule. The test runs on the CPU, and leaves the random state unchanged.
 
     Args:
-        recipe: of a method with a cycle of bits: CycleBNN or CPT. Its ``trainer`` lengths play no part.
-        lowest, highest: the bits to try, 1 to 24.
+        recipe: its method has a cycle of bits: CycleBNN or CPT. The lengths in its ``trainer`` are ignored.
+        lowest, highest: the bit widths to try, 1 to 24.
         steps: iterations at each precision.
         window: iterations over which the accuracy is averaged.
-        threshold: a share of the images, from 0 to 1.
+        threshold: gain in accuracy that counts as progress, from 0 to 1.
         progress: called with each precision before it is tried.
 
     Returns:
-        the precisions tried; the last one is the one that was found if its gain is above the threshold.
+        one step per precision that was tried; the last one is the result if its gain is above the threshold.
 
     Raises:
-        OnebitError: no method with a cycle of bits, a range or a length that is empty, or a loss that is not finite.
+        OnebitError: the method has no cycle of bits, a range or a length is empty, or a loss is not finite.
 
     Reference: Fu et al., "CPT", ICLR 2021, arXiv 2101.09868, section 3.3.
 
@@ -119,7 +119,7 @@ class _Training:
         self.batches = endless_loader(self.data.train_dataloader())
 
     def step(self, t: int, total: int, bits: int) -> float:
-        """Iteration t of ``total``; returns the share of the batch that was right before it."""
+        """Takes iteration t of ``total``; returns the accuracy on its batch before the update."""
         images, labels = next(self.batches)
         self.method.step(t, total)  # what a method does beside its bits
         self.cyclic.set_bits(bits, self.cyclic.gradient_bits[1])

@@ -40,7 +40,7 @@ class MethodConfig:
 class InitialConfig:
     """Weights to start from: a checkpoint of the same model, or a state dict.
 
-    ``new`` are patterns of names that it may lack, such as ``*.input_quantizer.alpha``.
+    ``new`` are patterns of names that the file may lack, such as ``*.input_quantizer.alpha``.
     """
 
     checkpoint: str
@@ -49,9 +49,9 @@ class InitialConfig:
 
 @dataclass(frozen=True)
 class TeacherConfig:
-    """A trained network whose answers stand for the labels.
+    """A trained network whose outputs replace the labels.
 
-    Without ``model``, ``checkpoint`` is one of ``onebit train``; with it, a state dict for that model of
+    Without ``model``, ``checkpoint`` is a checkpoint of ``onebit train``; with it, a state dict for that model of
     ``onebit.models`` with its ``options``.
     """
 
@@ -76,7 +76,7 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """``momentum`` is SGD's alone; one update uses the mean gradient of ``accumulate`` batches (of each process)."""
+    """``momentum`` is for SGD only; an update uses the mean gradient of ``accumulate`` batches per process."""
 
     name: Literal["adamw", "adam", "sgd"] = "adamw"
     lr: float = 1e-3
@@ -87,7 +87,7 @@ class OptimizerConfig:
 
 @dataclass(frozen=True)
 class ScheduleConfig:
-    """The learning rate over the N steps of the run; ``warmup`` steps rise linearly from zero first."""
+    """The learning rate over the steps of the run; it rises linearly from zero over the first ``warmup`` steps."""
 
     name: Literal["cosine", "linear", "constant"] = "cosine"
     warmup: int = 0
@@ -95,9 +95,10 @@ class ScheduleConfig:
 
 @dataclass(frozen=True)
 class AveragingConfig:
-    """Averages of the weights, which take their place in evaluation, checkpoints and export.
+    """Averages of the weights, which replace them in evaluation, checkpoints and export.
 
-    ``ema``: exponential, with ``decay``; ``swa``: the mean. ``start`` is the share of the run that is done before.
+    ``ema``: exponential, with ``decay``; ``swa``: the mean. ``start`` is the share of the run before the
+    average begins.
     """
 
     name: Literal["ema", "swa"]
@@ -107,13 +108,14 @@ class AveragingConfig:
 
 @dataclass(frozen=True)
 class TrainerConfig:
-    """How long and on what. Give ``max_epochs`` or ``max_steps``.
+    """The length and the hardware of the run. Give ``max_epochs`` or ``max_steps``.
 
     ``max_time`` is ``DD:HH:MM:SS``; ``validate_every`` counts steps (default: once per epoch); a power cut loses at
-    most ``checkpoint_seconds`` of work; ``devices`` are those of each of ``num_nodes`` machines; ``threads`` is
-    torch's (default: all cores, shared among the devices); ``backend`` says what computes: PyTorch; PyTorch with the
-    network compiled by ``torch.compile``; or, for binary convolutions and the blocks around them, in integers on the
-    CPU, the native engine (see :mod:`onebit.nn.native`), whose fused units hand numbers on in ``storage``.
+    most ``checkpoint_seconds`` of work; ``devices`` counts the devices per machine, of ``num_nodes`` machines;
+    ``threads`` is the number of PyTorch's threads (default: all cores, shared among the devices); ``backend`` says what
+    computes: PyTorch; PyTorch with the network compiled by ``torch.compile``; or the native engine (see
+    :mod:`onebit.nn.native`), which computes binary convolutions and the blocks around them in integers on the CPU, and
+    whose fused units pass tensors on in the format ``storage``.
     """
 
     max_epochs: int | None = None
@@ -131,7 +133,7 @@ class TrainerConfig:
 
     @property
     def max_seconds(self) -> float:
-        """``max_time``; infinite without one."""
+        """``max_time`` in seconds; infinite without one."""
         if self.max_time is None:
             return math.inf
         days, hours, minutes, seconds = map(int, self.max_time.split(":"))
@@ -140,7 +142,7 @@ class TrainerConfig:
 
 @dataclass(frozen=True)
 class Recipe:
-    """One training run. ``published`` is the paper's figure for it, a note that changes nothing."""
+    """One training run. ``published`` is the paper's result, a note without effect."""
 
     model: ModelConfig
     data: DataConfig
@@ -155,7 +157,7 @@ class Recipe:
     published: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain containers: what YAML, JSON and checkpoints hold."""
+        """The recipe in plain containers, for YAML, JSON and checkpoints."""
         return dataclasses.asdict(self)
 
 
@@ -164,10 +166,11 @@ def read_recipe(path: str | Path, overrides: dict[str, Any] | None = None) -> Re
 
     Args:
         path: a YAML file.
-        overrides: values by dotted key, such as ``{"trainer.max_epochs": 3}``; a dict adds to the recipe's.
+        overrides: values by dotted key, such as ``{"trainer.max_epochs": 3}``; a dict is merged into the recipe's.
 
     Raises:
-        OnebitError: no such file, not YAML, an unknown key (with the nearest known one), or a value of the wrong type.
+        OnebitError: the file is missing or not YAML, a key is unknown (the error names the nearest known key), or a
+            value has the wrong type.
 
     Example:
         >>> file = getfixture("tmp_path") / "tiny.yaml"
@@ -195,7 +198,7 @@ def read_recipe(path: str | Path, overrides: dict[str, Any] | None = None) -> Re
 
 
 def parse_recipe(values: dict[str, Any], source: str) -> Recipe:
-    """A recipe from plain containers; ``source`` names them in errors."""
+    """Parses a recipe from plain containers, which errors call ``source``."""
     _check_keys(values, Recipe, source)
     method = values.get("method")
     parser = ArgumentParser(exit_on_error=False)
@@ -210,7 +213,7 @@ def parse_recipe(values: dict[str, Any], source: str) -> Recipe:
 
 
 def leaves() -> dict[str, Any]:
-    """Every dotted key of a recipe with its type: what a command line can override."""
+    """The dotted keys of a recipe, which a command line can override, with their types."""
     found = {}
     for key, hint in typing.get_type_hints(Recipe).items():
         section = _dataclass_of(hint)
@@ -290,7 +293,7 @@ def _check_values(recipe: Recipe, source: str) -> None:
 
 
 def _summary(problem: str) -> str:
-    """One line of jsonargparse's several: the key, what it expects, the value."""
+    """Shortens a message of jsonargparse to one line: the key, the type that it expects, the value."""
     key = re.search(r'Parser key "([\w.]+)"', problem)
     value = re.search(r"(?:Given|Got) value: (.*)\Z", problem, re.DOTALL)
     hint = leaves().get(key[1]) if key else None

@@ -1,4 +1,4 @@
-"""The record of a run: its result, and everything needed to repeat it."""
+"""The record of a run: its result, and everything that is needed to repeat it."""
 
 import json
 import os
@@ -17,15 +17,15 @@ def write_record(path: str | Path, content: dict[str, Any]) -> None:
     """Writes ``content`` and, under ``provenance``, the commit, the machine and the date as JSON.
 
     Args:
-        path: the file; one that exists is replaced.
-        content: what was run and what came out, in plain containers.
+        path: the file; an existing one is replaced.
+        content: the recipe and the results, in plain containers.
     """
     with atomic_file(path, force=True) as temporary:
         temporary.write_text(json.dumps({**content, "provenance": provenance()}, indent=1) + "\n", encoding="utf-8")
 
 
 def provenance() -> dict[str, Any]:
-    """Commit and whether the tree differed from it, date, and the machine: CPU, GPU, cores and versions.
+    """The commit, whether the tree differed from it, the date, and the machine: CPU, GPU, cores and versions.
 
     Example:
         >>> provenance()["machine"]["torch"] == torch.__version__

@@ -1,4 +1,4 @@
-"""The random stream of the training steps."""
+"""The random number generators of the training steps."""
 
 import random
 from types import TracebackType
@@ -11,18 +11,18 @@ State = dict[str, Any]
 
 
 class RngStream:
-    """While entered, the random generators (Python's, NumPy's, PyTorch's) are at a stream that nothing else draws from.
+    """Within this context, the generators of Python, NumPy and PyTorch give a stream that nothing else draws from.
 
-    Whatever a loader, a validation or a logger draws outside leaves the stream as it was, so a resumed run draws what
-    the unbroken run would have drawn. Each process of a distributed run has a stream of its own.
+    What a loader, a validation or a logger draws outside leaves the stream unchanged, so a resumed run draws the same
+    numbers as an uninterrupted one. Each process of a distributed run has a stream of its own.
 
     Args:
-        seed: of the run.
-        rank: number of this process.
-        device: whose generator belongs to the stream, beside the CPU's.
+        seed: seed of the run.
+        rank: rank of this process.
+        device: training device; its generator belongs to the stream, beside that of the CPU.
 
     Attributes:
-        state: where the stream stands, in plain containers and tensors.
+        state: state of the stream, in plain containers and tensors.
 
     Example:
         >>> stream = RngStream(0, 0, torch.device("cpu"))

@@ -21,7 +21,7 @@ from onebit.training.history import History
 from onebit.training.interruption import Interruption
 from onebit.training.loop import Loop
 from onebit.training.plot import plot_history
-from onebit.training.progress import shown
+from onebit.training.progress import show_progress
 from onebit.training.recipe import Recipe
 from onebit.training.record import write_record
 from onebit.training.weights import load_initial, load_teacher
@@ -30,30 +30,30 @@ from onebit.training.weights import load_initial, load_teacher
 def fit(
     recipe: Recipe, output: str | Path, *, resume: str | Path | None = None, force: bool = False, progress: bool = True
 ) -> dict[str, Any]:
-    """Trains what a recipe says.
+    """Trains as a recipe says.
 
     Writes into ``output``: ``recipe.yaml``, ``best.ckpt`` and ``last.ckpt``, ``logs/`` (CSV and TensorBoard), and
     at the end ``history.png`` and ``record.json``. Nothing is written before the recipe, the data and the network
-    are known to be good.
+    have been checked.
 
     Args:
         recipe: what to train.
-        output: the folder of the run; made if it is not there.
-        resume: a checkpoint of the same recipe to go on from; only ``trainer`` and ``published`` may differ. The
-            weights at the end are those of an unbroken run, bit for bit, on the same machine with as many threads
+        output: folder of the run; made if it is missing.
+        resume: a checkpoint of the same recipe to resume from; only ``trainer`` and ``published`` may differ. The
+            weights at the end are those of an uninterrupted run, bit for bit, on the same machine with as many threads
             and devices.
         force: replace a run that ``output`` holds.
-        progress: show a bar on stderr, or a line per minute if that is no terminal.
+        progress: show a bar on stderr, or a line per minute if stderr is not a terminal.
 
     Returns:
         ``checkpoint`` (the best), ``best_top1``, ``last_top1``, ``epochs``, ``steps``, ``seconds``,
-        ``images_per_second`` (of training, without validation), ``operations_saved_percent`` and ``skipped`` (why, by
-        name: the damaged files that were left out).
+        ``images_per_second`` (of training, without validation), ``operations_saved_percent`` and ``skipped`` (the
+        damaged files that were left out: the reason by the name).
 
     Raises:
-        OnebitError: the folder holds a run, or another process trains in it; a value of the recipe names nothing; the
-            data is missing; or (:class:`onebit.training.interruption.Stopped`) the loss is not finite, or the user
-            stopped it.
+        OnebitError: the folder holds a run, or another process trains in it; the recipe names something that does not
+            exist; the data is missing; or (:class:`onebit.training.interruption.Stopped`) a loss, a gradient or a
+            weight is not finite, or the user stopped the run.
     """
     with RunFolder(output) as folder:
         return _fit(recipe, folder, resume, force, progress)
@@ -76,7 +76,7 @@ def _fit(recipe: Recipe, folder: RunFolder, resume: str | Path | None, force: bo
     if method is not None:
         method.attach(net)
     ledger = cost.count(net, torch.zeros(1, *data.shape), method, recipe.optimizer.name, recipe.data.batch_size)
-    if recipe.trainer.backend == "native":  # when the method has put its quantisers in place
+    if recipe.trainer.backend == "native":  # after the method has put its quantisers in place
         print(use_native(net, storage=recipe.trainer.storage), file=sys.stderr)
     elif recipe.trainer.backend == "compiled":
         net.compile()
@@ -95,13 +95,13 @@ def _fit(recipe: Recipe, folder: RunFolder, resume: str | Path | None, force: bo
         if resume is not None:
             loop.load(resume)
         try:
-            with shown(history, progress and fabric.is_global_zero) as shows:
+            with show_progress(history, progress and fabric.is_global_zero) as shows:
                 loop.run(interruption, shows)
         finally:
             for logger in fabric.loggers:
                 logger.finalize("")
     if method is not None:
-        ledger = ledger.under(method.cost_rule())  # some methods know their widths afterwards only
+        ledger = ledger.under(method.cost_rule())  # some methods know their bit widths only after training
     figures = {
         "best_top1": loop.best_top1,
         "last_top1": history.validations[-1]["top1"],
@@ -135,7 +135,7 @@ def _fit(recipe: Recipe, folder: RunFolder, resume: str | Path | None, force: bo
 
 
 def _length(recipe: Recipe, data: DataModule) -> tuple[float, int]:
-    """Steps of an epoch and of the run."""
+    """The number of steps per epoch and of the run."""
     world = recipe.trainer.devices * recipe.trainer.num_nodes
     batches = len(EpochSampler(len(data.train_labels), recipe.data.batch_size, shuffle=True, world=world))
     epoch = batches / recipe.optimizer.accumulate
@@ -150,7 +150,7 @@ def _set_threads(recipe: Recipe) -> None:
 
 
 def _info(recipe: Recipe, data: DataModule) -> dict[str, Any]:
-    """The ``onebit`` entry of the checkpoints, less the step."""
+    """The ``onebit`` entry of the checkpoints, without the step."""
     values = recipe.to_dict()
     return {
         "model": values["model"],

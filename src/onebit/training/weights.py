@@ -1,4 +1,4 @@
-"""Weights from files: what a run starts from, and the teacher that it learns from."""
+"""Weights from files: those that a run starts from, and its teacher's."""
 
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
@@ -18,14 +18,14 @@ _NAMED = 6
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """The weights in a file, by their names in the network. Nothing in the file is executed.
+    """Reads the weights in a file, by their names in the network. Nothing in the file is executed.
 
     Args:
         path: a checkpoint of ``onebit train``, or a state dict that ``torch.save`` wrote, bare or under ``state_dict``.
-            The prefix of ``DataParallel`` is dropped, and torch hub's ``fc`` is our ``head``.
+            The prefix of ``DataParallel`` is removed, and torch hub's ``fc`` becomes ``head``.
 
     Raises:
-        OnebitError: no such file, damaged, or neither of these.
+        OnebitError: the file is missing, damaged, or neither of these.
 
     Example:
         >>> file = getfixture("tmp_path") / "w.pth"
@@ -44,15 +44,15 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
 
 
 def load_weights(net: nn.Module, path: str | Path, new: Sequence[str] = ()) -> None:
-    """Gives a network the weights of a file, all of them and nothing else.
+    """Loads all weights of a file into a network, and nothing else.
 
     Args:
-        net: changed in place, not at all if the weights do not fit.
+        net: changed in place; left unchanged if the weights do not fit.
         path: see :func:`read_weights`.
         new: patterns (``*`` for any letters) of names that the network has and the file lacks; they keep their values.
 
     Raises:
-        OnebitError: the file cannot be read, or the names or shapes differ; says which.
+        OnebitError: the file cannot be read, or names or shapes differ, which the error lists.
 
     Example:
         >>> file = getfixture("tmp_path") / "w.pth"
@@ -81,10 +81,10 @@ def load_weights(net: nn.Module, path: str | Path, new: Sequence[str] = ()) -> N
 
 
 def load_initial(config: InitialConfig, net: nn.Module) -> None:
-    """What a recipe's ``initial`` says, before a method is attached.
+    """Loads the weights of a recipe's ``initial``, before a method is attached.
 
     Raises:
-        OnebitError: see :func:`load_weights`; or a pattern of ``new`` that no name of the network matches.
+        OnebitError: see :func:`load_weights`; or a pattern of ``new`` matches no name of the network.
     """
     for pattern in config.new:
         if not any(fnmatchcase(name, pattern) for name in net.state_dict()):
@@ -93,14 +93,14 @@ def load_initial(config: InitialConfig, net: nn.Module) -> None:
 
 
 def load_teacher(config: TeacherConfig, data: DataModule) -> nn.Module:
-    """What a recipe's ``teacher`` says, in evaluation mode.
+    """Loads the network of a recipe's ``teacher``, in evaluation mode.
 
     Args:
         config: with ``model`` the file is read as a state dict; without, it is a checkpoint of ``onebit train``.
-        data: that of the student.
+        data: data module of the student.
 
     Raises:
-        OnebitError: a file that cannot be read or does not fit, or a teacher for other classes or images.
+        OnebitError: the file cannot be read or does not fit, or the teacher is for other classes or images.
     """
     with torch.random.fork_rng(devices=[]):  # the student's random numbers do not depend on its teacher
         if config.model is not None:
@@ -130,7 +130,7 @@ def _tensors(path: str | Path, state: dict[str, Any]) -> dict[str, Tensor]:
 
 
 def _first(names: Iterable[str]) -> str:
-    """As many as one line takes."""
+    """Joins as many names as fit on one line."""
     listed = list(names)
     more = f" and {len(listed) - _NAMED} more" if len(listed) > _NAMED else ""
     return ", ".join(listed[:_NAMED]) + more
