@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from onebit.data import DataModule
 from onebit.errors import OnebitError
 from onebit.methods import Method
+from onebit.nn.evaluating import evaluating
 from onebit.training.averaging import Averaging
 from onebit.training.checkpoint import read_checkpoint, write_checkpoint
 from onebit.training.classifier import Classifier
@@ -82,7 +83,6 @@ class Loop:
         fabric, model, method = self.fabric, self.model, self.classifier.method
         batches = endless_loader(self.train_loader, self.step * self.accumulate)
         self.history.begin(self.step, self.classifier.net, fabric.device)
-        model.train()
         over = False
         while self.step < self.steps and not over:
             with self.rng:
@@ -122,13 +122,11 @@ class Loop:
     def validate(self, progress: NoProgress) -> None:
         """Evaluates the network, with its averaged weights if the recipe averages, and writes checkpoints."""
         averaged = nullcontext() if self.averaging is None else self.averaging.in_place_of(self.classifier)
-        self.model.eval()
-        with self.history.validation(), averaged, torch.inference_mode():
+        with self.history.validation(), averaged, evaluating(self.classifier), torch.inference_mode():
             for i, batch in enumerate(progress.validation(self.val_loader)):
                 with self.fabric.autocast():
                     self.model.validation_step(self.fabric.to_device(batch), i)
             figures = {name: float(value) for name, value in self.classifier.compute_metrics().items()}
-        self.model.train()
         self.history.add_validation(self.step, figures)
         self.fabric.log_dict(figures, self.step)
         better, self.best_top1 = figures["top1"] > self.best_top1, max(figures["top1"], self.best_top1)
