@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Column
 
 from onebit.data.loader import Batch, Loader
 from onebit.training.history import History
@@ -69,7 +70,7 @@ def show_progress(history: History, show: bool = True) -> Iterator[NoProgress]:
     elif not sys.stderr.isatty():
         yield ProgressLines(history)
     else:
-        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+        columns = TextColumn("{task.description}"), BarColumn(20), MofNCompleteColumn(table_column=Column(no_wrap=True))
         with Progress(*columns, TextColumn("{task.fields[figures]}"), console=Console(stderr=True)) as bar:
             yield ProgressBar(history, bar)
 
