@@ -123,6 +123,7 @@ def test_force_replaces(run: tuple[Path, dict[str, Any]], tmp_path: Path) -> Non
         ({"method": {"class_path": "onebit.methods.CycleBN"}}, "no method .*did you mean CycleBNN?"),
         ({"method": {"init_args": {"bit": 3}}}, "no argument bit .did you mean bits?"),
         ({"method": {"init_args": {"cycles": 0}}}, "0 cycles"),
+        ({"data": {"batch_size": 1}}, "small cannot train on batches of one image"),
     ],
 )
 def test_bad_values_leave_nothing(sections: dict[str, Any], message: str, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A training run: from a recipe to a folder with checkpoints, logs, a plot and a record."""
 
+import copy
 import math
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import torch
 from lightning.fabric import seed_everything
+from torch import nn
 
 from onebit import cost, methods
 from onebit.data import DataModule
@@ -75,6 +77,7 @@ def _fit(recipe: Recipe, folder: RunFolder, resume: str | Path | None, force: bo
         method = methods.Compose([distillation, method] if method else [distillation])
     if method is not None:
         method.attach(net)
+    _check_batch(recipe, data, net)
     ledger = cost.count(net, torch.zeros(1, *data.shape), method, recipe.optimizer.name, recipe.data.batch_size)
     if recipe.trainer.backend == "native":  # after the method has put its quantisers in place
         print(use_native(net, storage=recipe.trainer.storage), file=sys.stderr)
@@ -140,6 +143,20 @@ def _length(recipe: Recipe, data: DataModule) -> tuple[float, int]:
     batches = len(EpochSampler(len(data.train_labels), recipe.data.batch_size, shuffle=True, world=world))
     epoch = batches / recipe.optimizer.accumulate
     return epoch, recipe.trainer.max_steps or math.ceil((recipe.trainer.max_epochs or 0) * epoch)
+
+
+def _check_batch(recipe: Recipe, data: DataModule, net: nn.Module) -> None:
+    """Batch normalisation cannot measure the spread of one number: it would say so in the middle of the run."""
+    images = math.ceil(len(data.train_labels) / (recipe.trainer.devices * recipe.trainer.num_nodes))
+    if min(recipe.data.batch_size, images) > 1:
+        return
+    try:
+        copy.deepcopy(net).train()(torch.zeros(1, *data.shape))
+    except ValueError as problem:
+        raise OnebitError(
+            f"{recipe.model.name} cannot train on batches of one image: batch normalisation needs more numbers",
+            hint="set data.batch_size to 2 or more, and give each process two images at least",
+        ) from problem
 
 
 def _set_threads(recipe: Recipe) -> None:
