@@ -152,3 +152,16 @@ def test_others_are_left_alone() -> None:
     gc.collect()
     net(torch.randn(2, 4, 5, 5)).sum().backward()
     torch.optim.SGD(net.parameters(), lr=0.1).step()
+
+
+def test_a_second_method_on_the_same_network_is_refused() -> None:
+    net = make_net()
+    first = CycleBNN()
+    first.attach(net)
+    for second in (CycleBNN(), RBONN()):
+        with pytest.raises(OnebitError, match=f"{type(second).__name__}: the network already has CycleBNN"):
+            second.attach(net)
+    both().attach(make_net())
+    del first
+    gc.collect()
+    CycleBNN().attach(net)  # nobody trains it with the first any more

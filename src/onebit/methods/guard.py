@@ -123,8 +123,20 @@ def _counted(hook: Hook) -> Hook:
 def _attaching(attach: Hook) -> Hook:
     @wraps(attach)
     def call(method: "Method", net: nn.Module) -> None:
+        if "attach" not in _running:  # a method may attach others, as Compose does
+            for guard in _guards.values():
+                other = guard.method()
+                if other is not None and guard.net() is net:
+                    raise OnebitError(
+                        f"{type(method).__name__}: the network already has {type(other).__name__}",
+                        hint="attach several at once: methods.Compose([...]); or build the network anew",
+                    )
         before = {id(parameter) for parameter in net.parameters()}
-        attach(method, net)
+        _running.append("attach")
+        try:
+            attach(method, net)
+        finally:
+            _running.pop()
         added = [parameter for parameter in net.parameters() if id(parameter) not in before]
         hooks = [name for name in HOOKS if hasattr(getattr(method, name), "__wrapped__")]
         if id(method) not in _guards:
