@@ -121,9 +121,12 @@ def require_binary_layers(net: nn.Module, owner: str) -> list[BinaryLayer]:
         >>> require_binary_layers(nn.Linear(2, 2), "ReCU")
         Traceback (most recent call last):
         ...
-        onebit.errors.OnebitError: ReCU: the network has no binary layer (build it without full_precision)
+        onebit.errors.OnebitError: ReCU: the network has no binary layer (build it without full_precision, or call ...)
     """
     layers = [layer for _, layer in binary_layers(net)]
     if not layers:
-        raise OnebitError(f"{owner}: the network has no binary layer", hint="build it without full_precision")
+        raise OnebitError(
+            f"{owner}: the network has no binary layer",
+            hint="build it without full_precision, or call onebit.nn.binarize(net)",
+        )
     return layers

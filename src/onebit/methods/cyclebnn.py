@@ -129,7 +129,10 @@ class CycleBNN(Method):
     def attach(self, net: nn.Module) -> None:
         layers = [layer for _, layer in binary_layers(net)]
         if not layers:
-            raise OnebitError("CycleBNN: the network has no binary layer", hint="build it without full_precision")
+            raise OnebitError(
+                "CycleBNN: the network has no binary layer",
+                hint="build it without full_precision, or call onebit.nn.binarize(net)",
+            )
         for layer in layers:
             gradient_quantizer = GradientQuantizer(self.gradient_bits[0])
             like = layer.weight

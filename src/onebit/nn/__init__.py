@@ -5,6 +5,7 @@ from onebit.nn.binary_conv import BinaryConv2d
 from onebit.nn.binary_layer import BinaryLayer, binary_layers
 from onebit.nn.binary_linear import BinaryLinear
 from onebit.nn.channel_scale import ChannelScale
+from onebit.nn.conversion import binarize
 from onebit.nn.kbit import KBitConv2d, KBitLinear, QuantizedLayer, quantized_layers
 from onebit.nn.latent_sign import LatentSign, insert_latent_sign
 from onebit.nn.native import NativeReport, use_native
@@ -28,6 +29,7 @@ __all__ = [
     "RPReLU",
     "RSign",
     "Unit",
+    "binarize",
     "binary_layers",
     "insert_latent_sign",
     "quantized_layers",
