@@ -26,6 +26,7 @@ from onebit.format.limits import MAX_OUTPUTS
 
 _EPSILON = torch.finfo(torch.float32).eps
 _SLACK = 256  # units of rounding at the largest number of a layer: what BatchNorm's mean and bias cancel is not seen
+_TOGETHER = 2  # images, of which every value of the network is held
 _NEAR = 1e-3  # of the largest logit: the same answer but for rounding
 _HINT = "what the layer computes is not what its type says, such as a replaced method; write it as a module of its own"
 
@@ -94,12 +95,8 @@ def verify_layers(net: nn.Module, trace: Trace, graph: Graph, images: Tensor) ->
             f"{float((replayed - answers).abs().max()):.3g}",
             hint="look for code that runs when it is called, but not while it is traced",
         )
-    ours = _answers(graph, images)
-    producers = {id(node.output): node for node in graph.nodes}
-    pairs = {call: (producers[id(value)], ours[value]) for call, value in trace.values.items() if value in ours}
-    _Replay(trace, pairs, {**ours, graph.input: images.permute(0, 2, 3, 1)}).run(images.clone())
-    logits = plain.logits.flatten(1)
-    error = (ours[graph.outputs["logits"]].permute(0, 3, 1, 2).flatten(1) - logits).abs().amax(1) / _largest(logits)
+    logits = torch.cat([_same_layers(trace, graph, part) for part in images.split(_TOGETHER)])
+    error = (logits - plain.logits.flatten(1)).abs().amax(1) / _largest(plain.logits)
     near = error > _NEAR
     return Verified(len(images), (), float(error[~near].max()) if not bool(near.all()) else 0.0, int(near.sum()))
 
@@ -124,6 +121,15 @@ def verify_file(content: bytes, images: Tensor) -> tuple[str, ...]:
                     f"the output '{name}' differs between {' and '.join(answers)}", hint="report it with the checkpoint"
                 )
     return tuple(answers)
+
+
+def _same_layers(trace: Trace, graph: Graph, images: Tensor) -> Tensor:
+    """Compares each layer, and returns the file's logits, (N, K)."""
+    ours = _answers(graph, images)
+    producers = {id(node.output): node for node in graph.nodes}
+    pairs = {call: (producers[id(value)], ours[value]) for call, value in trace.values.items() if value in ours}
+    _Replay(trace, pairs, {**ours, graph.input: images.permute(0, 2, 3, 1)}).run(images.clone())
+    return ours[graph.outputs["logits"]].permute(0, 3, 1, 2).flatten(1)
 
 
 def _steady(net: nn.Module, images: Tensor) -> Tensor:
