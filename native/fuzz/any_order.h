@@ -1,5 +1,5 @@
-// Runs a plan as a session may: every step in parts, cut anywhere and in any order or by several threads, row blocks
-// of any height, in memory and on a stack that hold NaNs. All orders must give identical bits; a difference means an
+// Runs a plan as a session may: every step in parts, cut anywhere and in any order or by several threads, with
+// row blocks of any height, in memory and on a stack that hold NaNs. All orders must give identical bits; a difference means an
 // undeclared dependency in a kernel, the plan or the compiler's assumptions.
 #pragma once
 

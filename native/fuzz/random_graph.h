@@ -28,8 +28,8 @@ class RandomGraph {
   }
 
  private:
-  static constexpr uint64_t kMaxElements = 6000;   // of a value
-  static constexpr uint64_t kMaxProducts = 40000;  // of a node
+  static constexpr uint64_t kMaxElements = 6000;   // per value
+  static constexpr uint64_t kMaxProducts = 40000;  // per node
   static constexpr uint64_t kAllProducts = 200000;  // of the graph
   static constexpr uint32_t kMaxInt8Terms = 1 << 16;
 

@@ -164,6 +164,8 @@ def by_value(net: Written, x: Tensor) -> Tensor:
     [
         (set_item, "'setitem' changed in place"),
         (part_in_place, "getitem"),
+        (lambda net, x: torch.cat(net.conv(x).chunk(2, 1), 1), "'cat'.*its first input is not a layer's output"),
+        (lambda net, x: torch.relu(net.conv(x).chunk(2, 1)[0]), "'getitem'.*its first input is not a layer's output"),
         (by_value, "'add' is computed from the image"),
         (lambda net, x: net.conv(x)[:, :, 1::2, 1::2], "only x"),
         (lambda net, x: net.conv(x)[:, :, :2, :2], "only x"),

@@ -58,8 +58,8 @@ struct HeadProductArgs {
   int64_t sums_step;
 };
 
-// W <- saturate16(W - floor(round(gradient * rate * 2^16) 2^-16 + u)), with 16 bits of noise u of the key and the index
-// of the entry; entries without a gradient stay.
+// W <- saturate16(W - floor(round(gradient * rate * 2^16) 2^-16 + u)), with 16 bits of noise u from the key and the
+// entry's index; entries without a gradient stay.
 struct HeadUpdateArgs {
   const int32_t* gradient;
   int64_t count;

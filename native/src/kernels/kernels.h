@@ -1,5 +1,5 @@
-// What every instruction set provides. One struct of arguments per operator and one table per instruction set: lists
-// of convolution kernels, and a function for each other operator.
+// What every instruction set provides. One struct of arguments per operator and one table per instruction set: a
+// list of convolution kernels, and a function for each other operator.
 //
 // Numeric rules (bit order, padding, float order, sign) are those of docs/file-format.md. Every table gives the same
 // bits as `reference`. A kernel neither allocates nor throws; it works on the parts [begin, end) of its call, so that a

@@ -2,9 +2,9 @@
 //
 //   output[row][column] = sum over the terms k of h[row][k] * (1 - 2 bit[k][column]),   -128 <= h <= 127
 //
-// Terms come in segments, such as the channels of a pixel; a sum is taken over pairs of a segment of the rows and one
-// of the columns, so that padding costs nothing. Terms go in steps of a few; the last step of a segment is filled up
-// with an h of 0. All sets give the same integers. Kernels neither allocate nor throw.
+// Terms come in segments, such as the channels of a pixel; a sum is taken over pairs of a row segment and a column
+// segment, so that padding costs nothing. Terms go in steps of a few; the last step of a segment is filled up with an
+// h of 0. All sets give the same integers. Kernels neither allocate nor throw.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Trains the tail along with the head, where the model has a trainable one. Its input is latents in place of features,
-// of which the signs alone count. An experience is latent replay (Vorabbi et al., arXiv 2401.09916; Pellegrini et al.,
+// Trains the tail along with the head, where the model has a trainable one. Its input is latents in place of features;
+// only the signs of latents count. An experience is latent replay (Vorabbi et al., arXiv 2401.09916; Pellegrini et al.,
 // 2020) around CWR* (head/cwr.h).
 //
 //   A mini-batch of `batch` samples has `replayed` from the replay memory, or all of them if there are fewer, and new

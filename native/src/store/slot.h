@@ -24,7 +24,7 @@ struct Slot {
   uint64_t sequence = 0;
   uint64_t parent = 0;
   bool erases = false;
-  uint32_t crc = 0;  // of all bytes after the header
+  uint32_t crc = 0;  // checksum of all bytes after the header
 };
 
 uint64_t slot_bytes(uint64_t payload_size);

@@ -80,7 +80,8 @@ class _Builder(fx.Interpreter):
         self.wires: dict[fx.Node, Wire] = {}
         self.made: dict[fx.Node, Value] = {}  # as it was when the call returned
         self.overwritten: dict[fx.Node, fx.Node] = {}  # what was changed in part, and the call that did it
-        self.numbers: set[fx.Node] = set()  # no tensors, and computed from the image
+        self.of_image: set[fx.Node] = set()  # whatever is computed from the image, its shape apart
+        self.numbers: set[fx.Node] = set()  # those of them that hold no tensor
         self.before: dict[fx.Node, Tensor] = {}  # what the call reads, as it was
         self.logits: fx.Node | None = None
         self.args: tuple[Any, ...] = ()
@@ -108,13 +109,14 @@ class _Builder(fx.Interpreter):
                 _refuse(n, f"it reads what '{self.overwritten[node].name}' changed in place")
         if n.op == "output":
             self._output(n)
-        elif isinstance(y, Tensor):
-            if any(node in self.wires or node in self.numbers for node in n.all_input_nodes):
+        elif any(node in self.of_image for node in n.all_input_nodes) and not self._of_shape(n):
+            self.of_image.add(n)
+            if isinstance(y, Tensor):
                 self.wires[n] = self._call(n, y)
                 if self.logits is None:
                     self.made[n] = self.wires[n].value
-        elif any(node in self.numbers or node in self.wires for node in n.all_input_nodes) and not self._of_shape(n):
-            self.numbers.add(n)
+            elif not isinstance(y, tuple):  # chunk, split and max give tensors in one
+                self.numbers.add(n)
         for node, version in held.items():
             if self.env[node]._version != version:
                 self._written(node, n, y)
@@ -139,6 +141,7 @@ class _Builder(fx.Interpreter):
         value = Value(x.shape[2], x.shape[3], x.shape[1])
         self.result = Graph(value)
         self.wires[n] = Wire(value, 4)
+        self.of_image.add(n)
 
     def _output(self, n: fx.Node) -> None:
         (result,) = n.args

@@ -1,7 +1,7 @@
 """Any network of torch's layers as a binary one."""
 
 from collections.abc import Collection
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from torch import nn
 
@@ -11,6 +11,7 @@ from onebit.nn.binary_layer import BinaryLayer
 from onebit.nn.binary_linear import BinaryLinear
 
 Net = TypeVar("Net", bound=nn.Module)
+_SHAPE = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups", "padding_mode")
 
 
 def binarize(net: Net, keep: Collection[str] | None = None) -> Net:
@@ -72,17 +73,8 @@ def _binary(name: str, layer: nn.Conv2d | nn.Linear) -> BinaryLayer:
         made = BinaryLinear(layer.in_features, layer.out_features, layer.bias is not None)
     else:
         try:
-            made = BinaryConv2d(
-                layer.in_channels,
-                layer.out_channels,
-                layer.kernel_size,  # type: ignore[arg-type]
-                layer.stride,  # type: ignore[arg-type]
-                layer.padding,  # type: ignore[arg-type]
-                layer.dilation,  # type: ignore[arg-type]
-                layer.groups,
-                layer.bias is not None,
-                padding_mode=layer.padding_mode,
-            )
+            shape: dict[str, Any] = {key: getattr(layer, key) for key in _SHAPE}  # torch types pairs as any tuples
+            made = BinaryConv2d(**shape, bias=layer.bias is not None)
         except OnebitError as problem:
             raise OnebitError(f"layer '{name}': {problem.message}", hint="keep it real-valued") from problem
     made.weight, made.bias = cast(nn.Parameter, layer.weight), cast(nn.Parameter | None, layer.bias)

@@ -47,7 +47,7 @@ struct Workspace {
   const bool training;   // else forward alone
   const int64_t threads;
   ThreadPool pool;
-  int64_t samples = 0;                  // of the last forward pass
+  int64_t samples = 0;                  // in the last forward pass
   std::vector<Scratch<uint8_t>> codes;  // one array per value
   Gradients gradients;
 
